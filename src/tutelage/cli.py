@@ -1,0 +1,148 @@
+"""The command line: parse, build, call, print."""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tutelage import recipes, tasks
+from tutelage.config import override, read_yaml
+from tutelage.console import View, score_table
+from tutelage.demo import demo_config, show_answers
+from tutelage.errors import ConfigError, TutelageError
+from tutelage.recipes import RECIPES
+
+app = typer.Typer(
+    help="Teach a small language model to reason with lessons from a large one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
+Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
+
+
+@app.command()
+def demo(overrides: Overrides = None, into: Into = Path("runs/demo")) -> None:
+    """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
+    _run(override(demo_config(), overrides or []), into, "demo")
+    show_answers(into, Console())
+
+
+@app.command()
+def run(config: Path, overrides: Overrides = None, into: Annotated[Path | None, typer.Option("--into")] = None) -> None:
+    """Run a recipe from its config file, or go on with a run that was interrupted."""
+    raw = override(read_yaml(config), overrides or [])
+    if into is None:
+        # The config of a run, named again, is that run.
+        into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
+    _run(raw, into, str(config))
+
+
+@app.command()
+def exam(
+    model: Annotated[str, typer.Argument(help="Who answers, such as hf:smollm2, hf:runs/demo/student, openai:NAME.")],
+    task: Annotated[str, typer.Option("--task", help="What is asked; `tutelage tasks` lists them.")],
+    into: Into,
+    overrides: Overrides = None,
+    split: Annotated[str, typer.Option("--split")] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", help="Only a fixed random subset of this size.")] = None,
+    samples: Annotated[int | None, typer.Option("-n", help="Samples a question (give exam.temperature too).")] = None,
+    data: Data = None,
+) -> None:
+    """Let a model sit an exam on a task."""
+    raw: dict[str, Any] = {"recipe": "exam", "model": model, "task": task, "split": split}
+    raw |= {key: value for key, value in (("limit", limit), ("data", data)) if value is not None}
+    raw |= {"exam": {"n": samples}} if samples is not None else {}
+    _run(override(raw, overrides or []), into, "exam")
+
+
+@app.command("tasks")
+def list_tasks() -> None:
+    """List what can be asked."""
+    _list([(name, entry.summary) for name, entry in tasks.TASKS.items()])
+
+
+@app.command("recipes")
+def list_recipes() -> None:
+    """List what can be run."""
+    _list([(name, recipe.summary) for name, recipe in RECIPES.items()])
+
+
+@app.command()
+def show(recipe: str) -> None:
+    """List a recipe's options, their defaults and where these come from."""
+    console = Console()
+    console.print(f"[bold]{recipe}[/]: {escape(recipes.find(recipe).summary)}", soft_wrap=True)
+    for key, default, description in recipes.options(recipe):
+        console.print(f"  [bold]{key}[/] = {escape(default)}  [dim]{escape(description)}[/]", soft_wrap=True)
+
+
+def _list(rows: list[tuple[str, str]]) -> None:
+    console = Console()
+    width = max(len(name) for name, _ in rows)
+    for name, summary in rows:
+        console.print(f"[bold]{name:<{width}}[/]  {escape(summary)}", soft_wrap=True, highlight=False)
+
+
+def _run(raw: dict[str, Any], into: Path, source: str) -> None:
+    console = Console()
+    config = recipes.check(raw, source)
+    with _stoppable(console) as stopping, View(console) as view:
+        scores = recipes.run(config, into, view, stopping, source)
+    console.print(score_table(scores, f"{config.model_dump()['recipe']} on {_task_name(raw)}, in {into}"))
+
+
+def _task_name(raw: dict[str, Any]) -> str:
+    task = raw.get("task", "word_problems")
+    return str(task.get("name", task) if isinstance(task, dict) else task)
+
+
+@contextmanager
+def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C once asks the run to keep what it has and leave; twice stops now."""
+    asked: list[bool] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        console.print("stopping: what is in hand is being kept (Ctrl-C again to stop now)")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2."""
+    try:
+        app()
+    except TutelageError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; finished steps are kept, and the same command goes on from there", 130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"cannot write{where}: {error.strerror}. Finished steps are kept; make room and run the same command again", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

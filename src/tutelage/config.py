@@ -1,0 +1,120 @@
+"""Configuration: YAML in, `key=value` on top, one checked and frozen object out."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tutelage.errors import ConfigError, nearest
+
+
+class Settings(BaseModel):
+    """Base of every configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration file as a mapping, or say where it is not one."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line} is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} must hold keys and values, not a {type(loaded).__name__}")
+    return loaded
+
+
+def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Set dotted keys on a copy of a nested mapping; values are read as YAML (`training.epochs=3`)."""
+    result = _copy(raw)
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{assignment!r} is not key=value (for example training.epochs=3)")
+        *parents, last = key.strip().split(".")
+        place = result
+        for parent in parents:
+            inner = place.get(parent)
+            # "task: coin_flip" and "task.flips=3" mean the same task with an option.
+            inner = {"name": inner} if isinstance(inner, str) else inner
+            place[parent] = inner if isinstance(inner, dict) else {}
+            place = place[parent]
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the value of {key!r} is not YAML: {value!r}") from error
+    return result
+
+
+def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): _copy(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+
+
+def build(kind: type[SettingsType], raw: Mapping[str, Any], source: str) -> SettingsType:
+    """Check a mapping against its settings class; every problem is named by its dotted key."""
+    try:
+        return kind.model_validate(dict(raw))
+    except ValidationError as error:
+        problems = "; ".join(_problem(kind, item) for item in error.errors())
+        raise ConfigError(f"{source}: {problems}") from None
+
+
+def _problem(kind: type[BaseModel], item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        prefix = key.rpartition(".")[0]
+        known = {f"{prefix}.{name}" if prefix else name for name in fields_at(kind, item["loc"][:-1])}
+        return f"unknown key {key!r}; {nearest(key, known)}"
+    if item["type"] == "missing":
+        return f"the key {key!r} is missing"
+    return f"{key or 'value'} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def fields_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """The names a nested settings class knows at a place such as ("training", "lora")."""
+    for part in location:
+        if part not in kind.model_fields:
+            continue
+        for inner in [kind.model_fields[part].annotation, *getattr(kind.model_fields[part].annotation, "__args__", ())]:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                kind = inner
+    return list(kind.model_fields)
+
+
+def dump(settings: BaseModel) -> str:
+    """The resolved configuration as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def expand_path(path: str) -> Path:
+    """Expand ~ and environment variables in a path; an unset variable is an error that names it."""
+    for match in _VARIABLE.finditer(path):
+        name = match.group(1) or match.group(2)
+        if name not in os.environ:
+            raise ConfigError(f"the path {path!r} needs the environment variable {name}, which is not set")
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Name every field in which two nested mappings differ, as `exam.n: 4 -> 8`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [*old, *(key for key in new if key not in old)]
+        found = [differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key)) for key in keys]
+        return [line for lines in found for line in lines]
+    return [] if old == new else [f"{prefix}: {old!r} -> {new!r}"]

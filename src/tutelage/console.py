@@ -1,0 +1,86 @@
+"""What a person sees in the terminal: a bar for the step in hand, one line a finished step, a table at the end."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.evaluation.scoreboard import Score
+
+
+class View:
+    """Listens to a run's events. Where the output is no terminal there are lines only."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._begun: dict[str, float] = {}
+        self._seconds: dict[str, str] = {}
+        self._bar = Progress(
+            TextColumn("{task.description:>16}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[extra]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "View":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        kind, step = event["event"], event.get("step", "")
+        if kind == "started":
+            self._begun[step] = time.monotonic()
+            self._drop_bar()
+            self._task = self._bar.add_task(step, total=None, extra="")
+        elif kind == "progress" and self._task is not None:
+            extra = f"loss {event['loss']:.3f}" if "loss" in event else ""
+            self._bar.update(self._task, completed=event["done"], total=event["of"], extra=extra)
+        elif kind == "finished":
+            self._drop_bar()
+            self._seconds[step] = f"{event['seconds']:.0f} s"
+        elif kind == "reused":
+            self._seconds[step] = "kept"
+        elif kind == "note":
+            self._line(step, event["line"])
+
+    def _drop_bar(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _line(self, step: str, text: str) -> None:
+        line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (f"  ({self._seconds.get(step, '')})", "dim"))
+        self.console.print(line, soft_wrap=True)
+
+
+def score_table(scores: Mapping[str, Score], title: str) -> Table:
+    """The scores of a run, each with n, its interval and what could not be read."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("exam")
+    for heading in ("accuracy", "95 % interval", "n", "unread", "cut off", "tokens"):
+        table.add_column(heading, justify="right")
+    for name, score in scores.items():
+        samples = f" x {score.samples}" if score.samples > 1 else ""
+        table.add_row(
+            Text(name),
+            f"{score.accuracy:.1%}",
+            f"{score.low:.1%} to {score.high:.1%}",
+            f"{score.questions}{samples}",
+            f"{score.unread:.1%}",
+            f"{score.truncated:.1%}",
+            f"{score.tokens:.0f}",
+        )
+    return table

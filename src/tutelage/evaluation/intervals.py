@@ -1,0 +1,27 @@
+"""Confidence intervals for scores. Pure."""
+
+import math
+import random
+from collections.abc import Sequence
+
+Z_95 = 1.959963984540054
+
+
+def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Wilson's score interval for one proportion [Wilson 1927], by default at 95 %."""
+    if n <= 0 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n} is no proportion")
+    share = successes / n
+    spread = 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / spread
+    half = z / spread * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def clustered_bootstrap(means: Sequence[float], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap at 95 % over questions, whose samples hang together: resamples the questions' means."""
+    if not means:
+        raise ValueError("no questions to resample")
+    rng = random.Random(seed)
+    totals = sorted(sum(rng.choices(means, k=len(means))) / len(means) for _ in range(draws))
+    return totals[int(0.025 * draws)], totals[min(draws - 1, math.ceil(0.975 * draws))]

@@ -1,0 +1,174 @@
+"""The exam: a model answers questions and every answer gets a verdict."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
+
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import Field
+
+from tutelage.config import Settings
+from tutelage.tasks.base import Task, judge
+from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
+
+STEP_BY_STEP = "Let's think step by step."
+
+
+class ExamConfig(Settings):
+    """How an exam is sat."""
+
+    n: Annotated[int, Field(ge=1)] = Field(1, description="samples a question; accuracy over n > 1 is avg@n")
+    temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="0 is greedy [Ho et al. 2022, section 4]")
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 is off")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        1024, description="longest answer; what is cut there is flagged [Ho et al. 2022: up to 1024]"
+    )
+    sheet: Annotated[int, Field(ge=1)] = Field(
+        256, description="questions handed to the model at once; an interrupted exam loses at most the sheet in hand"
+    )
+
+    def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
+        """The exam paper these settings make."""
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+            n=self.n,
+            seed=seed,
+            stop=() if form == "taught" else ("\nQ:",),  # a base model goes on to ask itself the next question
+        )
+        return Paper(form=form, sampling=sampling, exemplars=tuple(exemplars), sheet=self.sheet)
+
+
+class Paper(Struct, frozen=True, kw_only=True):
+    """How questions are put and answers are drawn in one exam."""
+
+    form: Form
+    sampling: Sampling
+    exemplars: tuple[tuple[str, str], ...] = ()  # (question, rationale with answer) shown first, for few_shot_cot
+    sheet: int = 256
+
+
+def taught(chat: Chat) -> Chat:
+    """The question alone, as a trained student is asked; its tokenizer knows the format."""
+    return chat
+
+
+def zero_shot(chat: Chat) -> Chat:
+    """ "Q: ... A:" [Ho et al. 2022, baseline]."""
+    return _with_text(chat, f"Q: {_text(chat)}\n\nA:")
+
+
+def zero_shot_cot(chat: Chat) -> Chat:
+    """The first call of zero-shot-CoT [Kojima et al. 2022; Ho et al. 2022, section 3]."""
+    return _with_text(chat, f"Q: {_text(chat)}\nA: {STEP_BY_STEP}", purpose="rationale")
+
+
+def few_shot_cot(exemplars: Sequence[tuple[str, str]]) -> Callable[[Chat], Chat]:
+    """Worked examples as earlier turns, then the question [Wei et al. 2022]; `exemplars` are (question, rationale with answer)."""
+    turns = [
+        message
+        for question, rationale in exemplars
+        for message in (Message("user", f"Q: {question}\nA:"), Message("assistant", rationale))
+    ]
+
+    def ask(chat: Chat) -> Chat:
+        return replace(chat, messages=(*turns, Message("user", f"Q: {_text(chat)}\nA:")))
+
+    return ask
+
+
+def _asker(paper: Paper) -> Callable[[Chat], Chat]:
+    plain = {"taught": taught, "zero_shot": zero_shot, "zero_shot_cot": zero_shot_cot}
+    return plain[paper.form] if paper.form in plain else few_shot_cot(paper.exemplars)
+
+
+def _text(chat: Chat) -> str:
+    return chat.messages[-1].content
+
+
+def _with_text(chat: Chat, text: str, purpose: str = "exam") -> Chat:
+    return replace(chat, messages=(*chat.messages[:-1], Message("user", text)), purpose=purpose)
+
+
+def sit(
+    model: Model, task: Task, questions: Sequence[Question], paper: Paper, kept: Iterable[Attempt] = ()
+) -> Iterator[Attempt]:
+    """Let a model answer questions and grade it: yields `paper.sampling.n` attempts a question, a sheet at a time.
+
+    `kept` holds the attempts an interrupted exam has on disk; a sheet that is whole there is not asked again. A sheet
+    that is not whole is asked again whole, because rounding depends on which questions share a batch, and an
+    interrupted exam must end like an undisturbed one.
+    """
+    have = {(attempt.question, attempt.sample) for attempt in kept}
+    for start in range(0, len(questions), paper.sheet):
+        sheet = questions[start : start + paper.sheet]
+        if any((question.id, sample) not in have for question in sheet for sample in range(paper.sampling.n)):
+            for attempt in _sit_sheet(model, task, sheet, paper):
+                if (attempt.question, attempt.sample) not in have:
+                    yield attempt
+
+
+def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
+    ask = _asker(paper)
+    chats = [ask(task.ask(question)) for question in sheet]
+    replies = model.answer(chats, paper.sampling)
+    if paper.form == "zero_shot_cot":
+        yield from _second_call(model, task, sheet, chats, dict(replies), paper.sampling)
+        return
+    for index, samples in replies:
+        for sample, reply in enumerate(samples):
+            yield grade(task, sheet[index], reply, sample)
+
+
+def _second_call(
+    model: Model,
+    task: Task,
+    sheet: Sequence[Question],
+    chats: Sequence[Chat],
+    rationales: Mapping[int, list[Reply]],
+    first: Sampling,
+) -> Iterator[Attempt]:
+    """Show each rationale to the model again and ask for the answer alone, greedily whatever the rationale's temperature."""
+    pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
+    asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
+    follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
+    sampling = Sampling(max_tokens=min(first.max_tokens, 32), seed=first.seed, stop=first.stop)
+    answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
+    for index, sample in pairs:
+        yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))
+
+
+def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:
+    turns = (*chat.messages, Message("assistant", rationale), Message("user", trigger))
+    return Chat(messages=turns, question=chat.question, purpose="answer", sample=sample)
+
+
+def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second: Reply | None = None) -> Attempt:
+    """Turn a reply into an attempt with its verdict; a failed call is an unread attempt that carries the error.
+
+    A second reply, to "Therefore, the answer is", is read instead of the first.
+    """
+    failed = reply.error or (second.error if second else "")
+    read = reply.text if second is None else f"The answer is {second.text}"
+    answer, verdict = (None, "unread") if failed else judge(task, question, read)
+    return Attempt(
+        question=question.id,
+        sample=sample,
+        text=reply.text,
+        answer_text=second.text if second else "",
+        answer=answer,
+        verdict=verdict,
+        truncated=reply.finish == "length",
+        tokens_in=reply.tokens_in + (second.tokens_in if second else 0),
+        tokens_out=reply.tokens_out + (second.tokens_out if second else 0),
+        key=reply.key,
+        error=failed,
+    )
+
+
+def mistakes(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """The wrong attempts; unread and truncated ones are no mistakes to learn from."""
+    return [attempt for attempt in attempts if attempt.verdict == "wrong" and not attempt.truncated]

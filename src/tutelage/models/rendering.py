@@ -1,0 +1,89 @@
+"""One way to turn chats into tokens, for training, exams and export alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tutelage.errors import ModelError
+from tutelage.types import Message
+
+# The format of Ho et al. (2022) for open models, "{question} ###" -> " {rationale} --> {answer}", as a chat template:
+# a base model that is trained here carries it in its tokenizer from then on.
+PAPER_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}"
+    "{% else %}{{ message['content'] + ' ###' }}{% endif %}{% endfor %}"
+)
+
+
+def prepare(tokenizer: Any) -> None:
+    """Make a tokenizer fit for batches: it needs a padding token, and batches are padded on the left."""
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer of {tokenizer.name_or_path} has no end-of-text token, so a reply could never end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+
+
+def install_paper_template(tokenizer: Any) -> None:
+    """Give a tokenizer the paper's format as its chat template."""
+    begins = tokenizer("x").input_ids[:1] == [tokenizer.bos_token_id]
+    tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + PAPER_TEMPLATE
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text a model continues: by its chat template, or for a base model the contents joined as plain text."""
+    if tokenizer.chat_template:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return text
+    text = ""
+    for message in messages:
+        # A missing space would glue "step by step." to "The"; a trailing one would tokenise unlike the joined text.
+        joint = "" if not text else " " if message.role == "assistant" else "\n"
+        text += joint + message.content.strip()
+    return text
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """The prompt as tokens; a chat template writes its own special tokens, a plain prompt gets the tokenizer's."""
+    text = prompt_text(tokenizer, messages)
+    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids
+    return ids
+
+
+def stop_ids(tokenizer: Any, generation_config: Any = None) -> set[int]:
+    """Every token that ends a reply: end of text, the model's own list, and whatever closes an assistant turn."""
+    ids = {tokenizer.eos_token_id}
+    listed = getattr(generation_config, "eos_token_id", None)
+    ids |= set(listed) if isinstance(listed, list) else {listed} if listed is not None else set()
+    if tokenizer.chat_template:
+        closing = tokenizer(_completion_text(tokenizer, [Message("user", "x")], "x"), add_special_tokens=False).input_ids
+        special = [token for token in closing if token in tokenizer.all_special_ids]
+        ids |= set(special[:1])
+    return ids
+
+
+def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str, stops: set[int]) -> list[int]:
+    """The tokens a student learns to write after a prompt: the completion and one stop token.
+
+    Raises `ModelError` when the template writes no stop token behind a reply: a student trained so would never stop.
+    """
+    ids: list[int] = tokenizer(_completion_text(tokenizer, messages, completion), add_special_tokens=False).input_ids
+    end = next((place for place, token in enumerate(ids) if token in stops), None)
+    if end is None:
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} writes no end token behind a reply, so the student would "
+            "never learn to stop; train it with training.template=paper"
+        )
+    return ids[: end + 1]
+
+
+def _completion_text(tokenizer: Any, messages: Sequence[Message], completion: str) -> str:
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    prompt = prompt_text(tokenizer, messages)
+    whole: str = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": completion}], tokenize=False)
+    if not whole.startswith(prompt):
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} renders a prompt differently once it is answered; "
+            "train with training.template=paper"
+        )
+    return whole[len(prompt) :]

@@ -1,0 +1,111 @@
+"""Recipes: published methods, each one file, run by name from one config."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tutelage import tasks
+from tutelage.config import Settings, build, expand_path, fields_at
+from tutelage.errors import ConfigError, nearest
+from tutelage.evaluation.scoreboard import Score, score
+from tutelage.recipes.classroom import Classroom, facts
+from tutelage.store import records
+from tutelage.store.run import Listener, Run
+from tutelage.types import Attempt
+
+
+class Recipe(NamedTuple):
+    """Where a recipe lives and what it is."""
+
+    module: str
+    settings: str
+    summary: str
+
+    def load(self) -> Any:
+        """The recipe's module."""
+        return importlib.import_module(self.module)
+
+    def config(self) -> type[Settings]:
+        """The recipe's settings class."""
+        kind: type[Settings] = getattr(self.load(), self.settings)
+        return kind
+
+
+RECIPES = {
+    "finetune_cot": Recipe(
+        "tutelage.recipes.finetune_cot", "FinetuneCot", "Fine-tune-CoT [Ho et al. 2022]: learn a teacher's rationales"
+    ),
+    "exam": Recipe("tutelage.recipes.exam_only", "ExamOnly", "one model sits one exam; nothing is trained"),
+}
+
+
+def find(name: str) -> Recipe:
+    """A recipe by name."""
+    if name not in RECIPES:
+        raise ConfigError(f"unknown recipe {name!r}; {nearest(name, RECIPES)}")
+    return RECIPES[name]
+
+
+def check(raw: Mapping[str, Any], source: str) -> Settings:
+    """A raw config as the settings of the recipe it names."""
+    if "recipe" not in raw:
+        raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")
+    return build(find(str(raw["recipe"])).config(), raw, source)
+
+
+def run(
+    raw: Mapping[str, Any] | Settings,
+    into: Path,
+    listener: Listener | None = None,
+    stopping: Callable[[], bool] | None = None,
+    source: str = "config",
+) -> dict[str, Score]:
+    """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
+
+    `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
+    """
+    config: Any = raw if isinstance(raw, Settings) else check(raw, source)
+    recipe = find(config.recipe)
+    task = tasks.find(config.task, data=config.data)
+    doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
+    held = Run.start(into, config.model_dump(mode="json"), facts(), **doors)
+    room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None)
+    try:
+        recipe.load().teach(room, config)
+    finally:
+        room.close()
+        held.close()
+    return scores(into, recipe)
+
+
+def scores(path: Path, recipe: Recipe) -> dict[str, Score]:
+    """The scores of a run's finished exams by their titles, in the order to be read."""
+    titles: dict[str, str] = recipe.load().TITLES
+    files = {title: path / step / "records.jsonl" for step, title in titles.items()}
+    return {title: score(records.read(file, Attempt)) for title, file in files.items() if file.exists()}
+
+
+def options(name: str) -> Sequence[tuple[str, str, str]]:
+    """Every option of a recipe as (dotted key, default, description)."""
+    return _options(find(name).config())
+
+
+def _options(kind: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    for key, field in kind.model_fields.items():
+        nested = _nested(kind, key)
+        if nested:
+            rows += _options(nested, f"{prefix}{key}.")
+        else:
+            default = "required" if field.is_required() else str(field.get_default())
+            rows.append((prefix + key, default, field.description or ""))
+    return rows
+
+
+def _nested(kind: type[Settings], key: str) -> type[Settings] | None:
+    annotation = kind.model_fields[key].annotation
+    for inner in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            return inner
+    return None

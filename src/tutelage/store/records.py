@@ -1,0 +1,59 @@
+"""Records as JSON lines: written one at a time, read back with their place in the file."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tutelage.errors import RunError
+
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """One record as one line of JSON, newline included."""
+    return msgspec.json.encode(record) + b"\n"
+
+
+def read(path: Path, kind: type[RecordType]) -> list[RecordType]:
+    """Read a whole file of records; a line that does not parse is an error that names it."""
+    decoder = msgspec.json.Decoder(kind)
+    records = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                records.append(decoder.decode(line))
+            except msgspec.MsgspecError as error:
+                raise RunError(f"{path}:{number} is not a {kind.__name__} record: {error}") from error
+    return records
+
+
+def recover(path: Path, kind: type[RecordType]) -> list[RecordType]:
+    """Read what a killed process left: whole lines up to the first torn one, which is cut off the file."""
+    decoder = msgspec.json.Decoder(kind)
+    records: list[RecordType] = []
+    good = 0
+    if not path.exists():
+        return records
+    with path.open("r+b") as file:
+        for line in file:
+            try:
+                record = decoder.decode(line)
+            except msgspec.MsgspecError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            records.append(record)
+            good += len(line)
+        file.truncate(good)
+    return records
+
+
+def digest(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:
+    """A short digest of the records' exact content and order."""
+    hasher = hashlib.sha256()
+    for record in records:
+        hasher.update(encode(record))
+    return hasher.hexdigest()[:16]

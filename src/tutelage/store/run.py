@@ -1,0 +1,208 @@
+"""A run is a directory of finished steps: each is made once, and a killed run goes on where it was."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Self, TypeVar
+
+import msgspec
+import yaml
+
+from tutelage.config import differences
+from tutelage.errors import Interrupted, RunError
+from tutelage.store import records as lines
+from tutelage.types import Checkpoint
+
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+Listener = Callable[[dict[str, Any]], None]
+
+# What a run that was killed while it began may have left.
+_FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(event: dict[str, Any]) -> None:
+    pass
+
+
+class Run:
+    """One run directory, held by one process at a time.
+
+    `records` and `artifact` make a step in a draft folder and rename it when it is whole. A finished step with the
+    same inputs is read back; with other inputs it is refused, and the error names the field that differs.
+    """
+
+    def __init__(self, path: Path, listener: Listener = _ignore, stopping: Callable[[], bool] = _never) -> None:
+        self.path = path
+        self.listener = listener
+        self.stopping = stopping
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def start(cls, path: Path, config: Mapping[str, Any], facts: Mapping[str, Any], **doors: Any) -> Self:
+        """Open a new or an interrupted run; `facts` (versions, machine, command) are written into run.json once."""
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; a run needs a folder")
+        if path.exists() and not (path / "config.yaml").exists() and {p.name for p in path.iterdir()} - _FIRST:
+            raise RunError(f"{path} is not a run (it is not empty and holds no config.yaml); choose another --into")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, **doors)
+        run._hold()
+        saved = path / "config.yaml"
+        if saved.exists():
+            run._same_config(yaml.safe_load(saved.read_text(encoding="utf-8")), config)
+        else:
+            _write(path / "run.json", json.dumps(facts, indent=1).encode())
+            _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        run.say(event="session", command=facts.get("command"))
+        return run
+
+    def _hold(self) -> None:
+        self._lock = (self.path / ".lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process is working in {self.path}; wait for it or stop it") from None
+
+    def _same_config(self, saved: Any, config: Mapping[str, Any]) -> None:
+        if differing := differences(saved, config):
+            raise RunError(
+                f"{self.path} was started with another config: {'; '.join(differing)}. "
+                f"Choose another --into, or go on with the old one: tutelage run {self.path / 'config.yaml'}"
+            )
+
+    def close(self) -> None:
+        """Let another process work in the directory."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def say(self, **event: Any) -> None:
+        """Append an event to events.jsonl and tell whoever listens."""
+        event = {"time": round(time.time(), 3), **event}
+        with (self.path / "events.jsonl").open("ab") as file:
+            file.write(json.dumps(event, default=str).encode() + b"\n")
+        self.listener(event)
+
+    def show(self, **event: Any) -> None:
+        """Tell whoever listens, without a trace on disk: for progress ticks."""
+        self.listener(event)
+
+    def records(
+        self,
+        name: str,
+        kind: type[RecordType],
+        make: Callable[[list[RecordType]], Iterable[RecordType]],
+        inputs: Mapping[str, Any],
+    ) -> list[RecordType]:
+        """Make a step of records, or read it back.
+
+        `make(kept)` is given what an interrupted earlier try had written and yields the records still owed; each is
+        on disk as soon as it is yielded.
+        """
+        if self._finished(name, inputs):
+            return lines.read(self.path / name / "records.jsonl", kind)
+        with self._draft(name, inputs) as draft:
+            file_path = draft / "records.jsonl"
+            kept = lines.recover(file_path, kind)
+            with file_path.open("ab") as file:
+                for record in make(list(kept)):
+                    file.write(lines.encode(record))
+                    file.flush()
+                    kept.append(record)
+                    self.check_stop(name)
+                os.fsync(file.fileno())
+        return kept
+
+    def artifact(self, name: str, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, Any]) -> Checkpoint:
+        """Make a step that is a folder of files, such as a checkpoint, or find it again.
+
+        `make(folder)` writes into the draft folder, which may hold what an interrupted try left, and returns facts
+        for step.json. The checkpoint's digest is that of its inputs.
+        """
+        if not self._finished(name, inputs):
+            with self._draft(name, inputs) as draft:
+                if not (draft / "facts.json").exists():  # else killed between the last write and the rename
+                    _write(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
+        return Checkpoint(path=str(self.path / name), digest=_digest({"step": name, **inputs}))
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What an artifact step noted about itself."""
+        loaded: dict[str, Any] = json.loads((self.path / name / "facts.json").read_text(encoding="utf-8"))
+        return loaded
+
+    def check_stop(self, step: str) -> None:
+        """Leave the run, everything kept, when the user has asked to stop."""
+        if self.stopping():
+            raise Interrupted(
+                f"stopped in step {step}; what is finished is kept. Go on with: tutelage run {self.path / 'config.yaml'}"
+            )
+
+    def _finished(self, name: str, inputs: Mapping[str, Any]) -> bool:
+        note = self.path / name / "step.json"
+        if not note.exists():
+            return False
+        if differing := differences(json.loads(note.read_text(encoding="utf-8"))["inputs"], _jsonable(inputs)):
+            raise RunError(
+                f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
+                f"Choose another --into, or delete {self.path / name} and the steps after it to make them again"
+            )
+        self.say(event="reused", step=name)
+        return True
+
+    @contextlib.contextmanager
+    def _draft(self, name: str, inputs: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder to work in that becomes the step when the block ends well."""
+        draft = self.path / f"{name}.draft"
+        note = draft / "step.json"
+        wanted = {"step": name, "inputs": _jsonable(inputs)}
+        if draft.exists() and (not note.exists() or json.loads(note.read_bytes())["inputs"] != wanted["inputs"]):
+            shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
+        draft.mkdir(exist_ok=True)
+        _write(note, json.dumps(wanted).encode())
+        self.check_stop(name)
+        self.say(event="started", step=name)
+        begun = time.monotonic()
+        yield draft
+        seconds = round(time.monotonic() - begun, 2)
+        _write(note, json.dumps({**wanted, "seconds": seconds}, indent=1).encode())
+        draft.rename(self.path / name)
+        self.say(event="finished", step=name, seconds=seconds)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all."""
+    draft = path.with_name(path.name + ".part")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _jsonable(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step was made from, as JSON; a long list of records stands as its digest."""
+    return {key: _describe(value) for key, value in inputs.items()}
+
+
+def _describe(value: Any) -> Any:
+    if isinstance(value, Checkpoint):
+        return {"checkpoint": value.digest}
+    if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
+        return {"records": len(value), "digest": lines.digest(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return json.loads(json.dumps(value))
+
+
+def _digest(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]

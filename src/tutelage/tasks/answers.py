@@ -1,0 +1,125 @@
+"""Reading answers from text and comparing them, one pair of functions per answer kind. Pure: strings in, strings out.
+
+The rule for every kind: the first candidate after the last answer marker; without a marker, the last candidate of
+the whole text. No candidate: None, which makes the verdict "unread".
+"""
+
+import re
+import string
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+
+from tutelage.types import Question
+
+Reader = Callable[[str, Question], str | None]
+Comparer = Callable[[str, Question], bool]
+
+_MARKER = re.compile(r"-->|####|\banswer(?:\s*\([^)\n]{0,40}\))?\s*(?:is|:|=)", re.IGNORECASE)
+# A minus is a sign only where no number or letter stands before it: "5-3" holds 5 and 3, not -3.
+_NUMBER = re.compile(r"(?<![\w.,])-?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![\w.])-?\$?\.\d+|(?<=\d-)\d+(?:\.\d+)?")
+_YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
+
+
+def after_marker(text: str) -> str | None:
+    """The text after the last answer marker, or None when there is no marker with anything behind it."""
+    ends = [match.end() for match in _MARKER.finditer(text)]
+    tail = text[ends[-1] :] if ends else ""
+    return tail if tail.strip() else None
+
+
+def _pick(text: str, candidates: Callable[[str], list[str]]) -> str | None:
+    tail = after_marker(text)
+    if tail is not None:
+        found = candidates(tail)
+        return found[0] if found else None
+    found = candidates(text)
+    return found[-1] if found else None
+
+
+def _plain(number: str) -> str:
+    """Write a number one way: no separators, no trailing zeros, no exponent."""
+    try:
+        value = Decimal(number.replace(",", "").replace("$", "").replace("\u2212", "-"))
+    except InvalidOperation:  # pragma: no cover - the pattern admits only decimals
+        return number
+    return format(value.normalize(), "f") if value else "0"
+
+
+def numbers(text: str) -> list[str]:
+    """Every number of the text, in order, written one way ("1,000.0" and "$1000" are both "1000")."""
+    return [_plain(match.group()) for match in _NUMBER.finditer(text.replace("\u2212", "-"))]
+
+
+def read_number(text: str, question: Question) -> str | None:
+    """The number the text commits to, written one way."""
+    return _pick(text, numbers)
+
+
+def same_number(answer: str, question: Question) -> bool:
+    """Equal as numbers, within 1e-6 (the tolerance of Ho et al.)."""
+    gold = numbers(question.answer)
+    return bool(gold) and abs(Decimal(answer) - Decimal(gold[-1])) <= Decimal("1e-6")
+
+
+def letters(question: Question) -> str:
+    """The letters that name the question's choices."""
+    return string.ascii_uppercase[: len(question.choices) or 5]
+
+
+def read_choice(text: str, question: Question) -> str | None:
+    """The choice letter the text commits to: "(B)", "B." or "B" standing alone, or a choice's text, never a capital inside a word."""
+    span = letters(question)
+    bracketed = re.compile(rf"\(([{span}])\)|(?<![\w(])([{span}])(?=[).:,*]|\s*$|\n)")
+
+    def candidates(part: str) -> list[str]:
+        found = [a or b for a, b in bracketed.findall(part)]
+        return found or _by_text(part, question)
+
+    return _pick(text, candidates)
+
+
+def _by_text(part: str, question: Question) -> list[str]:
+    """The letters of the choices whose whole text stands in the part, in order of their place."""
+    places: list[tuple[int, str]] = []
+    for letter, choice in zip(letters(question), question.choices, strict=False):
+        wanted = re.sub(r"[\s.]+$", "", choice)
+        if match := re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", part, re.IGNORECASE):
+            places.append((match.start(), letter))
+    return [letter for _, letter in sorted(places)]
+
+
+def same_choice(answer: str, question: Question) -> bool:
+    """The same letter."""
+    return answer == (read_choice(question.answer, question) or "").upper()
+
+
+def read_yes_no(text: str, question: Question) -> str | None:
+    """ "yes" or "no"; true and false count as them."""
+    word = _pick(text, lambda part: [found.lower() for found in _YES_NO.findall(part)])
+    return {"true": "yes", "false": "no"}.get(word, word) if word else None
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\"'\u201c\u201d\u2018\u2019.\s]", "", text).lower()
+
+
+def read_text(text: str, question: Question) -> str | None:
+    """A short text answer: what follows the marker up to the line's end, or the last line; quotes, dots and spaces removed."""
+    tail = after_marker(text)
+    lines = [line for line in (text if tail is None else tail).splitlines() if line.strip()]
+    if not lines:
+        return None
+    return _bare(lines[-1] if tail is None else lines[0]) or None
+
+
+def same_text(answer: str, question: Question) -> bool:
+    """Equal after removing quotes, dots, spaces and case."""
+    return _bare(answer) == _bare(question.answer)
+
+
+READERS: dict[str, tuple[Reader, Comparer]] = {
+    "number": (read_number, same_number),
+    "choice": (read_choice, same_choice),
+    "yes_no": (read_yes_no, lambda answer, question: answer == read_yes_no(question.answer, question)),
+    "text": (read_text, same_text),
+}

@@ -1,0 +1,97 @@
+"""Reading the records of JSON-lines, CSV and Parquet files, each with the place it stands at."""
+
+import csv
+import importlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import ConfigError, DataError, MissingPackage, nearest
+
+Row = tuple[str, dict[str, Any]]  # the place ("file:line") and the record
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def require(module: str, purpose: str, install: str) -> Any:
+    """Import an optional package, or say what it is needed for and how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingPackage(module.partition(".")[0], purpose, install) from error
+
+
+def expand(path: str) -> Path:
+    """Replace ~ and environment variables; a variable that is not set is an error, not an empty string."""
+    for match in _VARIABLE.finditer(path):
+        variable = match[1] or match[2]
+        if not os.environ.get(variable):
+            raise ConfigError(f"path {path!r} uses the environment variable {variable!r}, which is not set; set it or write the path out")
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read all records of a .jsonl, .csv or .parquet file."""
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: cannot tell the format from the name; it must end in {', '.join(readers)}")
+    if not path.is_file():
+        raise DataError(f"no file {path}; {_whereabouts(path)}")
+    try:
+        rows = list(reader(path))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not rows:
+        raise DataError(f"{path}: holds no rows")
+    return rows
+
+
+def _whereabouts(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    names = [entry.name for entry in path.parent.iterdir()]
+    return nearest(path.name, names) if names else f"the folder {path.parent} is empty"
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{where}: not JSON: {error}; each line must be one JSON object") from error
+            if not isinstance(record, dict):
+                raise DataError(f"{where}: not a JSON object but a {type(record).__name__}; each line must be one JSON object")
+            yield where, record
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            for record in reader:
+                where = f"{path}:{reader.line_num}"
+                if None in record or None in record.values():
+                    raise DataError(f"{where}: the row has not as many columns as the header; quote values that hold commas")
+                yield where, dict(record)
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: not CSV: {error}") from error
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    parquet = require("pyarrow.parquet", f"reading {path.name}", "pyarrow")
+    try:
+        records = parquet.read_table(path).to_pylist()
+    except (ValueError, TypeError) as error:  # pyarrow's own errors are ValueErrors
+        raise DataError(f"{path}: not a Parquet file: {error}") from error
+    for number, record in enumerate(records, start=1):
+        yield f"{path}:row {number}", record

@@ -1,0 +1,227 @@
+"""Fitting a student to its lessons with transformers' Trainer."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from tutelage.errors import Interrupted, LessonError
+from tutelage.models import pretrained, rendering
+from tutelage.models.hf import choose_device, choose_dtype
+from tutelage.training import batches
+from tutelage.training.config import LoraConfig, TrainingConfig
+from tutelage.training.losses import completion_nll
+from tutelage.types import Lesson
+
+
+class Doors(NamedTuple):
+    """How a training talks to the world."""
+
+    progress: Callable[[dict[str, Any]], None]  # told {"done", "of", "loss"} after each step
+    stopping: Callable[[], bool]  # asked after each step whether to save and leave
+
+
+class Batches(Dataset[list[batches.Example]]):
+    """The planned batches in order; one item is one micro-batch."""
+
+    def __init__(self, examples: Sequence[batches.Example], plan: Sequence[list[int]]) -> None:
+        self.examples = examples
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: int) -> list[batches.Example]:
+        return [self.examples[i] for i in self.plan[index]]
+
+
+class CompletionTrainer(Trainer):
+    """transformers' Trainer with our loss, computed only where a completion token is predicted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The loss is divided by the batch's targets itself; Trainer must not divide by the micro-batches again.
+        self.model_accepts_loss_kwargs = True
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The mean negative log-likelihood a target token over the whole batch."""
+        labels_BT = inputs.pop("labels")
+        # One column more than there are targets: the logits at column t predict the token at t + 1.
+        out = model(**inputs, logits_to_keep=labels_BT.shape[1] + 1, use_cache=False)
+        targets = num_items_in_batch if num_items_in_batch is not None else (labels_BT >= 0).sum()
+        loss = completion_nll(out.logits[:, :-1], labels_BT, targets)
+        return (loss, out) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)  # type: ignore[arg-type]
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Reports progress, saves by the clock, and stops when asked."""
+
+    def __init__(self, doors: Doors, minutes: float) -> None:
+        self.doors = doors
+        self.seconds = minutes * 60
+        self.saved = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save when it is time or the user wants to stop; a finished training is not saved again."""
+        due = time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps
+        if self.doors.stopping():
+            control.should_save = control.should_training_stop = True
+        elif due:
+            control.should_save = True
+            self.saved = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Pass each step's loss on."""
+        if logs and "loss" in logs:
+            self.doors.progress({"done": state.global_step, "of": state.max_steps, "loss": float(logs["loss"])})
+
+
+def fit(
+    student: Mapping[str, Any],
+    lessons: Sequence[Lesson],
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    doors: Doors,
+) -> dict[str, Any]:
+    """Train a student on lessons and save it into `folder` as safetensors with its tokenizer; returns facts about it.
+
+    `student` holds the options of `models.hf.Hf` (`name`, `cache`, …). A training that was interrupted goes on from
+    the last checkpoint in `folder`, and ends as if it had not been.
+    """
+    torch.manual_seed(seed)
+    device = choose_device(student.get("device", "auto"))
+    trust = bool(student.get("trust_remote_code", False))
+    model, tokenizer = pretrained.load(student["name"], torch.float32, Path(student["cache"]), trust)
+    rendering.prepare(tokenizer)
+    if config.template == "paper" or not tokenizer.chat_template:
+        rendering.install_paper_template(tokenizer)
+    stops = rendering.stop_ids(tokenizer, model.generation_config)
+    limit = min(config.max_length, model.config.max_position_embeddings)
+    examples = batches.encode(tokenizer, lessons, stops, limit)
+    model = _ready(model, config, device)
+    plan = batches.plan([example.length for example in examples], config.batch, config.epochs, seed)
+    micro, parts = batches.split(plan, config.micro_batch, config.batch)
+    watch = Watch(doors, config.checkpoint_minutes)
+    trainer = CompletionTrainer(
+        model=model,
+        args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
+        train_dataset=Batches(examples, micro),
+        data_collator=lambda rows: batches.collate(rows[0], tokenizer.pad_token_id),
+        callbacks=[watch],
+    )
+    begun = time.monotonic()
+    _train(trainer, folder, doors.stopping)
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
+    _save(model, tokenizer, stops, folder)
+    facts = {"lessons": len(examples), "too_long": len(lessons) - len(examples), "steps": len(plan)}
+    return {**facts, **_account(trainer, examples, config.epochs), "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _account(trainer: Trainer, examples: Sequence[batches.Example], epochs: int) -> dict[str, Any]:
+    """What was spent and how the loss went."""
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    return {
+        "tokens": sum(example.length for example in examples) * epochs,
+        "target_tokens": sum(len(example.completion) for example in examples) * epochs,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+        "losses": losses,
+    }
+
+
+def _ready(model: Any, config: TrainingConfig, device: str) -> Any:
+    """Move to the device, and choose what is trained."""
+    if device == "cpu":
+        # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
+        model.set_attn_implementation("eager")
+    if config.lora is not None:
+        model = _with_adapters(model, config.lora)
+    return model.to(device)
+
+
+def _with_adapters(model: Any, config: LoraConfig) -> Any:
+    from peft import LoraConfig as Adapters
+    from peft import get_peft_model
+
+    adapters = Adapters(
+        r=config.r,
+        lora_alpha=int(config.alpha) if config.alpha == int(config.alpha) else config.alpha,  # type: ignore[arg-type]
+        lora_dropout=config.dropout,
+        target_modules=config.targets,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, adapters)
+
+
+def _arguments(config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str) -> TrainingArguments:
+    bfloat16 = config.precision == "bfloat16" or (
+        config.precision == "auto" and choose_dtype(device) == torch.bfloat16
+    )
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,  # an item of the data set is a whole micro-batch
+        gradient_accumulation_steps=steps[1],
+        max_steps=steps[0],
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule if config.warmup == 0 or config.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=round(config.warmup * steps[0]),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=bfloat16,
+        use_cpu=device == "cpu",
+        logging_steps=1,
+        save_strategy="no",
+        save_total_limit=1,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device != "cpu",
+        # Trainer seeds everything again: the same seed for the same numbers.
+        seed=seed,
+    )
+
+
+def _train(trainer: Trainer, folder: Path, stopping: Callable[[], bool]) -> None:
+    last = get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").exists() else None
+    trainer.remove_callback(_printer())
+    trainer.train(resume_from_checkpoint=last)
+    if stopping() and trainer.state.global_step < trainer.state.max_steps:
+        raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
+
+
+def _printer() -> Any:
+    from transformers import PrinterCallback
+
+    return PrinterCallback
+
+
+def _save(model: Any, tokenizer: Any, stops: set[int], folder: Path) -> None:
+    """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
+    import shutil
+
+    target = model.get_base_model() if hasattr(model, "get_base_model") else model
+    target.generation_config.eos_token_id = sorted(stops)
+    target.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    target.generation_config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "student.json").write_text(json.dumps({"form": "taught"}))
+    shutil.rmtree(folder / "trainer", ignore_errors=True)

@@ -1,0 +1,114 @@
+"""The nouns that stages hand to each other: frozen records, one word for one thing."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+Role = Literal["system", "user", "assistant"]
+Verdict = Literal["right", "wrong", "unread"]
+Finish = Literal["stop", "length", "error"]
+Form = Literal["taught", "zero_shot", "zero_shot_cot", "few_shot_cot"]
+
+
+class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing to be asked, with its gold answer."""
+
+    id: str
+    text: str  # the stem; `Task.ask` renders it together with the choices
+    answer: str  # the gold answer, as the source gives it
+    choices: tuple[str, ...] = ()
+    split: str = ""
+    template: str = ""  # questions made from one template share this name
+    rationale: str = ""  # a worked solution, where the source brings one
+    facts: dict[str, Any] = {}  # what a procedural task needs to work the question out again
+    source: str = ""  # file:line, for error messages
+
+
+class Message(Struct, frozen=True):
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a model is asked. Only `messages` is sent; the other fields are local and no part of the request key."""
+
+    messages: tuple[Message, ...]
+    question: str = ""  # id of the question it is about
+    purpose: str = ""  # "rationale", "answer", "exam": what the asker wants
+    sample: int = 0  # the sample it belongs to, when one rationale's answer is asked for
+    attempt: str = ""  # key of the attempt it answers
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """How a reply is drawn. Temperature 0 is greedy; `top_k` 0 and `top_p` 1 are off."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 256
+    n: int = 1
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer of a model to one chat, or the recorded failure to get one."""
+
+    text: str
+    finish: Finish = "stop"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    key: str = ""  # digest of the exact request, where the model has one
+    model: str = ""  # the name the model reported
+    error: str = ""
+
+
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One graded answer of one model to one question."""
+
+    question: str
+    sample: int = 0
+    text: str = ""  # what the model wrote: the rationale, and in a one-call form the answer too
+    answer_text: str = ""  # the reply to the second call of zero-shot-CoT
+    answer: str | None = None  # what was read from it
+    verdict: Verdict = "unread"
+    truncated: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    key: str = ""  # key of the request that produced `text`
+    error: str = ""
+
+
+class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One training target with its provenance."""
+
+    question: str
+    prompt: str  # the question as asked
+    completion: str
+    kind: str  # "rationale", "answer"
+    round: int = 0
+    sample: int = 0
+    key: str = ""  # key of the teacher's request it came from
+
+
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """A student on disk. Two checkpoints with the same digest are the same student, wherever they lie."""
+
+    path: str
+    digest: str
+
+
+class Model(Protocol):
+    """Whoever answers chats: a teacher, a student, a file, a function, or a strategy made of models."""
+
+    @property
+    def name(self) -> str:
+        """The spec or identity that distinguishes this model's answers from another's."""
+        ...
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        """Yield `(index of the chat, its sampling.n replies)` in the order they are finished."""
+        ...

@@ -1,0 +1,91 @@
+"""A reply that was paid for is never paid for twice."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tutelage.models.cached import Cached, request_of
+from tutelage.store.cache import ReplyCache
+from tutelage.types import Chat, Message, Reply, Sampling
+
+
+class Counting:
+    """Counts the samples it is asked for."""
+
+    def __init__(self, name: str = "teacher") -> None:
+        self.name = name
+        self.asked = 0
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        for index, chat in enumerate(chats):
+            self.asked += sampling.n
+            texts = [f"{chat.messages[-1].content}/{sampling.seed + i}" for i in range(sampling.n)]
+            yield index, [Reply(text=text, finish="error" if "bad" in text else "stop") for text in texts]
+
+
+def chats(*texts: str) -> list[Chat]:
+    return [Chat(messages=(Message("user", text),)) for text in texts]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReplyCache:
+    return ReplyCache(tmp_path / "replies.sqlite")
+
+
+def test_the_second_time_nothing_is_asked(store: ReplyCache) -> None:
+    model = Counting()
+    first = dict(Cached(model, store).answer(chats("a", "b"), Sampling(n=2)))
+    second = dict(Cached(model, store).answer(chats("a", "b"), Sampling(n=2)))
+    assert first == second
+    assert model.asked == 4
+    assert all(reply.key for replies in first.values() for reply in replies)
+
+
+def test_more_samples_pay_for_the_new_ones_only_and_nest(store: ReplyCache) -> None:
+    model = Counting()
+    few = dict(Cached(model, store).answer(chats("a", "b"), Sampling(n=2)))
+    many = dict(Cached(model, store).answer(chats("a", "b", "c"), Sampling(n=5)))
+    assert model.asked == 4 + 3 + 3 + 5
+    assert many[0][:2] == few[0]
+    assert [reply.text for reply in many[0]] == [f"a/{i}" for i in range(5)]
+
+
+def test_failures_are_not_kept(store: ReplyCache) -> None:
+    model = Counting()
+    for _ in range(2):
+        assert dict(Cached(model, store).answer(chats("bad"), Sampling()))[0][0].finish == "error"
+    assert model.asked == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"temperature": 0.5},
+        {"top_p": 0.9},
+        {"top_k": 3},
+        {"max_tokens": 7},
+        {"seed": 1},
+        {"stop": ("x",)},
+    ],
+)
+def test_any_other_sampling_is_another_request(changed: dict[str, object]) -> None:
+    chat = chats("a")[0]
+    assert request_of("m", chat, Sampling(), 0) != request_of("m", chat, replace(Sampling(), **changed), 0)
+
+
+def test_what_is_local_is_no_part_of_the_request() -> None:
+    chat = chats("a")[0]
+    local = replace(chat, question="7", purpose="rationale", sample=3, attempt="k")
+    assert request_of("m", chat, Sampling(), 0) == request_of("m", local, Sampling(n=4), 0)
+    assert request_of("m", chat, Sampling(), 0) != request_of("m2", chat, Sampling(), 0)
+    assert request_of("m", chat, Sampling(), 0) != request_of("m", chat, Sampling(), 1)
+
+
+def test_the_file_outlives_the_process(store: ReplyCache, tmp_path: Path) -> None:
+    model = Counting()
+    list(Cached(model, store).answer(chats("a"), Sampling()))
+    store.close()
+    list(Cached(model, ReplyCache(tmp_path / "replies.sqlite")).answer(chats("a"), Sampling()))
+    assert model.asked == 1

@@ -1,0 +1,180 @@
+"""A run is a directory of finished steps; killing it anywhere is harmless."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tutelage.errors import Interrupted, RunError
+from tutelage.store import records
+from tutelage.store.run import Run
+from tutelage.types import Attempt
+
+
+def attempts(count: int) -> list[Attempt]:
+    return [Attempt(question=f"q{i}", text="x" * i) for i in range(count)]
+
+
+def start(path: Path, config: dict[str, object] | None = None, **doors: object) -> Run:
+    return Run.start(path, config or {"seed": 0}, {"command": "test"}, **doors)
+
+
+def test_a_finished_step_is_read_back_not_made_again(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    made = run.records("exam", Attempt, lambda kept: attempts(3), {"n": 1})
+
+    def never(kept: list[Attempt]) -> Iterable[Attempt]:
+        raise AssertionError("made again")
+
+    assert run.records("exam", Attempt, never, {"n": 1}) == made == attempts(3)
+
+
+def test_other_inputs_are_refused_by_name(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    run.records("exam", Attempt, lambda kept: attempts(1), {"paper": {"n": 4}})
+    with pytest.raises(RunError, match=r"paper\.n: 4 -> 8.*delete"):
+        run.records("exam", Attempt, lambda kept: attempts(1), {"paper": {"n": 8}})
+
+
+def test_another_config_is_refused_by_name(tmp_path: Path) -> None:
+    start(tmp_path / "run", {"exam": {"n": 4}}).close()
+    with pytest.raises(RunError, match=r"exam\.n: 4 -> 8.*--into"):
+        start(tmp_path / "run", {"exam": {"n": 8}})
+
+
+def test_an_interrupted_step_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def stopping() -> bool:
+        return len(seen) == 2
+
+    def make(kept: list[Attempt]) -> Iterable[Attempt]:
+        for attempt in attempts(5)[len(kept) :]:
+            seen.append(1)
+            yield attempt
+
+    run = start(tmp_path / "run", stopping=stopping)
+    with pytest.raises(Interrupted, match="exam"):
+        run.records("exam", Attempt, make, {})
+    run.close()
+    again = start(tmp_path / "run")
+    assert again.records("exam", Attempt, make, {}) == attempts(5)
+    assert len(seen) == 5  # nothing was made twice
+
+
+@pytest.mark.parametrize("torn", [b'{"question":"q2","te', b'{"question":"q2"}', b"\x00\x00\x00"])
+def test_a_torn_last_line_is_owed_again(tmp_path: Path, torn: bytes) -> None:
+    file = tmp_path / "records.jsonl"
+    whole = b"".join(map(records.encode, attempts(2)))
+    file.write_bytes(whole + torn)
+    assert records.recover(file, Attempt) == attempts(2)
+    assert file.read_bytes() == whole
+
+
+def test_a_draft_of_other_inputs_is_not_used(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError):
+        run.records("exam", Attempt, lambda kept: (1 / 0 for _ in range(1)), {"n": 1})  # type: ignore[misc]
+    (tmp_path / "run" / "exam.draft" / "records.jsonl").write_bytes(records.encode(attempts(1)[0]))
+    assert run.records("exam", Attempt, lambda kept: attempts(3)[len(kept) :], {"n": 2}) == attempts(3)
+
+
+def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="not a run"):
+        start(tmp_path)
+    with pytest.raises(RunError, match="is a file"):
+        start(tmp_path / "thesis.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_two_processes_cannot_hold_one_run(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    with pytest.raises(RunError, match="another process"):
+        start(tmp_path / "run")
+    run.close()
+    start(tmp_path / "run").close()
+
+
+def test_a_broken_record_in_a_finished_step_is_named(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    run.records("exam", Attempt, lambda kept: attempts(2), {})
+    file = tmp_path / "run" / "exam" / "records.jsonl"
+    file.write_bytes(file.read_bytes() + b"oops\n")
+    with pytest.raises(RunError, match=r"records\.jsonl:3 is not a Attempt"):
+        run.records("exam", Attempt, lambda kept: attempts(2), {})
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tutelage.store import run as store
+from tutelage.types import Attempt
+
+moment = sys.argv[2]
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if moment == "before-rename":
+    Path.rename = die
+if moment == "config":
+    store._write = lambda path, content: die() if path.name == "config.yaml" else path.write_bytes(content)
+
+def make(kept):
+    for i in range(len(kept), 6):
+        if moment == f"record-{i}":
+            die()
+        yield Attempt(question=f"q{i}", text="x" * i)
+
+def artifact(folder):
+    (folder / "weights").write_text("half")
+    if moment == "artifact":
+        die()
+    (folder / "weights").write_text("whole")
+    return {"loss": 1}
+
+run = store.Run.start(Path(sys.argv[1]), {"seed": 0}, {"command": "test"})
+run.records("exam", Attempt, make, {"n": 1})
+if moment == "between":
+    die()
+run.artifact("student", artifact, {"n": 1})
+"""
+
+
+@pytest.mark.parametrize("moment", ["config", "record-0", "record-3", "before-rename", "between", "artifact"])
+def test_kill_9_at_any_moment_then_the_same_command(tmp_path: Path, moment: str) -> None:
+    program = textwrap.dedent(KILLED)
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    assert subprocess.run([*command, moment], check=False).returncode == -signal.SIGKILL
+    subprocess.run([*command, "never"], check=True)
+    assert records.read(tmp_path / "run" / "exam" / "records.jsonl", Attempt) == attempts(6)
+    assert (tmp_path / "run" / "student" / "weights").read_text() == "whole"
+    assert not list((tmp_path / "run").glob("*.draft"))
+
+
+def test_a_full_disk_leaves_no_half_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(tmp_path / "run")
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        run.records("exam", Attempt, lambda kept: attempts(2)[len(kept) :], {})
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "exam").exists()
+    assert run.records("exam", Attempt, lambda kept: attempts(2)[len(kept) :], {}) == attempts(2)
+
+
+def test_events_tell_the_story(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    run.records("exam", Attempt, lambda kept: attempts(1), {})
+    run.records("exam", Attempt, lambda kept: attempts(1), {})
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["session", "started", "finished", "reused"]

@@ -1,0 +1,83 @@
+"""Small stays small: the limits of files and functions, and the decisions to go past them."""
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
+FILE_LINES, FUNCTION_LINES, MEDIAN_LINES, PARAMETERS = 300, 50, 12, 6
+
+# What may be larger, and why. Nothing else.
+RAISED: dict[str, tuple[int, str]] = {
+    "cli.exam:parameters": (8, "a typer command: each parameter is an option on the command line"),
+    "models.http.OpenAICompatible.__init__:parameters": (7, "each parameter is a key of a model spec"),
+    "models.hf.Hf.__init__:parameters": (7, "each parameter is a key of a model spec"),
+}
+
+
+def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function of a file with its dotted name."""
+    module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+    def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{prefix}.{child.name}", child
+            inner = f"{prefix}.{child.name}" if isinstance(child, ast.ClassDef | ast.FunctionDef) else prefix
+            yield from walk(child, inner)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), module)
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from def to the end."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many parameters a caller sees."""
+    names = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
+    return len([name for name in names if name not in ("self", "cls")])
+
+
+def allowed(name: str, what: str, limit: int) -> int:
+    """The limit, or what was decided instead."""
+    return RAISED.get(f"{name}:{what}", (limit, ""))[0]
+
+
+ALL = [(name, node) for path in SOURCE.rglob("*.py") for name, node in functions(path)]
+
+
+def test_files_are_short() -> None:
+    long = {str(path): count for path in SOURCE.rglob("*.py") if (count := len(path.read_text().splitlines())) > FILE_LINES}
+    assert not long
+
+
+def test_functions_are_short() -> None:
+    long = {name: length(node) for name, node in ALL if length(node) > allowed(name, "lines", FUNCTION_LINES)}
+    assert not long
+
+
+def test_functions_are_mostly_tiny() -> None:
+    assert statistics.median(length(node) for _, node in ALL) <= MEDIAN_LINES
+
+
+def test_parameters_are_few() -> None:
+    many = {name: parameters(node) for name, node in ALL if parameters(node) > allowed(name, "parameters", PARAMETERS)}
+    assert not many
+
+
+def test_folders_are_flat_and_earn_their_keep() -> None:
+    for folder in (path for path in SOURCE.rglob("*") if path.is_dir() and path.name != "__pycache__"):
+        assert len(folder.relative_to(SOURCE).parts) <= 2
+        files = [path for path in folder.iterdir() if path.suffix in (".py", ".txt") and path.name != "__init__.py"]
+        assert len(files) >= 3 or folder.name in SMALL_FOLDERS, f"{folder} holds {len(files)} files: make it one file"
+
+
+SMALL_FOLDERS = {"lessons": "feedback and reflection lessons join it with tailored learning", "recipes": "grows by one file a method"}
+BANNED = {"utils", "common", "core", "helpers", "manager", "handler"}
+
+
+def test_no_drawer_names() -> None:
+    assert not [path for path in SOURCE.rglob("*") if path.stem in BANNED]
