@@ -1,6 +1,5 @@
 """What tests share: a tiny real student, and isolation from the user's caches."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,10 @@ LETTERS = "Q: A: Let's think step by step. Therefore, the answer is --> ### yes 
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache, or reaches a hub."""
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    yield
 
 
 def make_student(folder: Path, chat: bool) -> Path:
@@ -30,7 +28,9 @@ def make_student(folder: Path, chat: bool) -> Path:
     raw.decoder = decoders.ByteLevel()
     special = ["<pad>", "<end>", "<turn>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet))
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet)
+    )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>", pad_token="<pad>")
     if chat:
         tokenizer.add_special_tokens({"additional_special_tokens": ["<turn>"]})

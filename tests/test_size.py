@@ -50,7 +50,9 @@ ALL = [(name, node) for path in SOURCE.rglob("*.py") for name, node in functions
 
 
 def test_files_are_short() -> None:
-    long = {str(path): count for path in SOURCE.rglob("*.py") if (count := len(path.read_text().splitlines())) > FILE_LINES}
+    long = {
+        str(path): count for path in SOURCE.rglob("*.py") if (count := len(path.read_text().splitlines())) > FILE_LINES
+    }
     assert not long
 
 
@@ -75,7 +77,10 @@ def test_folders_are_flat_and_earn_their_keep() -> None:
         assert len(files) >= 3 or folder.name in SMALL_FOLDERS, f"{folder} holds {len(files)} files: make it one file"
 
 
-SMALL_FOLDERS = {"lessons": "feedback and reflection lessons join it with tailored learning", "recipes": "grows by one file a method"}
+SMALL_FOLDERS = {
+    "lessons": "feedback and reflection lessons join it with tailored learning",
+    "recipes": "grows by one file a method",
+}
 BANNED = {"utils", "common", "core", "helpers", "manager", "handler"}
 
 

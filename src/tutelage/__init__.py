@@ -26,7 +26,7 @@ _PUBLIC = {
     "Sampling": "tutelage.types",
     "TutelageError": "tutelage.errors",
 }
-__all__ = [*_PUBLIC]
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from tutelage import recipes, tasks
 from tutelage.config import override, read_yaml
 from tutelage.console import View, score_table
 from tutelage.demo import demo_config, show_answers
-from tutelage.errors import ConfigError, TutelageError
+from tutelage.errors import TutelageError
 from tutelage.recipes import RECIPES
 
 app = typer.Typer(
@@ -136,7 +136,10 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _fail(f"cannot write{where}: {error.strerror}. Finished steps are kept; make room and run the same command again", 2)
+        _fail(
+            f"cannot write{where}: {error.strerror}. Finished steps are kept; make room and run the same command again",
+            2,
+        )
 
 
 def _fail(message: str, code: int) -> None:

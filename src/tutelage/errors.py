@@ -34,7 +34,9 @@ class MissingPackage(TutelageError):
     """An optional package is needed for what was asked and is not installed."""
 
     def __init__(self, package: str, purpose: str, install: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}, which is not installed; install it with: pip install {install}")
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed; install it with: pip install {install}"
+        )
 
 
 class Interrupted(TutelageError):

@@ -24,9 +24,13 @@ class Kept(Struct, frozen=True, kw_only=True):
 
     def line(self) -> str:
         """The account in one line."""
-        dropped = {name: getattr(self, name) for name in ("wrong", "unread", "truncated", "failed", "repeated", "empty")}
+        dropped = {
+            name: getattr(self, name) for name in ("wrong", "unread", "truncated", "failed", "repeated", "empty")
+        }
         reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        return f"{len(self.lessons)} lessons from {self.asked} rationales" + (f" (dropped: {reasons})" if reasons else "")
+        return f"{len(self.lessons)} lessons from {self.asked} rationales" + (
+            f" (dropped: {reasons})" if reasons else ""
+        )
 
 
 def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question], marker: str = ARROW) -> Kept:

@@ -32,7 +32,9 @@ def parse(spec: Spec) -> dict[str, Any]:
             parsed.update(parse(str(parsed["name"])))  # name: "hf:smollm2" beside options
         parsed.setdefault("name", "")
     if parsed.get("kind") not in MODELS:
-        raise ConfigError(f"unknown model kind {parsed.get('kind')!r} in {spec!r}; {nearest(str(parsed.get('kind')), MODELS)}")
+        raise ConfigError(
+            f"unknown model kind {parsed.get('kind')!r} in {spec!r}; {nearest(str(parsed.get('kind')), MODELS)}"
+        )
     return parsed
 
 

@@ -13,6 +13,8 @@ from transformers import (
 
 from tutelage.types import Sampling
 
+NO_IDS: Any = torch.empty(0, 0, dtype=torch.long)  # these warpers look at the scores only
+
 
 class Decoder:
     """Decodes one batch with a key-value cache that shrinks as rows end."""
@@ -90,7 +92,7 @@ class Decoder:
     def _choose(self, logits_BV: Any, draws_RT: torch.Tensor | None, rows: list[int], step: int) -> Any:
         if draws_RT is None:
             return logits_BV.argmax(-1)
-        cumulative_BV = self._warpers(None, logits_BV).softmax(-1).cumsum(-1)
+        cumulative_BV = self._warpers(NO_IDS, logits_BV).softmax(-1).cumsum(-1)
         draw_B1 = draws_RT[rows, step].to(logits_BV.device)[:, None] * cumulative_BV[:, -1:]
         return torch.searchsorted(cumulative_BV, draw_B1, right=True)[:, 0].clamp(max=logits_BV.shape[-1] - 1)
 

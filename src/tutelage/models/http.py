@@ -83,7 +83,9 @@ class OpenAICompatible:
                 **options,
             )
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise ModelError(f"{self.name} refuses: HTTP {error.status_code}; check the key, base_url and model name") from None
+            raise ModelError(
+                f"{self.name} refuses: HTTP {error.status_code}; check the key, base_url and model name"
+            ) from None
         except openai.OpenAIError as error:
             return Reply(text="", finish="error", error=type(error).__name__, model=self.name)
         choice = done.choices[0] if done.choices else None

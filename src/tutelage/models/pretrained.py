@@ -48,7 +48,9 @@ def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
         if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(f"hf:{name} is an encoder-decoder model; students are decoder-only (causal) language models")
+            raise ModelError(
+                f"hf:{name} is an encoder-decoder model; students are decoder-only (causal) language models"
+            )
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(
             name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code

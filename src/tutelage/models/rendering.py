@@ -17,7 +17,9 @@ PAPER_TEMPLATE = (
 def prepare(tokenizer: Any) -> None:
     """Make a tokenizer fit for batches: it needs a padding token, and batches are padded on the left."""
     if tokenizer.eos_token_id is None:
-        raise ModelError(f"the tokenizer of {tokenizer.name_or_path} has no end-of-text token, so a reply could never end")
+        raise ModelError(
+            f"the tokenizer of {tokenizer.name_or_path} has no end-of-text token, so a reply could never end"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
@@ -56,7 +58,9 @@ def stop_ids(tokenizer: Any, generation_config: Any = None) -> set[int]:
     listed = getattr(generation_config, "eos_token_id", None)
     ids |= set(listed) if isinstance(listed, list) else {listed} if listed is not None else set()
     if tokenizer.chat_template:
-        closing = tokenizer(_completion_text(tokenizer, [Message("user", "x")], "x"), add_special_tokens=False).input_ids
+        closing = tokenizer(
+            _completion_text(tokenizer, [Message("user", "x")], "x"), add_special_tokens=False
+        ).input_ids
         special = [token for token in closing if token in tokenizer.all_special_ids]
         ids |= set(special[:1])
     return ids

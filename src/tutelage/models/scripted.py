@@ -34,7 +34,9 @@ def _find(path: str) -> Script:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"scripted:{path} is not a function package.module:NAME that can be imported: {error}") from error
+        raise ConfigError(
+            f"scripted:{path} is not a function package.module:NAME that can be imported: {error}"
+        ) from error
     if not callable(found):
         raise ConfigError(f"scripted:{path} is a {type(found).__name__}, not a function")
     script: Script = found

@@ -15,7 +15,9 @@ class Worked:
 
     def __init__(self, solutions: Callable[[str, int], tuple[str, str]] | None, name: str = "") -> None:
         if solutions is None:
-            raise ConfigError("the teacher 'worked:' needs a task that brings worked solutions; `tutelage tasks` lists them")
+            raise ConfigError(
+                "the teacher 'worked:' needs a task that brings worked solutions; `tutelage tasks` lists them"
+            )
         self.solutions = solutions
         self.name = "worked:"
 

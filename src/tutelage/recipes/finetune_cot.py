@@ -28,12 +28,15 @@ class RationalesConfig(Settings):
     """How the teacher reasons aloud: zero-shot-CoT in two calls."""
 
     samples: Annotated[int, Field(ge=1)] = Field(
-        1, description="rationales a question, D [Ho et al. 2022: 1, or for diverse reasoning 8 or 64]; more sets contain fewer"
+        1,
+        description="rationales a question, D [Ho et al. 2022: 1, or for diverse reasoning 8 or 64]; more sets contain fewer",
     )
     temperature: Annotated[float, Field(ge=0)] = Field(
         0.7, description="with samples > 1; a single rationale is greedy [Ho et al. 2022, section 3.2]"
     )
-    max_tokens: Annotated[int, Field(ge=1)] = Field(128, description="[Ho et al. 2022: 128; 512 or more for long tasks]")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        128, description="[Ho et al. 2022: 128; 512 or more for long tasks]"
+    )
 
     def exam(self) -> ExamConfig:
         """The teacher's exam on the training questions: its right answers become lessons."""
@@ -103,7 +106,10 @@ def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:
     firsts = {lesson.question: lesson for lesson in reversed(lessons)}
     chosen = list(reversed(firsts.values()))[:shots]
     pairs = [lesson.completion.rpartition(rationales.ARROW) for lesson in chosen]
-    return [(lesson.prompt, f"{rationale} The answer is {answer}.") for lesson, (rationale, _, answer) in zip(chosen, pairs, strict=True)]
+    return [
+        (lesson.prompt, f"{rationale} The answer is {answer}.")
+        for lesson, (rationale, _, answer) in zip(chosen, pairs, strict=True)
+    ]
 
 
 # Step -> the name a reader knows, in the order of the final table.

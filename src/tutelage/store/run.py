@@ -201,7 +201,7 @@ def _describe(value: Any) -> Any:
         return {"records": len(value), "digest": lines.digest(value)}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    return json.loads(json.dumps(value))
+    return json.loads(msgspec.json.encode(value))
 
 
 def _digest(inputs: Mapping[str, Any]) -> str:

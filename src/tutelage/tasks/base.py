@@ -34,7 +34,9 @@ class Task:
     ask: Callable[[Question], Chat] = ask_plainly
     worked: Callable[[Question, int], str] | None = None
     similar: Callable[[Question, random.Random], Question] | None = None
-    options: Mapping[str, object] = field(default_factory=dict)  # what the task was made with: part of a step's identity
+    options: Mapping[str, object] = field(
+        default_factory=dict
+    )  # what the task was made with: part of a step's identity
     trigger: str = "Therefore, the answer is"  # second call of zero-shot-CoT
 
 

@@ -19,7 +19,8 @@ def make(size: int = 2000, seed: int = 0, flips: int = 4) -> Task:
 def _draw(rng: random.Random, flips: int) -> tuple[Question, str]:
     people = rng.sample(NAMES, flips)
     flipped = [rng.random() < 0.5 for _ in people]
-    acts = [f"{name} {'flips' if flip else 'does not flip'} the coin." for name, flip in zip(people, flipped, strict=True)]
+    verbs = ["flips" if flip else "does not flip" for flip in flipped]
+    acts = [f"{name} {verb} the coin." for name, verb in zip(people, verbs, strict=True)]
     text = f'A coin is heads up. {" ".join(acts)} Is the coin still heads up? Note that "flip" here means "reverse".'
     answer = "yes" if sum(flipped) % 2 == 0 else "no"
     facts = {"people": people, "flipped": flipped}
@@ -28,7 +29,7 @@ def _draw(rng: random.Random, flips: int) -> tuple[Question, str]:
 
 # Opening, a person who flips, a person who does not, ending: the same steps in other words.
 _WORDINGS = (
-    ("The coin starts heads up.", "{name} flips it: {side}.", "{name} does not flip it: still {side}.", "The coin ends {side} up."),
+    ("The coin starts heads up.", "{name} flips it: {side}.", "{name} leaves it: still {side}.", "It ends {side} up."),
     ("Start: heads.", "After {name} flips: {side}.", "After {name} does nothing: {side}.", "End: {side}."),
     (
         "At first the coin shows heads.",
@@ -36,7 +37,7 @@ _WORDINGS = (
         "{name} leaves it, so it shows {side}.",
         "In the end it shows {side}.",
     ),
-    ("We begin with heads up.", "{name}: flip, now {side}.", "{name}: no flip, now {side}.", "So the last side is {side}."),
+    ("We begin with heads.", "{name}: flip, now {side}.", "{name}: nothing, still {side}.", "So we end with {side}."),
 )
 
 

@@ -15,25 +15,24 @@ Draw = Callable[[random.Random], tuple[Question, str]]
 
 # First names that are one capitalised word each. They end in many different letters, so that last-letter questions
 # cannot be answered by guessing a vowel.
-NAMES = tuple(
-    """
-    Aaron Abdul Abigail Ada Agnes Ahmed Aisha Alan Albert Alex Alfred Alma Amir Amy Andrew Angus Anita Anton April
-    Arthur Asif Astrid Barbara Basil Beatrix Ben Bernard Beth Birgit Blanche Boris Brad Brandon Bridget Bruno Caleb
-    Calvin Carl Carmen Cedric Charles Chen Chloe Claus Clive Conrad Craig Cyril Daisy Damian Daphne David Deepak Denis
-    Derek Diego Dilip Dirk Dmitri Donald Doris Dorothy Drew Duncan Dwight Edgar Edith Edward Elias Elif Eliot Ella
-    Ellen Emil Enrique Erik Ernest Esther Ethel Eugene Farah Farid Felix Fiona Floyd Frank Fred Gabriel Gail Geoff
-    George Gerald Gita Giulia Glen Grace Greg Gustav Hank Hannah Harold Hasan Hazel Heath Heidi Helen Henk Hilda
-    Hiroshi Howard Hugh Hugo Ian Ibrahim Ida Igor Ingrid Irene Iris Isaac Ivan Jack Jacob Jasmin Javed Jeff Jim Joan
-    Joel John Jorge Josef Judith Julius Kai Karl Kate Keith Ken Kim Kirk Klaus Kofi Kurt Laila Lars Laszlo Leah Leif
-    Leo Lewis Liam Linda Lloyd Lois Lucy Ludwig Luigi Luz Mabel Magnus Malik Marc Margot Maria Mark Marta Maurice Max
-    Maya Mehmet Meg Mick Miguel Mina Mohammed Moritz Myra Nadia Naomi Nathan Ned Nelson Nick Nigel Noah Noor Norbert
-    Olaf Oleg Olga Olivia Omar Oscar Otto Pablo Pam Patrick Paul Pedro Peg Penelope Petra Phil Philip Pierre Priya
-    Quentin Rachel Rafiq Ralph Ramon Raquel Rashid Rebecca Reza Rick Rita Robert Rolf Rosa Ross Roy Rudolf Ruth Sadiq
-    Sally Sam Samir Sarah Saul Scott Selim Serge Sheila Sid Simon Sofia Sonia Sophie Stan Stefan Sven Sybil Tariq Ted
-    Tess Thabo Theo Thomas Tim Todd Tom Trudy Uli Umberto Una Ursula Vera Victor Vincent Viv Vladimir Walter Wanda
-    Wendy Werner Wilhelm Will Winston Wolfgang Xavier Yan Yasmin Yosef Yuki Yusuf Zack Zelda Ziad Zoe
-    """.split()
-)
+_NAMES = """
+Aaron Abdul Abigail Ada Agnes Ahmed Aisha Alan Albert Alex Alfred Alma Amir Amy Andrew Angus Anita Anton April
+Arthur Asif Astrid Barbara Basil Beatrix Ben Bernard Beth Birgit Blanche Boris Brad Brandon Bridget Bruno Caleb
+Calvin Carl Carmen Cedric Charles Chen Chloe Claus Clive Conrad Craig Cyril Daisy Damian Daphne David Deepak Denis
+Derek Diego Dilip Dirk Dmitri Donald Doris Dorothy Drew Duncan Dwight Edgar Edith Edward Elias Elif Eliot Ella
+Ellen Emil Enrique Erik Ernest Esther Ethel Eugene Farah Farid Felix Fiona Floyd Frank Fred Gabriel Gail Geoff
+George Gerald Gita Giulia Glen Grace Greg Gustav Hank Hannah Harold Hasan Hazel Heath Heidi Helen Henk Hilda
+Hiroshi Howard Hugh Hugo Ian Ibrahim Ida Igor Ingrid Irene Iris Isaac Ivan Jack Jacob Jasmin Javed Jeff Jim Joan
+Joel John Jorge Josef Judith Julius Kai Karl Kate Keith Ken Kim Kirk Klaus Kofi Kurt Laila Lars Laszlo Leah Leif
+Leo Lewis Liam Linda Lloyd Lois Lucy Ludwig Luigi Luz Mabel Magnus Malik Marc Margot Maria Mark Marta Maurice Max
+Maya Mehmet Meg Mick Miguel Mina Mohammed Moritz Myra Nadia Naomi Nathan Ned Nelson Nick Nigel Noah Noor Norbert
+Olaf Oleg Olga Olivia Omar Oscar Otto Pablo Pam Patrick Paul Pedro Peg Penelope Petra Phil Philip Pierre Priya
+Quentin Rachel Rafiq Ralph Ramon Raquel Rashid Rebecca Reza Rick Rita Robert Rolf Rosa Ross Roy Rudolf Ruth Sadiq
+Sally Sam Samir Sarah Saul Scott Selim Serge Sheila Sid Simon Sofia Sonia Sophie Stan Stefan Sven Sybil Tariq Ted
+Tess Thabo Theo Thomas Tim Todd Tom Trudy Uli Umberto Una Ursula Vera Victor Vincent Viv Vladimir Walter Wanda
+Wendy Werner Wilhelm Will Winston Wolfgang Xavier Yan Yasmin Yosef Yuki Yusuf Zack Zelda Ziad Zoe
+"""
+NAMES = tuple(_NAMES.split())
 
 
 class Making(NamedTuple):
@@ -76,7 +75,7 @@ def make_task(making: Making, size: int, seed: int, options: Mapping[str, object
             fresh, fingerprint = draw(rng)
             if share_of(fingerprint) == "train" and fresh.text != question.text:
                 return replace(fresh, id=f"similar-{rng.getrandbits(48):012x}", split="train")
-        raise DataError(f"task {making.name!r} cannot make a fresh question like {question.id!r}: its options leave too few")
+        raise DataError(f"task {making.name!r} cannot make another question like {question.id!r}; widen its options")
 
     return Task(
         name=making.name,

@@ -29,7 +29,7 @@ def expand(path: str) -> Path:
     for match in _VARIABLE.finditer(path):
         variable = match[1] or match[2]
         if not os.environ.get(variable):
-            raise ConfigError(f"path {path!r} uses the environment variable {variable!r}, which is not set; set it or write the path out")
+            raise ConfigError(f"path {path!r} uses the environment variable {variable!r}, which is not set; set it")
     return Path(os.path.expandvars(path)).expanduser()
 
 
@@ -70,7 +70,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
             except ValueError as error:
                 raise DataError(f"{where}: not JSON: {error}; each line must be one JSON object") from error
             if not isinstance(record, dict):
-                raise DataError(f"{where}: not a JSON object but a {type(record).__name__}; each line must be one JSON object")
+                raise DataError(f"{where}: a {type(record).__name__}, not a JSON object; each line must be one object")
             yield where, record
 
 
@@ -81,7 +81,7 @@ def _csv(path: Path) -> Iterator[Row]:
             for record in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in record or None in record.values():
-                    raise DataError(f"{where}: the row has not as many columns as the header; quote values that hold commas")
+                    raise DataError(f"{where}: not as many columns as the header; quote values that hold commas")
                 yield where, dict(record)
         except csv.Error as error:
             raise DataError(f"{path}:{reader.line_num}: not CSV: {error}") from error

@@ -25,8 +25,12 @@ class TrainingConfig(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the steps that warm up")
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     batch: Annotated[int, Field(ge=1)] = Field(8, description="lessons a step [Ho et al. 2022: 8]")
-    micro_batch: Annotated[int, Field(ge=1)] | None = Field(None, description="lessons at once, if a batch does not fit")
-    max_length: Annotated[int, Field(ge=8)] = Field(1024, description="longest lesson in tokens; longer ones are dropped")
+    micro_batch: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="lessons at once, if a batch does not fit"
+    )
+    max_length: Annotated[int, Field(ge=8)] = Field(
+        1024, description="longest lesson in tokens; longer ones are dropped"
+    )
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     lora: LoraConfig | None = Field(None, description="adapters instead of full fine-tuning")
     template: Literal["own", "paper"] = Field(

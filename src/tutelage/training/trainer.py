@@ -65,7 +65,7 @@ class CompletionTrainer(Trainer):
         return (loss, out) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)  # type: ignore[arg-type]
+        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -170,17 +170,19 @@ def _with_adapters(model: Any, config: LoraConfig) -> Any:
     return get_peft_model(model, adapters)
 
 
-def _arguments(config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str) -> TrainingArguments:
-    bfloat16 = config.precision == "bfloat16" or (
-        config.precision == "auto" and choose_dtype(device) == torch.bfloat16
-    )
+def _arguments(
+    config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str
+) -> TrainingArguments:
+    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and choose_dtype(device) == torch.bfloat16)
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,  # an item of the data set is a whole micro-batch
         gradient_accumulation_steps=steps[1],
         max_steps=steps[0],
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule if config.warmup == 0 or config.schedule != "constant" else "constant_with_warmup",
+        lr_scheduler_type=config.schedule
+        if config.warmup == 0 or config.schedule != "constant"
+        else "constant_with_warmup",
         warmup_steps=round(config.warmup * steps[0]),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,

@@ -1,0 +1,178 @@
+"""From what a user writes in a recipe or on the command line to a task."""
+
+import importlib
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+import yaml
+
+from tutelage.errors import ConfigError, nearest
+from tutelage.tasks.base import Task
+
+
+class Entry(NamedTuple):
+    """One named task: where its factory is, what it is, and the options that the name decides."""
+
+    factory: str  # "module:function", imported when the task is asked for
+    summary: str
+    fixed: Mapping[str, object] = {}
+
+
+_PUBLISHED = "tutelage.tasks.benchmarks:make"
+
+
+def _procedural(name: str, summary: str) -> Entry:
+    return Entry(f"tutelage.tasks.{name}:make", summary)
+
+
+def _published(name: str, summary: str) -> Entry:
+    return Entry(_PUBLISHED, summary, {"name": name})
+
+
+TASKS: dict[str, Entry] = {
+    "word_problems": _procedural("word_problems", "arithmetic word problems, made on the spot"),
+    "coin_flip": _procedural("coin_flip", "is the coin still heads up?; made on the spot, or source=published"),
+    "last_letter_concatenation": _procedural(
+        "last_letter_concatenation", "join the last letters of words; made on the spot, or source=published"
+    ),
+    "tracking_shuffled_objects": _procedural(
+        "tracking_shuffled_objects", "who holds what after some swaps; made on the spot, or source=published"
+    ),
+    "date_understanding": _procedural(
+        "date_understanding", "which date is meant; made on the spot, or source=published"
+    ),
+    "reasoning_gym": _procedural("reasoning_gym", "any data set of reasoning-gym: reasoning_gym:leg_counting"),
+    "gsm8k": _published("gsm8k", "grade-school word problems with written solutions"),
+    "multiarith": _published("multiarith", "word problems of several steps"),
+    "svamp": _published("svamp", "short word problems with distracting numbers"),
+    "addsub": _published("addsub", "word problems of addition and subtraction"),
+    "single_eq": _published("single_eq", "word problems of one equation"),
+    "aqua": _published("aqua", "algebra with five choices"),
+    "commonsense_qa": _published("commonsense_qa", "everyday knowledge with five choices"),
+    "strategy_qa": _published("strategy_qa", "yes or no, by way of unstated facts"),
+    "local": Entry("tutelage.tasks.sources:make_local", "your own .jsonl, .csv or .parquet file"),
+    "hub": Entry("tutelage.tasks.sources:make_hub", "a data set of the Hugging Face hub"),
+}
+
+# These are both made on the spot and published; `source` chooses.
+TWICE = ("coin_flip", "last_letter_concatenation", "tracking_shuffled_objects", "date_understanding")
+
+
+def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
+    """Make the task that a spec names.
+
+    A spec is a name ("coin_flip"), a name with options ("word_problems?difficulty=2&size=500"), a mapping with the
+    key "name" and options beside it, a data set of reasoning-gym ("reasoning_gym:leg_counting"), or the user's own
+    "package.module:NAME", a Task or a function that returns one. `data` is a folder with local copies of the
+    published data sets; without it the environment variable TUTELAGE_DATA names the folder.
+    """
+    name, options = _parse(spec)
+    head, colon, rest = name.partition(":")
+    if head == "reasoning_gym" and colon:
+        if "dataset" in options:
+            raise ConfigError(f"task {name!r} names its data set twice; leave out the option 'dataset'")
+        name, options = head, {"dataset": rest, **options}
+    elif colon:
+        return _own(name, options)
+    if name not in TASKS:
+        raise ConfigError(f"unknown task {name!r}; {nearest(name, TASKS)}")
+    entry = _entry(name, options)
+    factory = _import(entry.factory)
+    fixed = dict(entry.fixed)
+    if "data" in inspect.signature(factory).parameters and "data" not in options:
+        fixed["data"] = data or os.environ.get("TUTELAGE_DATA") or None
+    task: Task = _make(factory, name, options, fixed)
+    return task
+
+
+def _entry(name: str, options: dict[str, Any]) -> Entry:
+    if name not in TWICE or "source" not in options:
+        return TASKS[name]
+    source = options.pop("source")
+    if source not in ("procedural", "published"):
+        raise ConfigError(f"task {name!r}, source: {nearest(str(source), ('procedural', 'published'))}")
+    return TASKS[name] if source == "procedural" else _published(name, "")
+
+
+def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Split a spec into the task's name and the options."""
+    if isinstance(spec, str):
+        name, _, query = spec.strip().partition("?")
+        return name, _query(spec, query) if query else {}
+    options = dict(spec)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError("a task written as a mapping needs the key 'name', for example {name: coin_flip, size: 500}")
+    inner, more = _parse(name)
+    if doubled := sorted(set(more) & set(options)):
+        raise ConfigError(f"task {name!r}: the option {doubled[0]!r} is given twice")
+    return inner, more | options
+
+
+def _query(spec: str, query: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for part in query.split("&"):
+        key, equals, value = part.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"task {spec!r}: {part!r} is no option; write name?option=value&option=value")
+        if key in options:
+            raise ConfigError(f"task {spec!r}: the option {key!r} is given twice")
+        try:
+            options[key] = yaml.safe_load(unquote(value))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"task {spec!r}: the value of {key!r} cannot be read: {value!r}") from error
+    return options
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _own(path: str, options: dict[str, Any]) -> Task:
+    """The user's own task, from a module that may stand in the folder the user works in."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as `python -m` does; a console script's path has the script's folder instead
+    try:
+        found = _import(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"task {path!r} is no package.module:NAME that can be imported: {error}") from error
+    if callable(found):
+        found = _make(found, path, options, {})
+    elif options:
+        raise ConfigError(f"task {path!r} is not a function, so it takes no options ({', '.join(options)})")
+    if not isinstance(found, Task):
+        raise ConfigError(f"task {path!r} is a {type(found).__name__}; it must be a Task or a function returning one")
+    return found
+
+
+def _make(factory: Callable[..., Any], name: str, options: dict[str, Any], fixed: dict[str, Any]) -> Any:
+    """Call a factory with options that its signature knows, of the types it names."""
+    parameters = inspect.signature(factory).parameters
+    hints = typing.get_type_hints(factory)
+    open_ended = [one.name for one in parameters.values() if one.kind is one.VAR_KEYWORD]
+    known = [key for key in parameters if key not in open_ended and (key == "data" or key not in fixed)]
+    checked = {}
+    for key, value in options.items():
+        if key not in known and not open_ended:
+            raise ConfigError(f"task {name!r} has no option {key!r}; {nearest(key, known)}")
+        checked[key] = _typed(name, key, value, hints.get(key, Any)) if key in known else value
+    for key in known:
+        if parameters[key].default is inspect.Parameter.empty and key not in checked | fixed:
+            raise ConfigError(f"task {name!r} needs the option {key!r}")
+    return factory(**{**fixed, **checked})
+
+
+def _typed(task: str, option: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"task {task!r}, option {option!r}: {error} ({value!r})") from error
+    except TypeError:  # a type of the user's own factory that msgspec does not know
+        return value

@@ -1,0 +1,197 @@
+"""The command line as a user types it, with a tiny real student."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import tutelage
+from tutelage.store import records
+from tutelage.types import Attempt
+
+
+def cli(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as wide as a terminal."""
+    environment = {**os.environ, "COLUMNS": "200", **options.pop("env", {})}
+    command = [sys.executable, "-m", "tutelage.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+
+
+def config(student: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "recipe": "finetune_cot",
+        "task": "coin_flip?size=80",
+        "student": f"hf:{student}",
+        "baselines": ["zero_shot", "fine_tune", "teacher"],
+        "questions": {"test_limit": 8},
+        "training": {"epochs": 2, "batch": 8, "learning_rate": 0.001},
+        "exam": {"max_tokens": 12, "sheet": 4},
+        **more,
+    }
+
+
+def write(path: Path, raw: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whole run through the command line."""
+    folder = tmp_path_factory.mktemp("finished")
+    cache = {"TUTELAGE_CACHE": str(folder / "cache")}
+    done = cli("run", str(write(folder / "c.yaml", config(base_student))), "--into", str(folder / "run"), env=cache)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return folder / "run"
+
+
+def test_a_run_prints_a_line_a_step_and_a_table_with_intervals(finished: Path) -> None:
+    printed = (finished.parent / "stdout").read_text()
+    for words in ("rationales", "lessons", "student", "Fine-tune-CoT", "zero-shot", "95 % interval", "unread", "loss"):
+        assert words in printed
+    assert "56 lessons from 56 rationales" in printed
+
+
+def test_a_run_leaves_steps_that_can_be_read(finished: Path) -> None:
+    assert {path.parent.name for path in finished.glob("*/step.json")} == {
+        "rationales", "lessons", "teacher", "zero_shot", "answers-student", "fine_tune", "student", "finetune_cot",
+    }  # fmt: skip
+    attempts = records.read(finished / "finetune_cot" / "records.jsonl", Attempt)
+    assert len(attempts) == 8
+    teacher = records.read(finished / "teacher" / "records.jsonl", Attempt)
+    assert all(attempt.verdict == "right" for attempt in teacher)
+    facts = json.loads((finished / "run.json").read_text())
+    assert facts["versions"]["torch"].startswith("2.")
+    assert not (finished / "student" / "trainer").exists()
+    assert (finished / "student" / "model.safetensors").exists()
+
+
+def test_the_saved_config_is_the_same_run(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*/*")}
+    done = cli("run", str(finished / "config.yaml"), env={"TUTELAGE_CACHE": str(finished.parent / "cache")})
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("*/*")} == before
+
+
+def test_two_runs_repeat_to_the_bit(finished: Path, base_student: Path, tmp_path: Path) -> None:
+    tutelage.run(config(base_student), tmp_path / "again")
+    for step in ("zero_shot", "fine_tune", "finetune_cot"):
+        assert (tmp_path / "again" / step / "records.jsonl").read_bytes() == (
+            finished / step / "records.jsonl"
+        ).read_bytes()
+    for student in ("student", "answers-student"):
+        name = f"{student}/model.safetensors"
+        assert (tmp_path / "again" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_an_exam_of_a_trained_student_asks_as_it_was_taught(finished: Path, tmp_path: Path) -> None:
+    words = ["exam", f"hf:{finished}/student", "--task", "coin_flip?size=80", "--limit", "8", "--into", f"{tmp_path}/exam"]
+    done = cli(*words, "exam.max_tokens=12", "exam.sheet=4")
+    assert done.returncode == 0, done.stderr
+    mine = records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
+    assert mine == records.read(finished / "finetune_cot" / "records.jsonl", Attempt)
+
+
+def test_avg_at_k_through_the_door(base_student: Path, tmp_path: Path) -> None:
+    words = ["exam", f"hf:{base_student}", "--task", "coin_flip?size=80", "--limit", "5", "-n", "3", "--into"]
+    done = cli(*words, f"{tmp_path}/exam", "exam.temperature=1", "exam.max_tokens=6", "form=zero_shot")
+    assert done.returncode == 0, done.stderr
+    assert "5 x 3" in done.stdout
+    assert len(records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)) == 15
+
+
+@pytest.mark.parametrize("student", ["base_student", "chat_student"])
+def test_lora_and_micro_batches_train_too(student: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    raw = config(request.getfixturevalue(student), baselines=[])
+    raw["training"] |= {"lora": {"r": 4}, "micro_batch": 3}
+    scores = tutelage.run(raw, tmp_path / "run")
+    assert scores["Fine-tune-CoT"].questions == 8
+    assert (tmp_path / "run" / "student" / "adapter_model.safetensors").exists()
+
+
+KILL_AT = ["rationales.draft", "answers-student.draft", "fine_tune", "student.draft", "finetune_cot.draft"]
+
+
+@pytest.mark.parametrize("moment", KILL_AT)
+def test_kill_9_then_the_same_command_ends_alike(
+    finished: Path, base_student: Path, tmp_path: Path, moment: str
+) -> None:
+    words = ["run", str(write(tmp_path / "c.yaml", config(base_student))), "--into", str(tmp_path / "run")]
+    with subprocess.Popen([sys.executable, "-m", "tutelage.cli", *words], stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "run" / moment).exists() and process.poll() is None:
+            time.sleep(0.0005)
+        process.kill()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json") if "draft" not in str(path)}
+    done = cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for step in ("zero_shot", "fine_tune", "finetune_cot"):
+        assert records.read(tmp_path / "run" / step / "records.jsonl", Attempt) == records.read(
+            finished / step / "records.jsonl", Attempt
+        )
+
+
+def test_ctrl_c_keeps_the_training_and_goes_on(finished: Path, base_student: Path, tmp_path: Path) -> None:
+    words = ["run", str(write(tmp_path / "c.yaml", config(base_student))), "--into", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tutelage.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "run" / "student.draft").exists():
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "go on" in err.lower()
+    done = cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert records.read(tmp_path / "run" / "finetune_cot" / "records.jsonl", Attempt) == records.read(
+        finished / "finetune_cot" / "records.jsonl", Attempt
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "none.yaml"], "cannot read none.yaml"),
+        (["run", "c.yaml", "exma.n=3"], "unknown key 'exma'; did you mean 'exam'"),
+        (["run", "c.yaml", "task=coin_flop"], "unknown task 'coin_flop'; did you mean 'coin_flip'"),
+        (["run", "c.yaml", "student=hf:/nowhere"], "no model at /nowhere"),
+        (["run", "c.yaml", "--into", "."], "is not a run"),
+        (["exam", "hg:x", "--task", "coin_flip", "--into", "e"], "unknown model kind 'hg'"),
+        (["exam", "worked:", "--task", "coin_flip", "--split", "tset", "--into", "e"], "did you mean 'test'"),
+        (["exam", "worked:", "--task", "coin_flip", "--limit", "0", "--into", "e"], "greater than or equal to 1"),
+        (["show", "finetune"], "unknown recipe 'finetune'; did you mean 'finetune_cot'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path: Path, words: list[str], says: str, base_student: Path) -> None:
+    write(tmp_path / "c.yaml", config(base_student))
+    done = cli(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("**/records.jsonl"))
+
+
+def test_lists_and_options_are_printed() -> None:
+    assert "word_problems" in cli("tasks").stdout
+    assert "finetune_cot" in cli("recipes").stdout
+    shown = cli("show", "finetune_cot").stdout
+    assert "training.learning_rate = 0.0003" in shown
+    assert "Ho et al. 2022" in shown
+
+
+def test_markup_in_model_output_is_text(tmp_path: Path) -> None:
+    rows = [{"id": f"test-{i}", "rationale": "[red]<script>[/nope].", "answer_reply": "[/bold]"} for i in range(80)]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["exam", f"recorded:{tmp_path}/r.jsonl", "--task", "coin_flip?size=80", "--limit", "3", "--into"]
+    done = cli(*words, f"{tmp_path}/[exam]")
+    assert done.returncode == 0, done.stderr
+    assert "100.0%" in done.stdout  # unread

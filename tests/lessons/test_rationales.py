@@ -1,0 +1,61 @@
+"""Which of a teacher's rationales become lessons."""
+
+from tutelage.lessons import rationales
+from tutelage.tasks.answers import READERS
+from tutelage.tasks.base import Task
+from tutelage.types import Attempt, Question, Verdict
+
+READ, SAME = READERS["number"]
+QUESTIONS = [Question(id=str(i), text=f"What is {i} + {i}?", answer=str(2 * i)) for i in range(1, 4)]
+TASK = Task(name="sums", kind="number", splits=("train",), load=lambda split: QUESTIONS, read=READ, same=SAME)
+
+
+def attempt(question: int, text: str, verdict: Verdict = "right", **more: object) -> Attempt:
+    answer = None if verdict == "unread" else str(2 * question)
+    return Attempt(question=str(question), text=text, answer=answer, verdict=verdict, **more)  # type: ignore[arg-type]
+
+
+def test_every_dropped_rationale_has_its_reason() -> None:
+    kept = rationales.keep(
+        [
+            attempt(1, "One and one\nmake 2.", sample=0, key="k1"),
+            attempt(1, "one  and one make 2.", sample=1),  # the same but for spaces and case
+            attempt(1, "Two ones are 2.", sample=2),
+            attempt(2, "It is 5.", "wrong"),
+            attempt(2, "Who knows?", "unread", sample=1),
+            attempt(2, "Two and two and", truncated=True, sample=2),
+            attempt(3, "", error="HTTP 500", verdict="unread"),
+            attempt(3, "  ", sample=1),
+        ],
+        TASK,
+        QUESTIONS,
+    )
+    assert [lesson.completion for lesson in kept.lessons] == ["One and one\nmake 2. --> 2", "Two ones are 2. --> 2"]
+    assert kept.lessons[0].prompt == "What is 1 + 1?"
+    assert (kept.lessons[0].key, kept.lessons[0].question, kept.lessons[1].sample) == ("k1", "1", 2)
+    assert (kept.asked, kept.wrong, kept.unread, kept.truncated, kept.failed, kept.repeated, kept.empty) == (
+        8, 1, 1, 1, 1, 1, 1,
+    )  # fmt: skip
+    assert kept.line() == (
+        "2 lessons from 8 rationales (dropped: 1 wrong, 1 unread, 1 truncated, 1 failed, 1 repeated, 1 empty)"
+    )
+
+
+def test_a_repetition_is_judged_within_its_question() -> None:
+    kept = rationales.keep([attempt(1, "So it is."), attempt(2, "So it is.")], TASK, QUESTIONS)
+    assert [lesson.question for lesson in kept.lessons] == ["1", "2"]
+
+
+def test_sets_of_samples_nest() -> None:
+    many = [attempt(q, f"Way {s} to {q}.", sample=s) for s in range(8) for q in (3, 1, 2)]
+    few = [a for a in many if a.sample < 3]
+    smaller = {lesson.completion for lesson in rationales.keep(few, TASK, QUESTIONS).lessons}
+    larger = {lesson.completion for lesson in rationales.keep(many, TASK, QUESTIONS).lessons}
+    assert smaller < larger
+    assert (len(smaller), len(larger)) == (9, 24)
+
+
+def test_answers_only_is_the_gold_answer_as_it_is_read() -> None:
+    question = Question(id="1", text="How much?", answer="1,000.0")
+    (lesson,) = rationales.answers_only(TASK, [question])
+    assert (lesson.completion, lesson.kind) == ("1000", "answer")

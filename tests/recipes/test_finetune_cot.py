@@ -1,0 +1,133 @@
+"""The recipe through its seams: what is asked, kept, taught and examined, with scripted models."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage import recipes
+from tutelage.errors import ConfigError, LessonError, RunError
+from tutelage.recipes import classroom
+from tutelage.recipes.finetune_cot import exemplars
+from tutelage.store import records
+from tutelage.training.config import TrainingConfig
+from tutelage.types import Attempt, Chat, Lesson
+
+
+def teacher(chat: Chat, sample: int) -> str:
+    """Right on every other question, in two wordings; its answers come in the second call."""
+    number = int(chat.question.rpartition("-")[2])
+    if chat.purpose == "answer":
+        return "yes." if number % 2 else "no."
+    return f"The coin is turned. Wording {sample % 2}."
+
+
+def student(chat: Chat, sample: int) -> str:
+    return "I cannot say."
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {
+        "recipe": "finetune_cot",
+        "task": "coin_flip?size=120",
+        "teacher": f"scripted:{__name__}:teacher",
+        "student": f"scripted:{__name__}:student",
+        "rationales": {"samples": 4},
+        "baselines": ["zero_shot", "few_shot_cot", "fine_tune", "teacher"],
+        "exam": {"max_tokens": 50},
+        **more,
+    }
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[list[Lesson]]:
+    """Training is replaced by noting what would be taught."""
+    taught: list[list[Lesson]] = []
+
+    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig) -> str:
+        if not lessons:
+            raise LessonError("there are no lessons to learn from")
+        taught.append(list(lessons))
+        return f"scripted:{__name__}:student"
+
+    monkeypatch.setattr(classroom.Classroom, "fit", fit)
+    return taught
+
+
+def test_the_whole_recipe_in_under_a_second(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    begun = time.monotonic()
+    scores = recipes.run(config(), tmp_path / "run")
+    assert time.monotonic() - begun < 1
+    assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune (answers only)", "Fine-tune-CoT", "teacher"]
+    assert scores["teacher"].questions == 24
+    asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
+    lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+    assert len(asked) == 84 * 4
+    right = {attempt.question for attempt in asked if attempt.verdict == "right"}
+    assert len(lessons) == 2 * len(right)  # four samples, two wordings
+    answers, rationales = fitted
+    assert len(answers) == 84
+    assert {lesson.completion for lesson in answers} == {"yes", "no"}
+    assert rationales == lessons
+
+
+def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    first = recipes.run(config(), tmp_path / "run")
+    steps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")}
+    heard: list[str] = []
+    assert recipes.run(config(), tmp_path / "run", lambda event: heard.append(event["event"])) == first
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")} == steps
+    assert "started" not in heard
+
+
+def test_a_changed_config_is_refused(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    recipes.run(config(), tmp_path / "run")
+    with pytest.raises(RunError, match=r"rationales\.samples: 4 -> 8"):
+        recipes.run(config(rationales={"samples": 8}), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"recipe": "finetune_cto"}, "unknown recipe 'finetune_cto'; did you mean 'finetune_cot'"),
+        ({"exma": {}}, "unknown key 'exma'; did you mean 'exam'"),
+        ({"exam": {"m": 3}}, r"unknown key 'exam\.m'"),
+        ({"training": {"lora": {"rank": 3}}}, r"unknown key 'training\.lora\.rank'"),
+        ({"training": {"epochs": 0}}, r"training\.epochs = 0: .*greater than or equal to 1"),
+        ({"task": "coin_flop"}, "unknown task 'coin_flop'; did you mean 'coin_flip'"),
+        ({"task": "coin_flip?flps=3"}, "flps.*did you mean 'flips'"),
+        ({"teacher": "opnai:gpt"}, "unknown model kind 'opnai'.*did you mean 'openai'"),
+        ({"questions": {"test": "tset"}}, "no split 'tset'; did you mean 'test'"),
+        ({"baselines": ["zero_shto"]}, "baselines"),
+    ],
+)
+def test_bad_configs_name_the_key(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        recipes.run(config(**change), tmp_path / "run")
+    assert not list(tmp_path.glob("run/*/records.jsonl"))
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    with pytest.raises(LessonError, match="no lessons"):
+        recipes.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run")
+
+
+def test_exemplars_come_from_distinct_training_questions() -> None:
+    lessons = [
+        Lesson(question=str(i // 2), prompt=f"Q{i // 2}", completion=f"Because {i}. --> {i}", kind="rationale")
+        for i in range(8)
+    ]
+    assert exemplars(lessons, 3) == [
+        ("Q0", "Because 0. The answer is 0."),
+        ("Q1", "Because 2. The answer is 2."),
+        ("Q2", "Because 4. The answer is 4."),
+    ]
+
+
+def test_every_option_has_a_default_that_show_prints() -> None:
+    rows = {key: default for key, default, _ in recipes.options("finetune_cot")}
+    assert rows["training.learning_rate"] == "0.0003"
+    assert rows["training.epochs"] == "20"
+    assert rows["rationales.samples"] == "1"
+    assert "training.lora.r" in rows
