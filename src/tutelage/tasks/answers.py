@@ -90,7 +90,7 @@ def read_choice(text: str, question: Question) -> str | None:
 def _leading_letter(tail: str, question: Question) -> str | None:
     """The letter that directly follows the marker: "B", "(b)", "**B**", "B because (A) is wrong"."""
     span = letters(question)
-    match = re.match(rf"[\s*:\"']*(?:\(([{span}{span.lower()}])\)|([{span}])(?![\w'\u2019]))", tail)
+    match = re.match(rf"[\s*:\"']*(?:\(([{span}{span.lower()}])\)|([{span}])(?!['\u2019]?\w))", tail)
     if match is None:
         return None
     # "The answer is a bird" in a text that shouts its first letter: an article, when a choice's text follows.

@@ -12,7 +12,7 @@ _NAME = "coin_flip"
 def make(size: int = 2000, seed: int = 0, flips: int = 4) -> Task:
     """Make coin-flip questions with `flips` people each (after Wei et al., 2022)."""
     check_option(_NAME, "flips", flips, 1, 20)
-    making = Making(_NAME, "yes_no", lambda rng: _draw(rng, flips), worked)
+    making = Making(_NAME, "yes_no", lambda rng, _: _draw(rng, flips), worked)
     return make_task(making, size, seed, {"flips": flips})
 
 

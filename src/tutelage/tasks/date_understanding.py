@@ -46,9 +46,9 @@ def make(size: int = 2000, seed: int = 0, choices: int = 6) -> Task:
     check_option(_NAME, "choices", choices, 2, len(_LETTERS))
 
     def again(question: Question) -> Any:
-        return lambda rng: _draw(rng, choices, question.facts["target"])
+        return lambda rng, _: _draw(rng, choices, question.facts["target"])
 
-    making = Making(_NAME, "choice", lambda rng: _draw(rng, choices), worked, ask_which_is_true, again)
+    making = Making(_NAME, "choice", lambda rng, _: _draw(rng, choices), worked, ask_which_is_true, again)
     return make_task(making, size, seed, {"choices": choices})
 
 

@@ -12,7 +12,7 @@ _NAME = "last_letter_concatenation"
 def make(size: int = 2000, seed: int = 0, words: int = 4) -> Task:
     """Make last-letter questions with `words` names each (after Wei et al., 2022)."""
     check_option(_NAME, "words", words, 1, 20)
-    making = Making(_NAME, "text", lambda rng: _draw(rng, words), worked)
+    making = Making(_NAME, "text", lambda rng, _: _draw(rng, words), worked)
     return make_task(making, size, seed, {"words": words})
 
 

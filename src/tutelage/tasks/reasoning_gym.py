@@ -1,10 +1,10 @@
 """Any data set of reasoning-gym as a task: its generator makes the questions and its own scorer grades them."""
 
+import json
 import os
+import random
 import re
-from collections.abc import Callable
 from functools import cache, lru_cache
-from random import Random
 from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
@@ -22,7 +22,15 @@ _EXAMPLES = ("example_answer", "example_correct_answer", "possible_answer")
 # for splits, the second for similar questions.
 _ENTRIES = 20_000
 # These walk through Python sets, so each process would make other questions from one seed (reasoning-gym 0.1.25).
-_HASHED = ("isomorphic_strings", "knight_swap", "polynomial_multiplication", "ransom_note")
+_HASHED = {
+    "intermediate_integration",
+    "isomorphic_strings",
+    "polynomial_multiplication",
+    "ransom_note",
+    "word_ladder",
+}
+# These depend on more than that: the same seed makes other questions even so.
+_UNREPEATABLE = {"codeio", "knight_swap"}
 _NONSENSE = "I like cheese."
 
 
@@ -30,19 +38,13 @@ def make(dataset: str, size: int = 2000, seed: int = 0, **config: Any) -> Task:
     """Make a task of a reasoning-gym data set; `config` holds the data set's own options."""
     name = f"reasoning_gym:{dataset}"
     check_option(name, "size", size, 1)
-    span = max(_ENTRIES, 4 * size)
-    entries = _open(dataset, {"seed": seed, "size": span, **config})
+    entries = _Entries(name, dataset, {"seed": seed, "size": max(_ENTRIES, 4 * size), **config})
     sizes = share_sizes(size)
-
-    @lru_cache(maxsize=4096)
-    def entry(index: int) -> dict[str, Any]:
-        found: dict[str, Any] = entries[index]
-        return found
 
     @cache
     def fetch(split: str) -> tuple[Question, ...]:
-        questions = _draw(name, entry, split, (sizes[split], span // 2))
-        if same(_NONSENSE, questions[0]):
+        questions = entries.draw(split, sizes[split])
+        if entries.same(_NONSENSE, questions[0]):
             raise DataError(f"task {name!r} cannot be used: its own scorer accepts any text as right")
         return tuple(questions)
 
@@ -50,34 +52,99 @@ def make(dataset: str, size: int = 2000, seed: int = 0, **config: Any) -> Task:
         check_split(name, split, tuple(sizes))
         return list(fetch(split))
 
-    def same(answer: str, question: Question) -> bool:
-        made = _entry_of(name, entry, question)
-        try:
-            return float(entries.score_answer(answer, made)) >= 1.0
-        except Exception:  # scorers parse the answer, and some fail in their own ways where it cannot be parsed
-            return False
-
-    def worked(question: Question, variant: int) -> str:
-        return _solution(str(_entry_of(name, entry, question)["metadata"][_SOLUTIONS[dataset]]))
-
-    def similar(question: Question, rng: Random) -> Question:
-        for _ in range(1000):
-            fresh = _question(name, entry, rng.randrange(span // 2, span))
-            if fresh.split == "train" and fresh.text != question.text:
-                return fresh
-        raise DataError(f"task {name!r} makes no fresh train question")
-
     return Task(
         name=name,
         kind="text",
         splits=tuple(sizes),
         load=load,
         read=read,
-        same=same,
-        worked=worked if dataset in _SOLUTIONS else None,
-        similar=similar,
+        same=entries.same,
+        worked=entries.worked if dataset in _SOLUTIONS else None,
+        similar=entries.similar,
         options={"dataset": dataset, "size": size, "seed": seed, **config},
     )
+
+
+class _Entries:
+    """The entries of one data set, made from their index whenever they are needed.
+
+    Scorers read metadata that would not survive being written down as JSON, so a question keeps its index alone.
+    """
+
+    def __init__(self, name: str, dataset: str, config: dict[str, Any]) -> None:
+        self.name = name
+        self.dataset = dataset
+        self.config = config
+        self.source = _open(dataset, config)
+        self.entry = lru_cache(maxsize=4096)(self._entry)
+
+    def _entry(self, index: int) -> dict[str, Any]:
+        # Some generators draw from the process's own random numbers instead of the seed's.
+        state = random.getstate()
+        random.seed(f"{self.dataset}/{self.config['seed']}/{index}")
+        try:
+            found: dict[str, Any] = self.source[index]
+        finally:
+            random.setstate(state)
+        return found
+
+    def of(self, question: Question) -> dict[str, Any]:
+        """A question's entry, provided it is still made the same way."""
+        made = self.entry(int(question.facts["index"]))
+        if made["question"] != question.text:
+            raise DataError(
+                f"task {self.name!r} no longer makes question {question.id!r}: other options or another version"
+            )
+        return made
+
+    def same(self, answer: str, question: Question) -> bool:
+        """Whether the data set's own scorer gives the answer full marks."""
+        made = self.of(question)
+        try:
+            return float(self.source.score_answer(answer, made)) >= 1.0
+        except Exception:  # scorers parse the answer, and some fail in their own ways where it cannot be parsed
+            return False
+
+    def worked(self, question: Question, variant: int) -> str:
+        """The written solution; there is one wording only."""
+        return _solution(str(self.of(question)["metadata"][_SOLUTIONS[self.dataset]]))
+
+    def question(self, index: int) -> Question:
+        """The question of one entry; it lies in the split that the hash of its text says."""
+        made = self.entry(index)
+        text, gold, metadata = str(made["question"]), made["answer"], made["metadata"]
+        if gold is None:
+            gold = next((metadata[key] for key in _EXAMPLES if metadata.get(key) is not None), None)
+        if gold is None:
+            raise DataError(f"task {self.name!r} cannot be used: its entries bring no gold answer")
+        return Question(
+            id=f"entry-{index}",
+            text=text,
+            answer=gold if isinstance(gold, str) else json.dumps(gold),
+            split=share_of(text),
+            facts={"index": index},
+            source=f"{self.name}#{index}",
+        )
+
+    def draw(self, split: str, count: int) -> list[Question]:
+        """The first `count` different questions that lie in the split."""
+        found: dict[str, Question] = {}
+        for index in range(self.config["size"] // 2):
+            question = self.question(index)
+            # A few entries have an empty answer, which nobody could be seen to give.
+            if question.split == split and question.answer.strip() and question.text not in found:
+                found[question.text] = question
+                if len(found) == count:
+                    return list(found.values())
+        raise DataError(f"task {self.name!r} makes only {len(found)} different {split} questions; ask for fewer")
+
+    def similar(self, question: Question, rng: random.Random) -> Question:
+        """A train question from the half of the entries that no split holds."""
+        for _ in range(1000):
+            fresh = self.question(rng.randrange(self.config["size"] // 2, self.config["size"]))
+            if fresh.split == "train" and fresh.answer.strip() and fresh.text != question.text:
+                return fresh
+        raise DataError(f"task {self.name!r} makes no fresh train question")
 
 
 def read(text: str, question: Question) -> str | None:
@@ -108,6 +175,8 @@ def _open(dataset: str, config: dict[str, Any]) -> Any:
     factory = require("reasoning_gym.factory", f"the task 'reasoning_gym:{dataset}'", "reasoning-gym")
     if dataset not in factory.DATASETS:
         raise ConfigError(f"reasoning-gym has no data set {dataset!r}; {nearest(dataset, factory.DATASETS)}")
+    if dataset in _UNREPEATABLE:
+        raise ConfigError(f"reasoning_gym:{dataset} cannot be used: one seed makes other questions each time")
     if dataset in _HASHED and not os.environ.get("PYTHONHASHSEED", "").isdigit():
         raise ConfigError(
             f"reasoning_gym:{dataset} makes other questions in each process unless the environment variable "
@@ -120,47 +189,7 @@ def _open(dataset: str, config: dict[str, Any]) -> Any:
     try:
         return gym.create_dataset(dataset, **config)
     except (AssertionError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"reasoning_gym:{dataset} cannot be made with {config}: {error}") from error
-
-
-def _question(name: str, entry: Callable[[int], dict[str, Any]], index: int) -> Question:
-    made = entry(index)
-    text = str(made["question"])
-    metadata = made["metadata"]
-    gold = made["answer"]
-    if gold is None:
-        gold = next((metadata[key] for key in _EXAMPLES if metadata.get(key) is not None), None)
-    if gold is None:
-        raise DataError(f"task {name!r} cannot be used: its entries bring no gold answer")
-    return Question(
-        id=f"entry-{index}",
-        text=text,
-        answer=str(gold),
-        split=share_of(text),
-        facts={"index": index},
-        source=f"{name}#{index}",
-    )
-
-
-def _draw(name: str, entry: Callable[[int], dict[str, Any]], split: str, counts: tuple[int, int]) -> list[Question]:
-    """The first different questions whose hash sorts them into the split: how many, and among how many entries."""
-    count, entries = counts
-    found: dict[str, Question] = {}
-    for index in range(entries):
-        question = _question(name, entry, index)
-        if question.split == split and question.text not in found:
-            found[question.text] = question
-            if len(found) == count:
-                return list(found.values())
-    raise DataError(f"task {name!r} makes only {len(found)} different {split} questions; ask for a smaller size")
-
-
-def _entry_of(name: str, entry: Callable[[int], dict[str, Any]], question: Question) -> dict[str, Any]:
-    """Make a question's entry again: scorers read metadata that would not survive being written down as JSON."""
-    made = entry(int(question.facts["index"]))
-    if made["question"] != question.text:
-        raise DataError(f"task {name!r} no longer makes question {question.id!r}: other options or another version")
-    return made
+        raise ConfigError(f"reasoning_gym:{dataset} cannot be made so: {error}") from error
 
 
 def _solution(text: str) -> str:

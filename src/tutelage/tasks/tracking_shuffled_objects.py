@@ -50,7 +50,7 @@ def make(size: int = 2000, seed: int = 0, people: int = 3, swaps: int = 3) -> Ta
     """Make questions with `people` people and `swaps` swaps (after BIG-bench, where both are 3, 5 or 7)."""
     check_option(_NAME, "people", people, 2, len(_PEOPLE))
     check_option(_NAME, "swaps", swaps, 1, 20)
-    making = Making(_NAME, "choice", lambda rng: _draw(rng, people, swaps), worked, ask_which_is_true)
+    making = Making(_NAME, "choice", lambda rng, _: _draw(rng, people, swaps), worked, ask_which_is_true)
     return make_task(making, size, seed, {"people": people, "swaps": swaps})
 
 
