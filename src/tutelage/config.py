@@ -106,7 +106,7 @@ def expand_path(path: str) -> Path:
     """Expand ~ and environment variables in a path; an unset variable is an error that names it."""
     for match in _VARIABLE.finditer(path):
         name = match.group(1) or match.group(2)
-        if name not in os.environ:
+        if not os.environ.get(name):
             raise ConfigError(f"the path {path!r} needs the environment variable {name}, which is not set")
     return Path(os.path.expandvars(path)).expanduser()
 

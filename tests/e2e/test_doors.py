@@ -93,7 +93,16 @@ def test_two_runs_repeat_to_the_bit(finished: Path, base_student: Path, tmp_path
 
 
 def test_an_exam_of_a_trained_student_asks_as_it_was_taught(finished: Path, tmp_path: Path) -> None:
-    words = ["exam", f"hf:{finished}/student", "--task", "coin_flip?size=80", "--limit", "8", "--into", f"{tmp_path}/exam"]
+    words = [
+        "exam",
+        f"hf:{finished}/student",
+        "--task",
+        "coin_flip?size=80",
+        "--limit",
+        "8",
+        "--into",
+        f"{tmp_path}/exam",
+    ]
     done = cli(*words, "exam.max_tokens=12", "exam.sheet=4")
     assert done.returncode == 0, done.stderr
     mine = records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
@@ -129,7 +138,9 @@ def test_kill_9_then_the_same_command_ends_alike(
         while not (tmp_path / "run" / moment).exists() and process.poll() is None:
             time.sleep(0.0005)
         process.kill()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json") if "draft" not in str(path)}
+    kept = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json") if "draft" not in str(path)
+    }
     done = cli(*words)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -171,7 +182,9 @@ def test_ctrl_c_keeps_the_training_and_goes_on(finished: Path, base_student: Pat
         (["show", "finetune"], "unknown recipe 'finetune'; did you mean 'finetune_cot'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path: Path, words: list[str], says: str, base_student: Path) -> None:
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, words: list[str], says: str, base_student: Path
+) -> None:
     write(tmp_path / "c.yaml", config(base_student))
     done = cli(*words, cwd=tmp_path)
     assert done.returncode == 2

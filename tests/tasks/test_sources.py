@@ -201,7 +201,7 @@ def test_paths_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ("$MY_FOLDER/q.jsonl", "${MY_FOLDER}/q.jsonl", "~/q.jsonl"):
         assert len(make_local(path, "number").load("all")) == 1
     monkeypatch.delenv("MY_FOLDER")
-    with pytest.raises(ConfigError, match="environment variable 'MY_FOLDER', which is not set"):
+    with pytest.raises(ConfigError, match="environment variable MY_FOLDER, which is not set"):
         make_local("$MY_FOLDER/q.jsonl", "number")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage import tasks
-from tutelage.config import Settings, build, expand_path, fields_at
+from tutelage.config import Settings, build, expand_path
 from tutelage.errors import ConfigError, nearest
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes.classroom import Classroom, facts

@@ -72,7 +72,7 @@ class Classroom:
                 self.run.show(event="progress", step=step, done=done, of=total)
                 yield attempt
 
-        inputs = {"model": self._identity(who), "task": self._task(), "questions": list(questions), "paper": paper}
+        inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
         attempts = self.run.records(step, Attempt, make, inputs)
         place = {question.id: index for index, question in enumerate(questions)}
         attempts.sort(key=lambda attempt: (place[attempt.question], attempt.sample))
@@ -82,7 +82,7 @@ class Classroom:
     def keep(self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question]) -> list[Lesson]:
         """The lessons among a teacher's attempts, as a step."""
         kept = rationales.keep(attempts, self.task, questions)
-        inputs = {"attempts": list(attempts), "task": self._task(), "questions": list(questions)}
+        inputs = {"attempts": list(attempts), "task": self._task(), "questions": _content(questions)}
         lessons = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], inputs)
         self.note(step, kept.line())
         return lessons
@@ -137,6 +137,11 @@ class Classroom:
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}
+
+
+def _content(questions: Sequence[Question]) -> list[Question]:
+    """The questions without the place of their file, which may move."""
+    return [msgspec.structs.replace(question, source="") for question in questions]
 
 
 def facts() -> dict[str, Any]:

@@ -18,7 +18,7 @@ def ask_plainly(question: Question) -> Chat:
 class Task:
     """A set of questions that can be loaded, asked, read and graded.
 
-    `load(split)` raises `DataError` for an unknown or empty split. `read(text, question)` returns the answer as a
+    `load(split)` raises `ConfigError` for an unknown split and `DataError` for an empty one. `read(text, question)` returns the answer as a
     normalised string, or None when the text commits to none. `same(answer, question)` compares such an answer with
     the question's gold. Procedural tasks also give `worked(question, variant)`, a step-by-step solution without the
     final "the answer is" (variants differ in wording only; variant 0 always exists, other variants may repeat), and
@@ -54,6 +54,9 @@ def check_split(task: str, split: str, splits: tuple[str, ...]) -> None:
         raise ConfigError(f"task {task!r} has no split {split!r}; {nearest(split, splits)}")
 
 
+Draw = Callable[[random.Random, str], tuple[Question, str]]
+Belongs = Callable[[str, str], bool]
+
 # Shares of the unit interval that a question's fingerprint is sorted into: disjoint by construction, whatever the seed.
 SHARES = {"train": (0.0, 0.7), "dev": (0.7, 0.8), "test": (0.8, 1.0)}
 
@@ -64,20 +67,19 @@ def share_of(fingerprint: str) -> str:
     return next(split for split, (low, high) in SHARES.items() if low <= point < high)
 
 
-def draw_disjoint(
-    draw: Callable[[random.Random, str], tuple[Question, str]], task: str, split: str, count: int, seed: int
-) -> Iterator[Question]:
+def draw_disjoint(draw: Draw, belongs: Belongs, task: str, split: str, count: int, seed: int) -> Iterator[Question]:
     """Draw `count` questions of one split from a generator, none twice, none that another split could hold.
 
-    `draw(rng, split)` returns a question and its fingerprint. Question i depends on seed, split and i alone as far
-    as earlier questions leave it free; ids are `split-i`.
+    `draw(rng, split)` returns a question and its fingerprint, `belongs(fingerprint, split)` says whether that split
+    may hold it. Question i depends on seed, split and i alone as far as earlier questions leave it free. Ids are the
+    caller's to give.
     """
     seen: set[str] = set()
     for index in range(count):
         rng = random.Random(f"{task}/{seed}/{split}/{index}")
         for _ in range(1000):
             question, fingerprint = draw(rng, split)
-            if fingerprint not in seen and share_of(fingerprint) == split:
+            if fingerprint not in seen and belongs(fingerprint, split):
                 break
         else:
             raise DataError(f"task {task!r} cannot make {count} different {split} questions; ask for at most {index}")

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.tasks.answers import numbers
 from tutelage.tasks.asking import ask_which_is_true, ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import questions_of
-from tutelage.tasks.rows import Row, expand, read_rows
+from tutelage.tasks.rows import Row, read_rows
 from tutelage.tasks.sources import hub_rows, in_split, one_file, task_of
 from tutelage.types import Chat, Question
 
@@ -106,7 +107,7 @@ def make(name: str, data: str | None = None, template_split: bool = False) -> Ta
     if template_split and not row.template_sizes:
         those = ", ".join(key for key, one in BENCHMARKS.items() if one.template_sizes)
         raise ConfigError(f"task {name!r} has no template_split; these have one: {those}")
-    folder = expand(data) if data else None
+    folder = expand_path(data) if data else None
     if folder and not folder.is_dir():
         raise DataError(f"there is no folder {folder} with local copies (--data or TUTELAGE_DATA)")
     if folder is None and (not row.hub or template_split):

@@ -28,7 +28,11 @@ LONG = (
         ),
         (
             ("The first hold == {things}.", "{a} times {b} is == {things}.", "On one side there are == {things}."),
-            ("The others hold == {things}.", "{c} times {d} is == {things}.", "On the other side there are == {things}."),
+            (
+                "The others hold == {things}.",
+                "{c} times {d} is == {things}.",
+                "On the other side there are == {things}.",
+            ),
             ("In all that is == {things}.", "Together they make == {things}.", "The total is == {things}."),
         ),
         ("plates", "glasses", "bowls", "spoons", "cups"),
@@ -145,7 +149,11 @@ LONG = (
         (
             ("In the groups there are == people.", "{a} times {b} is == people.", "First there are == people."),
             ("With the others there are == people.", "Altogether == people come.", "Adding {c} gives == people."),
-            ("For the people it costs == dollars.", "{d} dollars each make == dollars.", "Per person that is == dollars."),
+            (
+                "For the people it costs == dollars.",
+                "{d} dollars each make == dollars.",
+                "Per person that is == dollars.",
+            ),
             ("In all it costs == dollars.", "Adding {e} gives == dollars.", "The whole costs == dollars."),
         ),
     ),

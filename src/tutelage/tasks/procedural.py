@@ -8,10 +8,8 @@ from msgspec.structs import replace
 
 from tutelage.errors import ConfigError, DataError
 from tutelage.tasks.answers import READERS
-from tutelage.tasks.base import SHARES, Task, ask_plainly, check_split, draw_disjoint, share_of
+from tutelage.tasks.base import SHARES, Belongs, Draw, Task, ask_plainly, check_split, draw_disjoint, share_of
 from tutelage.types import Chat, Question
-
-Draw = Callable[[random.Random, str], tuple[Question, str]]
 
 # First names that are one capitalised word each. They end in many different letters, so that last-letter questions
 # cannot be answered by guessing a vowel.
@@ -44,6 +42,7 @@ class Making(NamedTuple):
     worked: Callable[[Question, int], str]
     ask: Callable[[Question], Chat] = ask_plainly
     again: Callable[[Question], Draw] | None = None  # a narrower draw for questions like this one
+    belongs: Belongs = lambda fingerprint, split: share_of(fingerprint) == split
 
 
 def check_option(task: str, option: str, value: int, low: int, high: int | None = None) -> None:
@@ -66,14 +65,14 @@ def make_task(making: Making, size: int, seed: int, options: Mapping[str, object
 
     def load(split: str) -> list[Question]:
         check_split(making.name, split, tuple(sizes))
-        drawn = draw_disjoint(making.draw, making.name, split, sizes[split], seed)
+        drawn = draw_disjoint(making.draw, making.belongs, making.name, split, sizes[split], seed)
         return [replace(question, id=f"{split}-{index}", split=split) for index, question in enumerate(drawn)]
 
     def similar(question: Question, rng: random.Random) -> Question:
         draw = making.again(question) if making.again else making.draw
         for _ in range(1000):
             fresh, fingerprint = draw(rng, "train")
-            if share_of(fingerprint) == "train" and fresh.text != question.text:
+            if making.belongs(fingerprint, "train") and fresh.text != question.text:
                 return replace(fresh, id=f"similar-{rng.getrandbits(48):012x}", split="train")
         raise DataError(f"task {making.name!r} cannot make another question like {question.id!r}; widen its options")
 

@@ -3,17 +3,13 @@
 import csv
 import importlib
 import json
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tutelage.errors import ConfigError, DataError, MissingPackage, nearest
+from tutelage.errors import DataError, MissingPackage, nearest
 
 Row = tuple[str, dict[str, Any]]  # the place ("file:line") and the record
-
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 def require(module: str, purpose: str, install: str) -> Any:
@@ -22,15 +18,6 @@ def require(module: str, purpose: str, install: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingPackage(module.partition(".")[0], purpose, install) from error
-
-
-def expand(path: str) -> Path:
-    """Replace ~ and environment variables; a variable that is not set is an error, not an empty string."""
-    for match in _VARIABLE.finditer(path):
-        variable = match[1] or match[2]
-        if not os.environ.get(variable):
-            raise ConfigError(f"path {path!r} uses the environment variable {variable!r}, which is not set; set it")
-    return Path(os.path.expandvars(path)).expanduser()
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.tasks.answers import READERS
 from tutelage.tasks.asking import ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import check_fields, questions_of
-from tutelage.tasks.rows import Row, expand, read_rows, require
+from tutelage.tasks.rows import Row, read_rows, require
 from tutelage.types import Chat, Question
 
 Load = Callable[[str], list[Question]]
@@ -35,11 +36,11 @@ def make_local(
     if not isinstance(path, str):
         if split is not None or split_rule is not None:
             raise ConfigError("task 'local': a mapping of files names the splits; leave out split and split_rule")
-        files = {name: expand(file) for name, file in path.items()}
+        files = {name: expand_path(file) for name, file in path.items()}
         if not files:
             raise ConfigError("task 'local': path is an empty mapping; give it as {split: file}")
         return task_of("local", kind, tuple(files), split_loader("local", fields or {}, kind, files), options=options)
-    file = expand(path)
+    file = expand_path(path)
     questions = one_file(read_rows(file), kind, fields or {}, split, split_rule)
     splits = tuple(dict.fromkeys(question.split for question in questions))
     name = f"local:{file.stem}"

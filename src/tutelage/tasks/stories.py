@@ -33,7 +33,11 @@ TWO_STEP = (
         ),
         (
             ("{name} first has == {things}.", "Together that is == {things}.", "Adding them, {she} gets == {things}."),
-            ("Then == {things} are left.", "After that {she} keeps == {things}.", "Taking away {c} leaves == {things}."),
+            (
+                "Then == {things} are left.",
+                "After that {she} keeps == {things}.",
+                "Taking away {c} leaves == {things}.",
+            ),
         ),
         ("stickers", "marbles", "seashells", "postcards", "coins", "beads"),
     ),
@@ -98,7 +102,7 @@ TWO_STEP = (
     ),
     Story(
         "fewer_than_then_total",
-        {"a": (12, 50), "b": (2, 11)},
+        {"a": (4, 60), "b": (2, 45)},
         (("a", "-", "b"), ("a", "+", "r1")),
         (
             "{name} read {a} {things} last year. {other} read {b} fewer. How many {things} did they read in all?",
@@ -112,7 +116,7 @@ TWO_STEP = (
     ),
     Story(
         "times_as_many_total",
-        {"a": (3, 20), "b": (2, 5, True)},
+        {"a": (2, 40), "b": (2, 6, True)},
         (("a", "*", "b"), ("a", "+", "r1")),
         (
             "{name} has {a} {things}. {other} has {b} times as many. How many {things} do they have together?",
@@ -139,22 +143,22 @@ TWO_STEP = (
         ),
     ),
     Story(
-        "two_rates_total",
-        {"a": (2, 9, True), "b": (11, 40)},
-        (("a", "*", "b"), ("r1", "+", "b")),
+        "laps_then_home",
+        {"a": (2, 9, True), "b": (3, 40), "c": (2, 45)},
+        (("a", "*", "b"), ("r1", "+", "c")),
         (
-            "A {things} run goes around the lake, {b} minutes a lap. {name} does {a} laps in the morning and one more in the evening. How many minutes does {she} run?",
-            "{name} practises the {things} {b} minutes a day for {a} days, and then one day more. How many minutes is that in all?",
+            "A lap around the {things} takes {b} minutes. {name} runs {a} laps and then walks home in {c} minutes. How many minutes is {she} out?",
+            "{name} practises {b} minutes a day for {a} days and once more, for {c} minutes, with {other}. How many minutes is that in all?",
         ),
         (
             ("The first part takes == minutes.", "{a} times {b} minutes is ==.", "First it is == minutes."),
-            ("With one more it is == minutes.", "Adding {b} gives == minutes.", "In all that is == minutes."),
+            ("In all that is == minutes.", "Adding {c} gives == minutes.", "With {c} more it is == minutes."),
         ),
-        ("charity", "training"),
+        ("lake", "park", "stadium"),
     ),
     Story(
         "half_then_more",
-        {"a": (10, 80), "c": (2, 15)},
+        {"a": (6, 90), "c": (2, 30)},
         (("a", "/", "2"), ("r1", "-", "c")),
         (
             "{name} bakes {a} {things} and sells half of them. Of the rest {she} eats {c} with {other}. How many {things} are left?",

@@ -65,10 +65,11 @@ class CompletionTrainer(Trainer):
         return (loss, out) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
+        dataset: Any = train_dataset or self.train_dataset
+        return torch.utils.data.SequentialSampler(dataset)  # the plan is shuffled already
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """Reports progress, saves by the clock, and stops when asked."""
 
     def __init__(self, doors: Doors, minutes: float) -> None:

@@ -1,0 +1,131 @@
+"""Our own word problems: right, disjoint, and told in words that fit."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from tutelage import tasks
+from tutelage.errors import ConfigError, DataError
+from tutelage.tasks.base import judge, share_of
+from tutelage.tasks.word_problems import LEVELS, STORIES, draw, solve
+from tutelage.types import Question
+
+SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
+OPERATORS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}
+
+
+def load(split: str = "train", **options: object) -> list[Question]:
+    return tasks.find({"name": "word_problems", **options}).load(split)
+
+
+def fingerprint(question: Question) -> str:
+    return f"{question.template}/{'/'.join(map(str, question.facts['numbers'].values()))}"
+
+
+@pytest.mark.parametrize("difficulty", [1, 2, 3])
+def test_every_sum_of_a_worked_solution_holds_and_the_last_is_the_answer(difficulty: int) -> None:
+    task = tasks.find(f"word_problems?difficulty={difficulty}&size=700")
+    most, _, highest = LEVELS[difficulty]
+    for question in task.load("train"):
+        assert task.worked is not None
+        for variant in range(3):
+            worked = task.worked(question, variant)
+            sums = [(int(a), op, int(b), int(c)) for a, op, b, c in SUM.findall(worked)]
+            assert 2 <= len(sums) == len(STORIES[question.template].sums) <= most
+            for a, operator, b, result in sums:
+                assert OPERATORS[operator](a, b) == result
+                assert operator != "/" or a % b == 0
+                assert 0 < result <= highest
+            assert str(sums[-1][-1]) == question.answer
+            assert judge(task, question, f"{worked} --> {question.answer}")[1] == "right"
+            assert judge(task, question, f"{worked} --> {int(question.answer) + 1}")[1] == "wrong"
+
+
+def test_there_are_many_stories_of_every_length_and_all_are_told() -> None:
+    lengths = Counter(len(story.sums) for story in STORIES.values())
+    assert len(STORIES) >= 24
+    assert lengths[2] >= 12
+    assert lengths[3] >= 8
+    assert lengths[4] >= 4
+    assert {question.template for question in load(difficulty=3)} == set(STORIES)
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=list(STORIES))
+def test_a_story_reads_well(story: object) -> None:
+    for seed in range(60):
+        question, _ = draw(random.Random(seed), story, 3)  # type: ignore[arg-type]
+        text = question.text
+        assert not re.search(r"[{}]", text)
+        assert text.endswith("?")
+        assert not re.search(r"\b1 (?!more|that|extra)[a-z]+s\b", text), text  # "1 apples"
+        assert "  " not in text
+        sentences = re.split(r"(?<=[.?]) ", text)
+        assert all(sentence[0].isupper() or sentence[0].isdigit() for sentence in sentences), text
+
+
+def test_splits_share_no_sum_whatever_the_seed() -> None:
+    seen = {
+        split: {fingerprint(q) for seed in (0, 1) for q in load(split, seed=seed)} for split in ("train", "dev", "test")
+    }
+    assert not seen["train"] & seen["test"]
+    assert not seen["train"] & seen["dev"]
+    assert not seen["dev"] & seen["test"]
+    assert len(seen["test"]) > 400
+    for split, prints in seen.items():
+        assert {share_of(one) for one in prints} == {split}
+
+
+@pytest.mark.parametrize("difficulty", [1, 2, 3])
+def test_held_out_stories_are_told_in_one_split_only(difficulty: int) -> None:
+    told = {
+        split: {q.template for q in load(split, templates="held_out", difficulty=difficulty)}
+        for split in ("train", "dev", "test")
+    }
+    assert not told["train"] & (told["dev"] | told["test"])
+    assert not told["dev"] & told["test"]
+    assert min(map(len, told.values())) >= 2
+
+
+def test_questions_repeat_from_seed_and_index() -> None:
+    assert load(size=100) == load(size=100)
+    assert load(size=100) != load(size=100, seed=1)
+    assert [q.text for q in load(size=200)][:70] == [q.text for q in load(size=100)]
+    assert len({q.text for q in load()}) == len(load())
+
+
+def test_similar_questions_tell_the_same_story_with_other_numbers() -> None:
+    task = tasks.find("word_problems?difficulty=2")
+    assert task.similar is not None
+    for question in task.load("test")[:40]:
+        other = task.similar(question, random.Random(1))
+        assert other.template == question.template
+        assert other.text != question.text
+        assert share_of(fingerprint(other)) == "train"
+
+
+def test_impossible_sums_have_no_result() -> None:
+    story = STORIES["share_equally_then_more"]
+    assert solve(story, {"a": 7, "b": 2, "c": 1}) is None
+    assert solve(story, {"a": 8, "b": 2, "c": 1}) == [4, 5]
+    assert solve(STORIES["gain_then_loss"], {"a": 1, "b": 1, "c": 3}) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"difficulty": 4}, "difficulty must be from 1 to 3"),
+        ({"templates": "some"}, "templates must be 'shared' or 'held_out'|templates"),
+        ({"size": 0}, "size must be at least 1"),
+        ({"dificulty": 2}, "did you mean 'difficulty'"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(**options)
+
+
+def test_asking_for_more_than_there_is_says_so() -> None:
+    with pytest.raises(DataError, match="cannot make"):
+        load("dev", size=30_000)
