@@ -47,7 +47,7 @@ def test_micro_batches_hold_the_same_lessons() -> None:
 
 
 def test_collate_aligns_targets_on_the_right() -> None:
-    tensors = batches.collate([Example([5, 6, 7], [8, 1]), Example([5], [9, 9, 1])], pad=0)
+    tensors = batches.collate([Example([5, 6, 7], [8, 1]), Example([5], [9, 9, 1])], targets=5, pad=0)
     assert tensors["input_ids"].tolist() == [[5, 6, 7, 8, 1], [0, 5, 9, 9, 1]]
     assert tensors["attention_mask"].tolist() == [[1] * 5, [0, 1, 1, 1, 1]]
     assert tensors["position_ids"].tolist() == [[0, 1, 2, 3, 4], [0, 0, 1, 2, 3]]

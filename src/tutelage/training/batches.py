@@ -72,11 +72,12 @@ def split(batches: Sequence[list[int]], micro: int | None, batch: int) -> tuple[
     return [one[i * micro : (i + 1) * micro] for one in batches for i in range(parts)], parts
 
 
-def collate(examples: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
+def collate(examples: Sequence[Example], targets: int, pad: int) -> dict[str, torch.Tensor]:
     """Examples as tensors padded on the left, so that the targets lie in the last columns of every row.
 
     `labels` holds only those last columns: column j is the target predicted by the logits at the same column counted
-    from the end. An empty list of examples gives one row without targets.
+    from the end. `targets` is passed on: how many there are in the whole batch. An empty list of examples gives one
+    row without targets.
     """
     rows = examples or [Example([pad], [pad])]
     width = max(example.length for example in rows)
@@ -86,12 +87,13 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
         padding = width - example.length
         ids.append([pad] * padding + example.prompt + example.completion)
         mask.append([0] * padding + [1] * example.length)
-        targets = example.completion if examples else [IGNORED]
-        labels.append([IGNORED] * (keep - len(targets)) + targets)
+        wanted = example.completion if examples else [IGNORED]
+        labels.append([IGNORED] * (keep - len(wanted)) + wanted)
     mask_BT = torch.tensor(mask)
     return {
         "input_ids": torch.tensor(ids),
         "attention_mask": mask_BT,
         "position_ids": (mask_BT.cumsum(-1) - 1).clamp(min=0),
         "labels": torch.tensor(labels),
+        "targets": torch.tensor(targets),
     }

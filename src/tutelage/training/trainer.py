@@ -27,18 +27,21 @@ class Doors(NamedTuple):
     stopping: Callable[[], bool]  # asked after each step whether to save and leave
 
 
-class Batches(Dataset[list[batches.Example]]):
-    """The planned batches in order; one item is one micro-batch."""
+class Batches(Dataset[tuple[list[batches.Example], int]]):
+    """The planned batches in order; one item is one micro-batch and the number of targets in its whole batch."""
 
-    def __init__(self, examples: Sequence[batches.Example], plan: Sequence[list[int]]) -> None:
+    def __init__(self, examples: Sequence[batches.Example], plan: Sequence[list[int]], parts: int) -> None:
         self.examples = examples
         self.plan = plan
+        self.parts = parts
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, index: int) -> list[batches.Example]:
-        return [self.examples[i] for i in self.plan[index]]
+    def __getitem__(self, index: int) -> tuple[list[batches.Example], int]:
+        first = index - index % self.parts
+        batch = [i for micro in self.plan[first : first + self.parts] for i in micro]
+        return [self.examples[i] for i in self.plan[index]], sum(len(self.examples[i].completion) for i in batch)
 
 
 class CompletionTrainer(Trainer):
@@ -46,7 +49,7 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The loss is divided by the batch's targets itself; Trainer must not divide by the micro-batches again.
+        # compute_loss divides by the targets of the whole batch; Trainer must not divide by the micro-batches again.
         self.model_accepts_loss_kwargs = True
 
     def compute_loss(
@@ -57,10 +60,9 @@ class CompletionTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The mean negative log-likelihood a target token over the whole batch."""
-        labels_BT = inputs.pop("labels")
+        labels_BT, targets = inputs.pop("labels"), inputs.pop("targets")
         # One column more than there are targets: the logits at column t predict the token at t + 1.
         out = model(**inputs, logits_to_keep=labels_BT.shape[1] + 1, use_cache=False)
-        targets = num_items_in_batch if num_items_in_batch is not None else (labels_BT >= 0).sum()
         loss = completion_nll(out.logits[:, :-1], labels_BT, targets)
         return (loss, out) if return_outputs else loss
 
@@ -122,8 +124,8 @@ def fit(
     trainer = CompletionTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
-        train_dataset=Batches(examples, micro),
-        data_collator=lambda rows: batches.collate(rows[0], tokenizer.pad_token_id),
+        train_dataset=Batches(examples, micro, parts),
+        data_collator=lambda rows: batches.collate(*rows[0], tokenizer.pad_token_id),
         callbacks=[watch],
     )
     begun = time.monotonic()

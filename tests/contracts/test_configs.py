@@ -1,0 +1,45 @@
+"""Every shipped config is valid, every setting is read somewhere, every setting says what it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tutelage import recipes
+from tutelage.demo import demo_config
+from tutelage.recipes import RECIPES
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_valid_configs(path: Path) -> None:
+    recipes.check(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+
+
+def test_the_demo_is_a_valid_config() -> None:
+    assert recipes.check(demo_config(), "demo").model_dump()["recipe"] == "finetune_cot"
+
+
+def test_the_readme_config_is_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        recipes.check(yaml.safe_load(block), "README.md")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting_is_read_somewhere(name: str) -> None:
+    for key, _, _ in recipes.options(name):
+        last = key.rpartition(".")[2]
+        assert re.search(rf"(config|self|held|adapters?)\.(\w+\.)*{last}\b", CODE), f"{key} is never read"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_defaults_alone_make_a_config(name: str) -> None:
+    needed = {key: "x" for key, default, _ in recipes.options(name) if default == "required"}
+    needed |= {"model": "worked:", "task": "coin_flip"} if "model" in needed else {}
+    assert recipes.check({"recipe": name, **needed}, "test")

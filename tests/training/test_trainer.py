@@ -1,0 +1,112 @@
+"""Training a tiny real model: the loss is the textbook one, and an interrupted training ends like an undisturbed one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tutelage.errors import Interrupted, LessonError
+from tutelage.models import pretrained
+from tutelage.training.config import TrainingConfig
+from tutelage.training.trainer import Doors, fit
+from tutelage.types import Lesson
+
+LESSONS = [
+    Lesson(question=str(i), prompt=f"A coin is heads up. {'Maya flips it. ' * i}Is it?", completion=f"It {'was ' * i}is. --> yes", kind="rationale")
+    for i in range(10)
+]  # fmt: skip
+
+
+def train(folder: Path, student: Path, stopping: Callable[[], bool] = lambda: False, **settings: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    config = TrainingConfig(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **settings})
+    spec = {"name": str(student), "cache": "", "device": "cpu"}
+    return fit(spec, LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
+
+
+def weights(folder: Path, name: str = "model.safetensors") -> dict[str, torch.Tensor]:
+    return load_file(folder / name)
+
+
+def test_the_first_loss_is_the_mean_over_completion_tokens(chat_student: Path, tmp_path: Path) -> None:
+    facts = train(tmp_path / "s", chat_student, batch=10, epochs=1)
+    model, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    total, count = 0.0, 0
+    for lesson in LESSONS:
+        turns = [{"role": "user", "content": lesson.prompt}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(prompt, add_special_tokens=False).input_ids
+        target = tokenizer(lesson.completion + "<end>", add_special_tokens=False).input_ids
+        with torch.no_grad():
+            scores = model(torch.tensor([ids + target])).logits[0].double().log_softmax(-1)
+        total -= sum(float(scores[len(ids) + i - 1, token]) for i, token in enumerate(target))
+        count += len(target)
+    assert facts["first_loss"] == pytest.approx(total / count, abs=1e-4)  # Trainer logs four decimals
+    assert facts["target_tokens"] == count
+
+
+def test_an_interrupted_training_ends_like_an_undisturbed_one(base_student: Path, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", base_student)
+    asked: list[int] = []
+
+    def third() -> bool:
+        asked.append(1)
+        return len(asked) >= 3
+
+    with pytest.raises(Interrupted, match="after 3 of 6"):
+        train(tmp_path / "part", base_student, third)
+    assert (tmp_path / "part" / "trainer").exists()
+    resumed = train(tmp_path / "part", base_student)
+    assert resumed["losses"] == whole["losses"]
+    expected = weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "part").items())
+    assert not (tmp_path / "part" / "trainer").exists()
+
+
+def test_micro_batches_train_the_same_student(base_student: Path, tmp_path: Path) -> None:
+    train(tmp_path / "whole", base_student)
+    train(tmp_path / "micro", base_student, micro_batch=3)
+    expected = weights(tmp_path / "whole")
+    before = weights(base_student)
+    for name, tensor in weights(tmp_path / "micro").items():
+        assert torch.allclose(tensor, expected[name], atol=2e-4), name
+        assert not torch.equal(tensor, before[name])
+
+
+def test_lora_trains_the_adapters_only_and_loads_merged(chat_student: Path, tmp_path: Path) -> None:
+    facts = train(tmp_path / "s", chat_student, lora={"r": 2}, epochs=12, learning_rate=0.02)
+    assert facts["last_loss"] < facts["first_loss"]
+    names = weights(tmp_path / "s", "adapter_model.safetensors")
+    assert all("lora_" in name for name in names)
+    merged, _ = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
+    plain, _ = pretrained.load(str(chat_student), torch.float32, Path())
+    assert not torch.equal(merged.model.layers[0].mlp.up_proj.weight, plain.model.layers[0].mlp.up_proj.weight)
+    assert torch.equal(merged.model.embed_tokens.weight, plain.model.embed_tokens.weight)
+
+
+def test_a_student_can_memorise_its_lessons(base_student: Path, tmp_path: Path) -> None:
+    facts = train(tmp_path / "s", base_student, epochs=40, learning_rate=0.01)
+    assert facts["last_loss"] < 0.3 * facts["first_loss"]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_every_schedule_runs_with_and_without_warmup(base_student: Path, tmp_path: Path, schedule: str) -> None:
+    for warmup in (0.0, 0.5):
+        assert train(tmp_path / f"{warmup}", base_student, schedule=schedule, warmup=warmup)["steps"] == 6
+
+
+def test_a_training_that_diverges_is_an_error(base_student: Path, tmp_path: Path) -> None:
+    with pytest.raises(LessonError, match=r"diverged.*lower training\.learning_rate"):
+        train(tmp_path / "s", base_student, learning_rate=1e30, epochs=4)
+
+
+def test_the_base_model_leaves_with_the_paper_format(base_student: Path, tmp_path: Path) -> None:
+    train(tmp_path / "s", base_student, epochs=1)
+    _, tokenizer = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
+    turns = [{"role": "user", "content": "Is it?"}]
+    assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) == "Is it? ###"
+    turns.append({"role": "assistant", "content": "It is. --> yes"})
+    assert tokenizer.apply_chat_template(turns, tokenize=False) == "Is it? ### It is. --> yes<end>"
