@@ -59,7 +59,7 @@ def test_the_whole_recipe_in_under_a_second(tmp_path: Path, fitted: list[list[Le
     begun = time.monotonic()
     scores = recipes.run(config(), tmp_path / "run")
     assert time.monotonic() - begun < 1
-    assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune (answers only)", "Fine-tune-CoT", "teacher"]
+    assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune", "Fine-tune-CoT", "teacher"]
     assert scores["teacher"].questions == 24
     asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
     lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)

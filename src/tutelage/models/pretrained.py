@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
     `name` is a hub id, a folder (a LoRA adapter is merged into its base), a .gguf file, or a packaged short name.
     A GGUF file is converted once into a safetensors folder under `cache`, since reading it takes long.
     """
-    with _quiet():
+    with quiet():
         if name in PACKAGED:
             name = str(_packaged(name))
         if name.endswith(".gguf"):
@@ -91,14 +92,16 @@ def _converted(file: Path, cache: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar heeds no setting
+            tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+            loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"cannot read the GGUF model {file}: {error}") from error
     # transformers refuses to save what says it is quantised; the weights are float32 by now.
     settings = {key: value for key, value in loaded.config.to_dict().items() if key != "quantization_config"}
     model = type(loaded)(type(loaded.config).from_dict(settings))
     model.load_state_dict(loaded.state_dict())
+    # Another process may be converting too: each has a draft of its own.
     draft = folder.with_name(f"{folder.name}.{os.getpid()}.draft")
     model.save_pretrained(draft)
     tokenizer.save_pretrained(draft)
@@ -110,7 +113,7 @@ def _converted(file: Path, cache: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No foreign progress bars or notices: one line a step is printed by us."""
     from transformers.utils import logging
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage import tasks
-from tutelage.config import Settings, build, expand_path
+from tutelage.config import Settings, build, expand_path, read_yaml
 from tutelage.errors import ConfigError, nearest
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes.classroom import Classroom, facts
@@ -55,16 +55,19 @@ def check(raw: Mapping[str, Any], source: str) -> Settings:
 
 
 def run(
-    raw: Mapping[str, Any] | Settings,
-    into: Path,
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
     source: str = "config",
 ) -> dict[str, Score]:
     """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
 
-    `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
+    `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
     """
+    into = Path(into)
+    if isinstance(raw, str | Path):
+        raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
     recipe = find(config.recipe)
     task = tasks.find(config.task, data=config.data)

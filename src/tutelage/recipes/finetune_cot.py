@@ -117,7 +117,7 @@ TITLES = {
     "zero_shot": "zero-shot",
     "zero_shot_cot": "zero-shot-CoT",
     "few_shot_cot": "few-shot-CoT",
-    "fine_tune": "fine-tune (answers only)",
+    "fine_tune": "fine-tune",
     "finetune_cot": "Fine-tune-CoT",
     "teacher": "teacher",
 }

@@ -1,6 +1,6 @@
 """The stories behind `word_problems` that take three or four sums."""
 
-from tutelage.tasks.stories import Story
+from tutelage.tasks.story import Story
 
 LONG = (
     Story(

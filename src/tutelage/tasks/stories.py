@@ -1,25 +1,6 @@
-"""The stories behind `word_problems`: two-step ones. Each is its sentences, its numbers and its sums."""
+"""The stories behind `word_problems` that take two sums."""
 
-from typing import NamedTuple
-
-Span = tuple[int, int] | tuple[int, int, bool]  # lowest, highest; True: a small factor that difficulty does not raise
-Sum = tuple[str, str, str]  # left, operator, right: names of numbers, earlier results (r1, r2, …) or literal numbers
-
-
-class Story(NamedTuple):
-    """One template: what it asks in several phrasings, its numbers, its sums, and a sentence a sum in several wordings.
-
-    Sentences are format strings over the slots {name} {she} {her} {She} {Her} {other}, {things} and the numbers; "=="
-    stands for the sum with its result ("3 + 4 = 7").
-    """
-
-    name: str
-    numbers: dict[str, Span]
-    sums: tuple[Sum, ...]
-    asks: tuple[str, ...]
-    steps: tuple[tuple[str, ...], ...]  # for each sum, the same sentence in three wordings
-    things: tuple[str, ...] = ("items",)
-
+from tutelage.tasks.story import Story
 
 TWO_STEP = (
     Story(
@@ -224,5 +205,89 @@ TWO_STEP = (
             ("They fill ==.", "Packed {c} at a time that is ==.", "So the number is ==."),
         ),
         ("onions", "eggs", "candles", "tulips", "lemons"),
+    ),
+    Story(
+        "three_times_of_day",
+        {"a": (3, 40), "b": (3, 40), "c": (3, 40)},
+        (("a", "+", "b"), ("r1", "+", "c")),
+        (
+            "In the morning {name} picks {a} {things}, at noon {b} and in the evening {c}. How many {things} is that in all?",
+            "{name} has {a} {things}, {other} has {b}, and their neighbour has {c}. How many {things} do the three have together?",
+        ),
+        (
+            ("The first two make == {things}.", "First that is == {things}.", "{a} and {b} are == {things}."),
+            ("With the last it is == {things}.", "In all that makes == {things}.", "Adding {c} gives == {things}."),
+        ),
+        ("berries", "daisies", "peppers", "figs", "beans"),
+    ),
+    Story(
+        "mixed_sets",
+        {"a": (2, 20), "b": (2, 20), "c": (2, 5, True)},
+        (("a", "+", "b"), ("r1", "*", "c")),
+        (
+            "Each of {c} children gets {a} red and {b} blue {things}. How many {things} do they get in all?",
+            "One bag holds {a} large and {b} small {things}. How many {things} are in {c} such bags?",
+        ),
+        (
+            ("One set has == {things}.", "Each time that is == {things}.", "{a} and {b} are == {things}."),
+            ("All of them make == {things}.", "{c} times that is == {things}.", "In all it is == {things}."),
+        ),
+        ("crayons", "balls", "blocks", "ribbons"),
+    ),
+    Story(
+        "boxes_of_bags",
+        {"a": (2, 5, True), "b": (2, 5, True), "c": (2, 9, True)},
+        (("a", "*", "b"), ("r1", "*", "c")),
+        (
+            "A box holds {a} bags with {b} {things} each. How many {things} are in {c} boxes?",
+            "{name} plants {b} {things} in each of {a} rows, and does so in {c} gardens. How many {things} does {she} plant?",
+        ),
+        (
+            ("One holds == {things}.", "At first that is == {things}.", "{a} times {b} is == {things}."),
+            ("All hold == {things}.", "{c} times that is == {things}.", "In all it is == {things}."),
+        ),
+        ("bulbs", "seeds", "nuts", "cabbages"),
+    ),
+    Story(
+        "things_and_a_cap",
+        {"a": (2, 8, True), "b": (2, 9, True), "c": (2, 40)},
+        (("a", "*", "b"), ("r1", "+", "c")),
+        (
+            "{name} buys {a} {things} at ${b} each and a cap for ${c}. How many dollars does {she} pay?",
+            "A cap costs ${c}, and one of the {things} costs ${b}. What do a cap and {a} {things} cost in dollars?",
+        ),
+        (
+            ("The {things} cost == dollars.", "{a} of them cost == dollars.", "For the {things} it is == dollars."),
+            ("With the cap it is == dollars.", "In all that is == dollars.", "Adding {c} gives == dollars."),
+        ),
+        ("socks", "shirts", "belts", "gloves"),
+    ),
+    Story(
+        "more_than_a_multiple",
+        {"a": (2, 20), "b": (2, 5, True), "c": (2, 25)},
+        (("a", "*", "b"), ("r1", "+", "c")),
+        (
+            "{name} has {a} {things}. {other} has {c} more than {b} times that number. How many {things} does {other} have?",
+            "{other} found {b} times as many {things} as {name}, who found {a}, and then {c} more. How many did {other} find?",
+        ),
+        (
+            ("{b} times {a} is == {things}.", "At first that is == {things}.", "The multiple is == {things}."),
+            ("With {c} more it is == {things}.", "Adding {c} gives == {things}.", "So {other} has == {things}."),
+        ),
+        ("pebbles", "feathers", "acorns", "chestnuts"),
+    ),
+    Story(
+        "fence_around",
+        {"a": (4, 60), "b": (3, 45)},
+        (("a", "+", "b"), ("r1", "*", "2")),
+        (
+            "A {things} is {a} metres long and {b} metres wide. How many metres of fence go all the way around it?",
+            "{name} walks once around a {things} that is {a} metres long and {b} metres wide. How many metres does {she} walk?",
+        ),
+        (
+            ("Two sides make == metres.", "One long and one short side are == metres.", "Half the way is == metres."),
+            ("All the way around is == metres.", "Twice that is == metres.", "In all it is == metres."),
+        ),
+        ("garden", "field", "yard", "playground"),
     ),
 )

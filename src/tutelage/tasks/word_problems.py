@@ -1,6 +1,5 @@
 """Word problems: short stories whose answer takes two to four sums. Our own generator, with worked solutions."""
 
-import operator
 import random
 from collections.abc import Mapping
 from typing import Literal
@@ -9,14 +8,14 @@ from tutelage.errors import ConfigError
 from tutelage.tasks.base import SHARES, Task
 from tutelage.tasks.long_stories import LONG
 from tutelage.tasks.procedural import Making, check_option, make_task
-from tutelage.tasks.stories import TWO_STEP, Story
+from tutelage.tasks.stories import TWO_STEP
+from tutelage.tasks.story import Story, solve
 from tutelage.types import Question
 
 _NAME = "word_problems"
 STORIES = {story.name: story for story in (*TWO_STEP, *LONG)}
 # Difficulty -> the most steps, what the ranges of numbers are stretched by, and the largest result.
 LEVELS = {1: (2, 0.4, 36), 2: (3, 1, 199), 3: (4, 4, 1999)}
-_OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.floordiv}
 # Names with their pronouns: subject, possessive, object.
 _SHE, _HE = ("she", "her", "her"), ("he", "his", "him")
 _PEOPLE = {
@@ -120,19 +119,6 @@ def draw(rng: random.Random, story: Story, difficulty: int) -> tuple[Question, s
         id="", text=text, answer=str(results[-1]), template=story.name, facts={"numbers": numbers, "words": words}
     )
     return question, f"{story.name}/{'/'.join(map(str, numbers.values()))}"
-
-
-def solve(story: Story, numbers: Mapping[str, int]) -> list[int] | None:
-    """The results of a story's sums, or None when one is not a whole number of zero or more."""
-    known = dict(numbers)
-    for index, (left, sign, right) in enumerate(story.sums, start=1):
-        a, b = (known[side] if side in known else int(side) for side in (left, right))
-        if sign == "/" and (b == 0 or a % b):
-            return None
-        known[f"r{index}"] = _OPERATORS[sign](a, b)
-        if known[f"r{index}"] < 0:
-            return None
-    return [known[f"r{index}"] for index in range(1, len(story.sums) + 1)]
 
 
 def worked(question: Question, variant: int) -> str:

@@ -1,6 +1,7 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +126,7 @@ def fit(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
         train_dataset=Batches(examples, micro, parts),
-        data_collator=lambda rows: batches.collate(*rows[0], tokenizer.pad_token_id),
+        data_collator=lambda rows: batches.collate(rows[0][0], rows[0][1], tokenizer.pad_token_id),
         callbacks=[watch],
     )
     begun = time.monotonic()
@@ -220,12 +221,11 @@ def _printer() -> Any:
 
 def _save(model: Any, tokenizer: Any, stops: set[int], folder: Path) -> None:
     """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
-    import shutil
-
     target = model.get_base_model() if hasattr(model, "get_base_model") else model
     target.generation_config.eos_token_id = sorted(stops)
     target.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
+    with pretrained.quiet():
+        model.save_pretrained(folder)
     target.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "student.json").write_text(json.dumps({"form": "taught"}))
