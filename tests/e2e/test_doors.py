@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -191,6 +192,39 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("**/records.jsonl"))
+
+
+BAD_FILES = [
+    ('{"question": "1+1?", "answer": "2"}\n{oops', "q.jsonl:2"),
+    ('{"question": "1+1?"}', "q.jsonl:1"),
+    ('{"id": 1, "question": "1+1?", "answer": "2"}\n{"id": 1, "question": "1+2?", "answer": "3"}', "q.jsonl:2"),
+    ('{"question": "1+1?", "answer": "two apples"}', "q.jsonl:1"),
+    ("", "q.jsonl"),
+]
+
+
+@pytest.mark.parametrize(("content", "place"), BAD_FILES)
+def test_a_bad_file_of_questions_is_named_by_line(tmp_path: Path, content: str, place: str) -> None:
+    (tmp_path / "q.jsonl").write_text(content)
+    words = ["exam", "recorded:r.jsonl", "--task", "local?path=q.jsonl&kind=number", "--split", "all", "--into", "e"]
+    done = cli(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert place in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_room_on_the_disk_is_said_and_nothing_is_half_written(base_student: Path, tmp_path: Path) -> None:
+    raw = config(base_student, baselines=[])
+    words = ["run", str(write(tmp_path / "c.yaml", raw)), "--into", str(tmp_path / "run")]
+    command = shlex.join([sys.executable, "-m", "tutelage.cli", *words])
+    # A limit on the size of a file stands for a full disk: records fit, the student's weights do not.
+    done = subprocess.run(["bash", "-c", f"ulimit -f 40; {command}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "run the same command again" in done.stderr
+    assert not (tmp_path / "run" / "student").exists()
+    assert (tmp_path / "run" / "lessons").exists()
+    again = cli(*words)
+    assert again.returncode == 0, again.stderr
 
 
 def test_lists_and_options_are_printed() -> None:

@@ -35,6 +35,7 @@ class ReplyCache:
     """A table of replies that several processes may use at once (SQLite in WAL mode)."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
@@ -57,11 +58,12 @@ class ReplyCache:
     def put_many(self, rows: Iterable[tuple[str, bytes, Reply]]) -> None:
         """Keep `(key, the request as JSON, reply)` rows; a key that is there already stays as it is."""
         now = time.time()
-        with self._connection:
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)",
-                [(key, request, msgspec.json.encode(reply), now) for key, request, reply in rows],
-            )
+        kept = [(key, request, msgspec.json.encode(reply), now) for key, request, reply in rows]
+        try:
+            with self._connection:
+                self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", kept)
+        except sqlite3.Error as error:
+            raise RunError(f"cannot keep teacher replies in {self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from tutelage.errors import Interrupted, LessonError
+from tutelage.errors import Interrupted, LessonError, RunError
 from tutelage.models import pretrained, rendering
 from tutelage.models.hf import choose_device, choose_dtype
 from tutelage.training import batches
@@ -224,8 +225,13 @@ def _save(model: Any, tokenizer: Any, stops: set[int], folder: Path) -> None:
     target = model.get_base_model() if hasattr(model, "get_base_model") else model
     target.generation_config.eos_token_id = sorted(stops)
     target.generation_config.pad_token_id = tokenizer.pad_token_id
-    with pretrained.quiet():
-        model.save_pretrained(folder)
+    try:
+        with pretrained.quiet():
+            model.save_pretrained(folder)
+    except SafetensorError as error:  # how a full disk shows here
+        raise RunError(
+            f"cannot write the student into {folder}: {error}. Finished steps are kept; make room and run the same command again"
+        ) from error
     target.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "student.json").write_text(json.dumps({"form": "taught"}))
