@@ -83,7 +83,9 @@ def _problem(kind: type[BaseModel], item: Any) -> str:
         return f"unknown key {key!r}; {nearest(key, known)}"
     if item["type"] == "missing":
         return f"the key {key!r} is missing"
-    return f"{key or 'value'} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+    message = item["msg"].removeprefix("Value error, ")
+    # What a whole section got wrong is said by its message; a single value is shown.
+    return f"{key}: {message}" if isinstance(item["input"], dict) else f"{key} = {item['input']!r}: {message}"
 
 
 def fields_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:

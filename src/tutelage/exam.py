@@ -1,11 +1,11 @@
 """The exam: a model answers questions and every answer gets a verdict."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.tasks.base import Task, judge
@@ -27,6 +27,12 @@ class ExamConfig(Settings):
     sheet: Annotated[int, Field(ge=1)] = Field(
         256, description="questions handed to the model at once; an interrupted exam loses at most the sheet in hand"
     )
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"{self.n} samples at temperature 0 would all be the same; set a temperature such as 0.7")
+        return self
 
     def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
         """The exam paper these settings make."""

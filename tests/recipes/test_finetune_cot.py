@@ -1,6 +1,5 @@
 """The recipe through its seams: what is asked, kept, taught and examined, with scripted models."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,8 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[list[Lesson]]:
     return taught
 
 
-def test_the_whole_recipe_in_under_a_second(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    begun = time.monotonic()
+def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
     scores = recipes.run(config(), tmp_path / "run")
-    assert time.monotonic() - begun < 1
     assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune", "Fine-tune-CoT", "teacher"]
     assert scores["teacher"].questions == 24
     asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
@@ -100,6 +97,8 @@ def test_a_changed_config_is_refused(tmp_path: Path, fitted: list[list[Lesson]])
         ({"teacher": "opnai:gpt"}, "unknown model kind 'opnai'.*did you mean 'openai'"),
         ({"questions": {"test": "tset"}}, "no split 'tset'; did you mean 'test'"),
         ({"baselines": ["zero_shto"]}, "baselines"),
+        ({"exam": {"n": 4}}, "exam: 4 samples at temperature 0 would all be the same"),
+        ({"rationales": {"temperature": 0}}, r"rationales\.temperature = 0"),
     ],
 )
 def test_bad_configs_name_the_key(tmp_path: Path, change: dict[str, Any], says: str) -> None:

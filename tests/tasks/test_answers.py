@@ -174,3 +174,10 @@ def test_longer_choice_hides_shorter_one_inside_it() -> None:
     assert read("The answer is 5.5", question) == "B"
     assert read("He has the red ball", question) == "D"
     assert read("He has the ball", question) == "C"
+
+
+def test_choices_inside_the_question_say_how_far_the_letters_go() -> None:
+    six = Question(id="1", text="Which? (A) a (B) b (C) c (D) d (E) e (F) f", answer="F")
+    assert READERS["choice"][0]("The answer is F.", six) == "F"
+    three = Question(id="2", text="Which? (A) a (B) b (C) c", answer="C")
+    assert READERS["choice"][0]("The answer is F.", three) is None

@@ -31,7 +31,7 @@ class RationalesConfig(Settings):
         1,
         description="rationales a question, D [Ho et al. 2022: 1, or for diverse reasoning 8 or 64]; more sets contain fewer",
     )
-    temperature: Annotated[float, Field(ge=0)] = Field(
+    temperature: Annotated[float, Field(gt=0)] = Field(
         0.7, description="with samples > 1; a single rationale is greedy [Ho et al. 2022, section 3.2]"
     )
     max_tokens: Annotated[int, Field(ge=1)] = Field(

@@ -59,7 +59,11 @@ class Run:
         run._hold()
         saved = path / "config.yaml"
         if saved.exists():
-            run._same_config(yaml.safe_load(saved.read_text(encoding="utf-8")), config)
+            try:
+                run._same_config(yaml.safe_load(saved.read_text(encoding="utf-8")), config)
+            except RunError:
+                run.close()
+                raise
         else:
             _write(path / "run.json", json.dumps(facts, indent=1).encode())
             _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())

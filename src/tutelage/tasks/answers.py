@@ -19,6 +19,7 @@ Comparer = Callable[[str, Question], bool]
 _MARKER = re.compile(r"-->|####|\banswer[*\s]*(?:\([^)\n]{0,40}\)\s*)?(?:is\b(?:\s*:)?|:|=)\**", re.IGNORECASE)
 # A minus is a sign only where no number or letter stands before it: "5-3" holds 5 and 3, not -3.
 _NUMBER = re.compile(r"(?<!\w)(?<!\d\.)-?\$?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\.)\.\d+)")
+_LISTED = re.compile(r"\([A-Z]\)")
 _YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
 
 
@@ -68,8 +69,9 @@ def same_number(answer: str, question: Question) -> bool:
 
 
 def letters(question: Question) -> str:
-    """The letters that name the question's choices."""
-    return string.ascii_uppercase[: len(question.choices) or 5]
+    """The letters that name the question's choices; where the choices are part of its text, those it lists, else A to E."""
+    listed = 0 if question.choices else len(_LISTED.findall(question.text))
+    return string.ascii_uppercase[: len(question.choices) or listed or 5]
 
 
 def read_choice(text: str, question: Question) -> str | None:
