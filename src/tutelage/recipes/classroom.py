@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tutelage import exam, models, tasks
+from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
 from tutelage.store.cache import ReplyCache, cache_folder, default_path
@@ -80,11 +81,13 @@ class Classroom:
         return attempts
 
     def keep(self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question]) -> list[Lesson]:
-        """The lessons among a teacher's attempts, as a step."""
+        """The lessons among a teacher's attempts, as a step; none at all is an error that says what became of them."""
         kept = rationales.keep(attempts, self.task, questions)
         inputs = {"attempts": list(attempts), "task": self._task(), "questions": _content(questions)}
         lessons = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], inputs)
         self.note(step, kept.line())
+        if not lessons:
+            raise LessonError(f"nothing is left to learn from: {kept.line()}; see {self.run.path / 'rationales'}")
         return lessons
 
     def fit(self, step: str, student: Who, lessons: Sequence[Lesson], config: TrainingConfig) -> Checkpoint:
