@@ -108,7 +108,9 @@ def test_bad_configs_name_the_key(tmp_path: Path, change: dict[str, Any], says: 
 
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    with pytest.raises(LessonError, match=r"nothing is left to learn from: 0 lessons from 336 rationales \(dropped: 336 unread\)"):
+    with pytest.raises(
+        LessonError, match=r"nothing is left to learn from: 0 lessons from 336 rationales \(dropped: 336 unread\)"
+    ):
         recipes.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run")
 
 
