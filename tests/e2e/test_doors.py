@@ -45,13 +45,14 @@ def write(path: Path, raw: dict[str, Any]) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One whole run through the command line."""
+    """One whole run through the command line, into a relative folder as people type it."""
     folder = tmp_path_factory.mktemp("finished")
     cache = {"TUTELAGE_CACHE": str(folder / "cache")}
-    done = cli("run", str(write(folder / "c.yaml", config(base_student))), "--into", str(folder / "run"), env=cache)
+    write(folder / "c.yaml", config(base_student))
+    done = cli("run", "c.yaml", "--into", "runs/it", env=cache, cwd=folder)
     assert done.returncode == 0, done.stderr
-    (folder / "stdout").write_text(done.stdout)
-    return folder / "run"
+    (folder / "runs" / "stdout").write_text(done.stdout)
+    return folder / "runs" / "it"
 
 
 def test_a_run_prints_a_line_a_step_and_a_table_with_intervals(finished: Path) -> None:
