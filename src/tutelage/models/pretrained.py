@@ -39,7 +39,7 @@ def check(name: str) -> None:
     elif name.startswith((".", "/", "~")) or name.endswith(".gguf"):
         if not Path(name).exists():
             raise ModelError(f"no model at {name}: the folder or file does not exist")
-    elif not Path(name).is_dir() and (not name or name.count("/") > 1):
+    elif not name or (name.count("/") > 1 and not Path(name).is_dir()):
         raise ModelError(f"hf:{name} is neither a hub id (org/name), nor a folder, nor one of: {', '.join(PACKAGED)}")
 
 
