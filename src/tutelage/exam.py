@@ -175,6 +175,15 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
     )
 
 
-def mistakes(attempts: Iterable[Attempt]) -> list[Attempt]:
-    """The wrong attempts; unread and truncated ones are no mistakes to learn from."""
-    return [attempt for attempt in attempts if attempt.verdict == "wrong" and not attempt.truncated]
+def mistakes(attempts: Iterable[Attempt], keep: int | None = None) -> list[Attempt]:
+    """The wrong attempts, at most `keep` different ones a question; unread and truncated ones are no mistakes to learn from."""
+    seen: dict[str, set[str]] = {}
+    found = []
+    for attempt in attempts:
+        said = seen.setdefault(attempt.question, set())
+        words = " ".join(attempt.text.lower().split())
+        if attempt.verdict == "wrong" and not attempt.truncated and words not in said:
+            said.add(words)
+            if keep is None or len(said) <= keep:
+                found.append(attempt)
+    return found

@@ -39,7 +39,7 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str = ""  # id of the question it is about
     purpose: str = ""  # "rationale", "answer", "exam": what the asker wants
     sample: int = 0  # the sample it belongs to, when one rationale's answer is asked for
-    attempt: str = ""  # key of the attempt it answers
+    mistakes: tuple[str, ...] = ()  # the wrong rationales it shows, when a teacher is asked for feedback
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -88,10 +88,26 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str
     prompt: str  # the question as asked
     completion: str
-    kind: str  # "rationale", "answer"
+    kind: str  # "rationale", "answer", "feedback", "practice"
     round: int = 0
     sample: int = 0
     key: str = ""  # key of the teacher's request it came from
+    attempts: tuple[str, ...] = ()  # the wrong attempts it answers, each as "step/question#sample"
+    feedback: str = ""  # what the teacher says of the first wrong step
+    wrong: tuple[str, ...] = ()  # the student's wrong rationales it is set against, written as completions
+
+
+class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a teacher wrote about a student's mistakes on one question, as it came."""
+
+    question: str
+    attempts: tuple[str, ...] = ()  # the wrong attempts it was shown, each as "step/question#sample"
+    text: str = ""
+    truncated: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    key: str = ""  # key of the request
+    error: str = ""
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):

@@ -77,7 +77,7 @@ def test_any_other_sampling_is_another_request(changed: dict[str, object]) -> No
 
 def test_what_is_local_is_no_part_of_the_request() -> None:
     chat = chats("a")[0]
-    local = replace(chat, question="7", purpose="rationale", sample=3, attempt="k")
+    local = replace(chat, question="7", purpose="rationale", sample=3, mistakes=("wrong",))
     assert request_of("m", chat, Sampling(), 0) == request_of("m", local, Sampling(n=4), 0)
     assert request_of("m", chat, Sampling(), 0) != request_of("m2", chat, Sampling(), 0)
     assert request_of("m", chat, Sampling(), 0) != request_of("m", chat, Sampling(), 1)

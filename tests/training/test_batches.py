@@ -10,8 +10,8 @@ import torch
 from tutelage.errors import LessonError
 from tutelage.models import pretrained, rendering
 from tutelage.training import batches
-from tutelage.training.batches import Example
-from tutelage.training.losses import IGNORED, completion_nll
+from tutelage.training.batches import Example, Row, Totals
+from tutelage.training.losses import IGNORED
 from tutelage.types import Lesson, Message
 
 
@@ -21,11 +21,15 @@ def opened(folder: Path) -> Any:
     return tokenizer
 
 
+def blank(lengths: list[int]) -> list[Example]:
+    return [Example([0] * (length - 2), [0, 0]) for length in lengths]
+
+
 def test_a_plan_shows_every_lesson_once_an_epoch_and_repeats_itself() -> None:
     lengths = [random.Random(i).randint(5, 200) for i in range(103)]
-    plan = batches.plan(lengths, batch=8, epochs=3, seed=5)
-    assert plan == batches.plan(lengths, batch=8, epochs=3, seed=5)
-    assert plan != batches.plan(lengths, batch=8, epochs=3, seed=6)
+    plan = batches.plan(blank(lengths), batch=8, epochs=3, seed=5)
+    assert plan == batches.plan(blank(lengths), batch=8, epochs=3, seed=5)
+    assert plan != batches.plan(blank(lengths), batch=8, epochs=3, seed=6)
     steps = len(plan) // 3
     epochs = [sorted(i for batch in plan[e * steps : (e + 1) * steps] for i in batch) for e in range(3)]
     assert epochs == [list(range(103))] * 3
@@ -35,7 +39,7 @@ def test_a_plan_shows_every_lesson_once_an_epoch_and_repeats_itself() -> None:
 
 def test_like_lengths_share_a_batch() -> None:
     lengths = [random.Random(i).randint(5, 200) for i in range(512)]
-    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches.plan(lengths, 16, 1, 0))
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches.plan(blank(lengths), 16, 1, 0))
     assert padded < 1.15 * sum(lengths)
 
 
@@ -47,34 +51,60 @@ def test_micro_batches_hold_the_same_lessons() -> None:
 
 
 def test_collate_aligns_targets_on_the_right() -> None:
-    tensors = batches.collate([Example([5, 6, 7], [8, 1]), Example([5], [9, 9, 1])], targets=5, pad=0)
+    rows = [Row(Example([5, 6, 7], [8, 1])), Row(Example([5], [9, 9, 1]))]
+    tensors = batches.collate(rows, Totals(5, 0), pad=0)
     assert tensors["input_ids"].tolist() == [[5, 6, 7, 8, 1], [0, 5, 9, 9, 1]]
     assert tensors["attention_mask"].tolist() == [[1] * 5, [0, 1, 1, 1, 1]]
     assert tensors["position_ids"].tolist() == [[0, 1, 2, 3, 4], [0, 0, 1, 2, 3]]
     assert tensors["labels"].tolist() == [[IGNORED, 8, 1], [9, 9, 1]]
+    assert set(tensors) == {"input_ids", "attention_mask", "position_ids", "labels", "totals"}
 
 
-def test_the_loss_is_the_obvious_one() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(3, 4, 11, dtype=torch.float64)
-    labels = torch.tensor([[IGNORED, 1, 2, 3], [4, 5, 6, 7], [IGNORED] * 4])
-    total, count = 0.0, 0
-    for row in range(3):
-        for place in range(4):
-            if labels[row, place] != IGNORED:
-                total -= float(torch.log_softmax(logits[row, place], -1)[labels[row, place]])
-                count += 1
-    assert float(completion_nll(logits, labels, count)) == pytest.approx(total / count, rel=1e-6)
-    assert float(completion_nll(logits[2:], labels[2:], count)) == 0.0
+def test_a_prompt_weight_makes_prompt_tokens_targets_but_the_first() -> None:
+    rows = [Row(Example([5, 6, 7], [8, 1])), Row(Example([5], [9, 9, 1]))]
+    examples = [row.example for row in rows]
+    tensors = batches.collate(rows, batches.totals(examples, 0.25), pad=0, prompt_weight=0.25)
+    assert tensors["labels"].tolist() == [[6, 7, 8, 1], [IGNORED, 9, 9, 1]]
+    assert tensors["weights"].tolist() == [[0.25, 0.25, 1, 1], [0, 1, 1, 1]]
+    assert tensors["totals"].tolist() == [5.5, 0]
 
 
-def test_micro_batches_add_up_to_the_batch() -> None:
-    torch.manual_seed(0)
-    logits, labels = torch.randn(4, 5, 11), torch.randint(0, 11, (4, 5))
-    labels[:2, :3] = IGNORED
-    count = int((labels != IGNORED).sum())
-    parts = completion_nll(logits[:2], labels[:2], count) + completion_nll(logits[2:], labels[2:], count)
-    assert torch.allclose(parts, completion_nll(logits, labels, count))
+def test_three_continuations_share_a_prompt() -> None:
+    rows = [Row(Example([5, 6], [8, 1]), [9, 1], [7, 7, 1]), Row(Example([5], [4, 1]))]
+    tensors = batches.collate(rows, Totals(4, 1), pad=0)
+    assert tensors["input_ids"].tolist() == [[7, 7, 1, 9, 1, 5, 6, 8, 1], [0] * 6 + [5, 4, 1]]
+    assert tensors["segments"].tolist() == [[4, 4, 4, 3, 3, 1, 1, 2, 2], [0] * 6 + [1, 2, 2]]
+    assert tensors["position_ids"].tolist() == [[2, 3, 4, 2, 3, 0, 1, 2, 3], [0] * 6 + [0, 1, 2]]
+    sees = batches.tree_mask(tensors["segments"], tensors["position_ids"])[0, 0].int().tolist()
+    assert sees[1] == [1, 1, 0, 0, 0, 1, 1, 0, 0]  # the negative's second token: its first, itself, the prompt
+    assert sees[3] == [0, 0, 0, 1, 0, 1, 1, 0, 0]
+    assert sees[6] == [0, 0, 0, 0, 0, 1, 1, 0, 0]  # the prompt sees none of its continuations
+    assert sees[8] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_plan_keeps_a_question_apart() -> None:
+    examples = [Example([1], [2, 3], question=str(i // 4)) for i in range(256)]
+    for batch in batches.plan(examples, 16, 2, 0):
+        assert len({examples[i].question for i in batch}) == len(batch) == 16
+    alone = [Example([1], [2, 3], question="only") for _ in range(10)]
+    assert [len(batch) for batch in sorted(batches.plan(alone, 4, 1, 0), key=len)] == [2, 4, 4]
+
+
+def test_pairs_are_right_rationales_of_the_same_question() -> None:
+    examples = [Example([1], [i % 3, 9], question=str(i // 6)) for i in range(12)]
+    for example in batches.pair(examples):
+        assert len(example.positives) == 4
+        assert example.completion not in example.positives
+    assert not batches.pair([Example([1], [2], question="a"), Example([1], [2], question="b")])[0].positives
+
+
+def test_pairs_are_drawn_anew_each_epoch_and_repeat_for_a_place() -> None:
+    example = Example([1], [2], positives=tuple([i] for i in range(8)), negatives=tuple([i] for i in range(4)))
+    drawn = [batches.draw(example, f"0/{epoch}/7") for epoch in range(20)]
+    assert drawn == [batches.draw(example, f"0/{epoch}/7") for epoch in range(20)]
+    assert len({tuple(row.positive) for row in drawn}) > 3
+    assert len({tuple(row.negative) for row in drawn}) > 1
+    assert batches.draw(Example([1], [2], positives=([3],)), "x") == Row(Example([1], [2], positives=([3],)))
 
 
 @pytest.mark.parametrize("kind", ["base_student", "chat_student"])

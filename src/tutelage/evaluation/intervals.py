@@ -25,3 +25,13 @@ def clustered_bootstrap(means: Sequence[float], draws: int = 2000, seed: int = 0
     rng = random.Random(seed)
     totals = sorted(sum(rng.choices(means, k=len(means))) / len(means) for _ in range(draws))
     return totals[int(0.025 * draws)], totals[min(draws - 1, math.ceil(0.975 * draws))]
+
+
+def paired_rise(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
+    """The mean rise from before to after on the same questions, in the same order, and its standard error."""
+    if len(before) != len(after) or not before:
+        raise ValueError(f"{len(before)} and {len(after)} scores cannot be paired")
+    rises = [b - a for a, b in zip(before, after, strict=True)]
+    mean = sum(rises) / len(rises)
+    variance = sum((rise - mean) ** 2 for rise in rises) / max(len(rises) - 1, 1)
+    return mean, math.sqrt(variance / len(rises))

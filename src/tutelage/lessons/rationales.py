@@ -33,7 +33,7 @@ class Kept(Struct, frozen=True, kw_only=True):
         )
 
 
-def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question], marker: str = ARROW) -> Kept:
+def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question], number: int = 0) -> Kept:
     """Keep each rationale whose answer is right, is whole, and is not a repetition of another of its question.
 
     The authors keep truncated rationales too; a student that learns from them learns to stop in mid-sentence, so
@@ -52,7 +52,7 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
             counts[reason] += 1
             continue
         seen.add(identity)
-        lessons.append(_lesson(attempt, body, task, asked[attempt.question], marker))
+        lessons.append(_lesson(attempt, body, task, asked[attempt.question], number))
     order = {question.id: place for place, question in enumerate(questions)}
     lessons.sort(key=lambda lesson: (order[lesson.question], lesson.sample))
     return Kept(lessons=tuple(lessons), asked=total, **counts)
@@ -68,13 +68,14 @@ def _reason_to_drop(attempt: Attempt, body: str, repeated: bool) -> str:
     return "empty" if not body else "repeated" if repeated else ""
 
 
-def _lesson(attempt: Attempt, body: str, task: Task, question: Question, marker: str) -> Lesson:
+def _lesson(attempt: Attempt, body: str, task: Task, question: Question, number: int) -> Lesson:
     return Lesson(
         question=question.id,
         prompt=task.ask(question).messages[-1].content,
         # The answer as read, so that every lesson of a task writes it alike ("C", not "(c)").
-        completion=f"{body}{marker}{attempt.answer}",
+        completion=f"{body}{ARROW}{attempt.answer}",
         kind="rationale",
+        round=number,
         sample=attempt.sample,
         key=attempt.key,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.models.cached import Cached, ReplyStore
-from tutelage.types import Model
+from tutelage.types import Chat, Model
 
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
@@ -18,7 +18,7 @@ MODELS = {
 PAID = {"openai"}  # kinds whose replies are kept in the reply cache
 
 Spec = str | Mapping[str, Any]
-WorkedSolutions = Callable[[str, int], tuple[str, str]]
+Recite = Callable[[Chat, int], str]
 
 
 def parse(spec: Spec) -> dict[str, Any]:
@@ -38,17 +38,17 @@ def parse(spec: Spec) -> dict[str, Any]:
     return parsed
 
 
-def open_model(spec: Spec, worked: WorkedSolutions | None = None, cache: ReplyStore | None = None) -> Model:
+def open_model(spec: Spec, recite: Recite | None = None, cache: ReplyStore | None = None) -> Model:
     """Open a model; nothing heavy is loaded before its first answer.
 
-    `worked(question id, variant)` returns a rationale and its answer: what a `worked:` teacher teaches from.
+    `recite(chat, sample)` returns what a `worked:` teacher says.
     Models that are paid for are wrapped so that `cache` keeps every reply.
     """
     parsed = parse(spec)
     kind = parsed.pop("kind")
     module, _, attribute = MODELS[kind][0].partition(":")
     if kind == "worked":
-        parsed["solutions"] = worked
+        parsed["recite"] = recite
     factory = getattr(importlib.import_module(module), attribute)
     try:
         model: Model = factory(**parsed)
@@ -59,6 +59,6 @@ def open_model(spec: Spec, worked: WorkedSolutions | None = None, cache: ReplySt
 
 def _option_problem(kind: str, factory: Any, given: Mapping[str, Any]) -> str:
     code = factory.__init__.__code__
-    known = [name for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if name != "solutions"]
-    unknown = [name for name in given if name not in known and name != "solutions"]
+    known = [name for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if name != "recite"]
+    unknown = [name for name in given if name not in known and name != "recite"]
     return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""

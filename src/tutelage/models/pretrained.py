@@ -26,10 +26,15 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
             name = str(_packaged(name))
         if name.endswith(".gguf"):
             name = str(_converted(Path(name), cache))
-        folder = Path(name)
-        if folder.is_dir() and (folder / "adapter_config.json").exists():
-            return _adapted(folder, dtype, cache, trust_remote_code)
+        if is_adapter(name):
+            model, tokenizer = load_adapter(name, dtype, cache, trust_remote_code)
+            return model.merge_and_unload(), tokenizer
         return _plain(name, dtype, trust_remote_code)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a name is the folder of a LoRA adapter."""
+    return (Path(name) / "adapter_config.json").is_file()
 
 
 def check(name: str) -> None:
@@ -65,14 +70,17 @@ def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _adapted(folder: Path, dtype: Any, cache: Path, trust_remote_code: bool) -> tuple[Any, Any]:
+def load_adapter(
+    name: str, dtype: Any, cache: Path, trust_remote_code: bool = False, train: bool = False
+) -> tuple[Any, Any]:
+    """Load `(peft model, tokenizer)` from an adapter's folder: its base with the adapter beside it, trainable if asked."""
     from peft import PeftModel
     from transformers import AutoTokenizer
 
-    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    model, _ = load(base, dtype, cache, trust_remote_code)
-    merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-    return merged, AutoTokenizer.from_pretrained(str(folder))
+    with quiet():
+        base = json.loads((Path(name) / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+        model, _ = load(base, dtype, cache, trust_remote_code)
+        return PeftModel.from_pretrained(model, name, is_trainable=train), AutoTokenizer.from_pretrained(name)
 
 
 def _packaged(name: str) -> Path:

@@ -36,6 +36,11 @@ RECIPES = {
     "finetune_cot": Recipe(
         "tutelage.recipes.finetune_cot", "FinetuneCot", "Fine-tune-CoT [Ho et al. 2022]: learn a teacher's rationales"
     ),
+    "tailored": Recipe(
+        "tutelage.recipes.tailored",
+        "Tailored",
+        "tailored learning [Wang et al. 2023]: rounds of exam, feedback, reflection",
+    ),
     "exam": Recipe("tutelage.recipes.exam_only", "ExamOnly", "one model sits one exam; nothing is trained"),
 }
 

@@ -2,13 +2,14 @@
 
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,14 +17,38 @@ from tutelage import exam, models, tasks
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
+from tutelage.lessons.offline import Recital
 from tutelage.store.cache import ReplyCache, cache_folder, default_path
 from tutelage.store.run import Run
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Attempt, Checkpoint, Lesson, Model, Question
+from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Reply, Sampling
 
 Who = str | Mapping[str, Any] | Checkpoint
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+
+
+_SHEET = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
+
+
+class Account(Protocol):
+    """Lessons that were kept, and one line on what became of the rest."""
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What is learned."""
+        ...
+
+    def line(self) -> str:
+        """The account."""
+        ...
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What of a chat makes a step: its question and what is sent."""
+
+    question: str
+    messages: tuple[Message, ...]
 
 
 class Classroom:
@@ -55,8 +80,8 @@ class Classroom:
                 spec["cache"] = str(cache_folder())
             if spec["kind"] in models.PAID and self._replies is None:
                 self._replies = ReplyCache(self._cache_path)
-            worked = self._solve if self.task.worked else None
-            self._opened = (label, models.open_model(spec, worked, self._replies))
+            recite = Recital(self.task, self._asked) if self.task.worked else None
+            self._opened = (label, models.open_model(spec, recite, self._replies))
         return self._opened[1]
 
     def check(self, *everybody: Who) -> None:
@@ -80,15 +105,67 @@ class Classroom:
         self.note(step, scoreboard.score(attempts).line())
         return attempts
 
-    def keep(self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question]) -> list[Lesson]:
-        """The lessons among a teacher's attempts, as a step; none at all is an error that says what became of them."""
-        kept = rationales.keep(attempts, self.task, questions)
-        inputs = {"attempts": list(attempts), "task": self._task(), "questions": _content(questions)}
-        lessons = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], inputs)
+    def keep(
+        self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question], number: int = 0
+    ) -> list[Lesson]:
+        """The lessons of a round among a teacher's attempts, as a step."""
+        kept = rationales.keep(attempts, self.task, questions, number)
+        return self.lessons(step, kept, {"attempts": list(attempts), "questions": _content(questions)})
+
+    def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any]) -> list[Lesson]:
+        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them."""
+        made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], {**inputs, "task": self._task()})
         self.note(step, kept.line())
-        if not lessons:
-            raise LessonError(f"nothing is left to learn from: {kept.line()}; see {self.run.path / 'rationales'}")
-        return lessons
+        if not made:
+            raise LessonError(
+                f"nothing is left to learn from: {kept.line()}; see the steps before {step!r} in {self.run.path}"
+            )
+        return made
+
+    def consult(
+        self,
+        step: str,
+        who: Who,
+        chats: Sequence[Chat],
+        sampling: Sampling,
+        names: Mapping[str, tuple[str, ...]],
+        most: int | None,
+    ) -> list[Feedback]:
+        """Ask a teacher for feedback, a chat a question, as a step; `names` are the attempts each chat shows.
+
+        No further chat goes up once `most` tokens are spent; a chat that failed is a reply with an error.
+        """
+
+        def make(kept: list[Feedback]) -> Iterable[Feedback]:
+            have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
+            owed = [chat for chat in chats if chat.question not in have]
+            sheet = len(owed) if most is None else _SHEET
+            for start in range(0, len(owed), max(sheet, 1)):
+                if most is not None and spent >= most:
+                    return
+                part = owed[start : start + sheet]
+                for index, (reply, *_) in self.open(who).answer(part, sampling):
+                    spent += reply.tokens_in + reply.tokens_out
+                    kept.append(_feedback(part[index], reply, names))
+                    self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
+                    yield kept[-1]
+
+        asked = [Asked(question=chat.question, messages=chat.messages) for chat in chats]
+        inputs = {
+            "model": self._identity(who),
+            "task": self._task(),
+            "chats": asked,
+            "sampling": sampling,
+            "tokens": most,
+        }
+        replies = self.run.records(step, Feedback, make, inputs)
+        place = {chat.question: index for index, chat in enumerate(chats)}
+        replies.sort(key=lambda reply: place[reply.question])
+        failed = sum(bool(reply.error) for reply in replies)
+        tokens = sum(reply.tokens_in + reply.tokens_out for reply in replies)
+        left = f", {len(chats) - len(replies)} left out at feedback.tokens={most}" if len(replies) < len(chats) else ""
+        self.note(step, f"{len(replies)} replies, {failed} failed, {tokens} tokens{left}")
+        return replies
 
     def fit(self, step: str, student: Who, lessons: Sequence[Lesson], config: TrainingConfig) -> Checkpoint:
         """Train a student on lessons, as a step."""
@@ -117,6 +194,19 @@ class Classroom:
         )
         return checkpoint
 
+    def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
+        """One of the students as the run's student, as a step; the files are shared where the disk allows it."""
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            for file in Path(checkpoint.path).iterdir():
+                if file.name not in ("step.json", "facts.json"):
+                    _link(file, folder / file.name)
+            return {"why": why}
+
+        awarded = self.run.artifact(step, make, {"student": checkpoint})
+        self.note(step, why)
+        return awarded
+
     def note(self, step: str, line: str) -> None:
         """Say the number that matters of a step."""
         self.run.say(event="note", step=step, line=line)
@@ -126,11 +216,6 @@ class Classroom:
         self._opened = None
         if self._replies:
             self._replies.close()
-
-    def _solve(self, question: str, variant: int) -> tuple[str, str]:
-        asked = self._asked[question]
-        assert self.task.worked is not None
-        return self.task.worked(asked, variant), rationales.gold(self.task, asked)
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path} if isinstance(who, Checkpoint) else models.parse(who)
@@ -145,6 +230,27 @@ class Classroom:
 def _content(questions: Sequence[Question]) -> list[Question]:
     """The questions without the place of their file, which may move."""
     return [msgspec.structs.replace(question, source="") for question in questions]
+
+
+def _link(file: Path, place: Path) -> None:
+    place.unlink(missing_ok=True)
+    try:
+        place.hardlink_to(file)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(file, place)
+
+
+def _feedback(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> Feedback:
+    return Feedback(
+        question=chat.question,
+        attempts=names.get(chat.question, ()),
+        text=reply.text,
+        truncated=reply.finish == "length",
+        tokens_in=reply.tokens_in,
+        tokens_out=reply.tokens_out,
+        key=reply.key,
+        error=reply.error,
+    )
 
 
 def facts() -> dict[str, Any]:

@@ -1,68 +1,16 @@
 """Fine-tune-CoT: a large model's zero-shot rationales teach a small one to reason [Ho et al. 2022, arXiv 2212.10071]."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from tutelage.config import Settings
-from tutelage.exam import ExamConfig
-from tutelage.lessons import rationales
+from tutelage.recipes.baselines import BASELINE_TITLES, Teaching, baselines
 from tutelage.recipes.classroom import Classroom
-from tutelage.training.config import TrainingConfig
-from tutelage.types import Checkpoint, Lesson, Question
-
-Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
+from tutelage.types import Checkpoint
 
 
-class Splits(Settings):
-    """Which questions are taught and which are asked at the end."""
-
-    train: str = "train"
-    test: str = "test"
-    train_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
-    test_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
-
-
-class RationalesConfig(Settings):
-    """How the teacher reasons aloud: zero-shot-CoT in two calls."""
-
-    samples: Annotated[int, Field(ge=1)] = Field(
-        1,
-        description="rationales a question, D [Ho et al. 2022: 1, or for diverse reasoning 8 or 64]; more sets contain fewer",
-    )
-    temperature: Annotated[float, Field(gt=0)] = Field(
-        0.7, description="with samples > 1; a single rationale is greedy [Ho et al. 2022, section 3.2]"
-    )
-    max_tokens: Annotated[int, Field(ge=1)] = Field(
-        128, description="[Ho et al. 2022: 128; 512 or more for long tasks]"
-    )
-
-    def exam(self) -> ExamConfig:
-        """The teacher's exam on the training questions: its right answers become lessons."""
-        temperature = self.temperature if self.samples > 1 else 0.0
-        return ExamConfig(n=self.samples, temperature=temperature, max_tokens=self.max_tokens)
-
-
-class FinetuneCot(Settings):
+class FinetuneCot(Teaching):
     """Teach a student with a teacher's step-by-step rationales, kept where their answer is right."""
 
     recipe: Literal["finetune_cot"] = "finetune_cot"
-    task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
-    data: str | None = Field(None, description="folder of local copies of the published data sets")
-    teacher: str | dict[str, Any] = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
-    student: str | dict[str, Any] = Field("hf:smollm2", description="the model that learns")
-    questions: Splits = Splits()
-    rationales: RationalesConfig = RationalesConfig()
-    training: TrainingConfig = TrainingConfig()
-    exam: ExamConfig = ExamConfig()
-    baselines: tuple[Baseline, ...] = Field(
-        ("zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"),
-        description="what stands beside it in the table [Ho et al. 2022, section 4]",
-    )
-    shots: Annotated[int, Field(ge=1)] = Field(8, description="worked examples of few_shot_cot, taken from the lessons")
-    cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
-    seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
 
 
 def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
@@ -73,51 +21,11 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
 
     asked = room.sit("rationales", config.teacher, train, config.rationales.exam().paper("zero_shot_cot", room.seed))
     lessons = room.keep("lessons", asked, train)
-    _baselines(room, config, lessons, train, test)
+    baselines(room, config, lessons, train, test)
     student = room.fit("student", config.student, lessons, config.training)
     room.sit("finetune_cot", student, test, config.exam.paper("taught", room.seed))
     return student
 
 
-def _baselines(
-    room: Classroom, config: FinetuneCot, lessons: Sequence[Lesson], train: Sequence[Question], test: Sequence[Question]
-) -> None:
-    paper = config.exam.paper
-    if "teacher" in config.baselines:
-        ceiling = config.exam.model_copy(update={"max_tokens": config.rationales.max_tokens})
-        room.sit("teacher", config.teacher, test, ceiling.paper("zero_shot_cot", room.seed))
-    if "zero_shot" in config.baselines:
-        room.sit("zero_shot", config.student, test, paper("zero_shot", room.seed))
-    if "zero_shot_cot" in config.baselines:
-        room.sit("zero_shot_cot", config.student, test, paper("zero_shot_cot", room.seed))
-    if "few_shot_cot" in config.baselines:
-        shown = exemplars(lessons, config.shots)
-        room.sit("few_shot_cot", config.student, test, paper("few_shot_cot", room.seed, shown))
-    if "fine_tune" in config.baselines:
-        plain = room.fit("answers-student", config.student, rationales.answers_only(room.task, train), config.training)
-        room.sit("fine_tune", plain, test, paper("taught", room.seed))
-
-
-def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:
-    """Worked examples for few-shot-CoT from the training lessons, one a question.
-
-    The authors use hand-written ones, some of which are test questions; these cannot be.
-    """
-    firsts = {lesson.question: lesson for lesson in reversed(lessons)}
-    chosen = list(reversed(firsts.values()))[:shots]
-    pairs = [lesson.completion.rpartition(rationales.ARROW) for lesson in chosen]
-    return [
-        (lesson.prompt, f"{rationale} The answer is {answer}.")
-        for lesson, (rationale, _, answer) in zip(chosen, pairs, strict=True)
-    ]
-
-
 # Step -> the name a reader knows, in the order of the final table.
-TITLES = {
-    "zero_shot": "zero-shot",
-    "zero_shot_cot": "zero-shot-CoT",
-    "few_shot_cot": "few-shot-CoT",
-    "fine_tune": "fine-tune",
-    "finetune_cot": "Fine-tune-CoT",
-    "teacher": "teacher",
-}
+TITLES = {**BASELINE_TITLES, "finetune_cot": "Fine-tune-CoT", "teacher": "teacher"}

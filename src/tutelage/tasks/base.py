@@ -37,6 +37,7 @@ class Task:
     options: Mapping[str, object] = field(
         default_factory=dict
     )  # what the task was made with: part of a step's identity
+    grades_inventions: bool = True  # whether `same` can grade a question that is not of this task's own making
     trigger: str = "Therefore, the answer is"  # second call of zero-shot-CoT
 
 

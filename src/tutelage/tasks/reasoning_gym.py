@@ -61,6 +61,7 @@ def make(dataset: str, size: int = 2000, seed: int = 0, **config: Any) -> Task:
         same=entries.same,
         worked=entries.worked if dataset in _SOLUTIONS else None,
         similar=entries.similar,
+        grades_inventions=False,  # the scorer needs the entry it made
         options={"dataset": dataset, "size": size, "seed": seed, **config},
     )
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from msgspec import Struct
@@ -14,18 +14,43 @@ from tutelage.types import Lesson, Message
 
 # Batches are sorted by length within windows of this many batches: little padding, and still a shuffled order.
 WINDOW = 16
+POSITIVES = 10  # how many right rationales of its question a lesson may be drawn towards [Wang et al. 2023]
+PADDING, PROMPT, COMPLETION, POSITIVE, NEGATIVE = range(5)  # what a column of a row holds
 
 
 class Example(Struct, frozen=True):
-    """A lesson as tokens."""
+    """A lesson as tokens, with the rationales it is drawn towards and away from."""
 
     prompt: list[int]
     completion: list[int]  # ends in a stop token
+    question: str = ""
+    positives: tuple[list[int], ...] = ()  # other right rationales of the question
+    negatives: tuple[list[int], ...] = ()  # the student's wrong ones
 
     @property
     def length(self) -> int:
-        """Tokens in all."""
+        """Tokens of prompt and completion."""
         return len(self.prompt) + len(self.completion)
+
+    @property
+    def active(self) -> bool:
+        """Whether self-reflection has something to compare."""
+        return bool(self.positives and self.negatives)
+
+
+class Row(NamedTuple):
+    """An example as it is shown in one epoch: with one positive and one negative, or with neither."""
+
+    example: Example
+    positive: Sequence[int] = ()
+    negative: Sequence[int] = ()
+
+
+class Totals(NamedTuple):
+    """What the losses of a whole batch are divided by, so that its micro-batches add up to it."""
+
+    weight: float  # of the language-model loss: target tokens, prompt tokens counting by their weight
+    active: int  # rows with self-reflection
 
 
 def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_length: int) -> list[Example]:
@@ -33,8 +58,12 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_lengt
     examples = []
     for lesson in lessons:
         messages = [Message("user", lesson.prompt)]
-        completion = rendering.completion_ids(tokenizer, messages, lesson.completion, stops)
-        examples.append(Example(rendering.prompt_ids(tokenizer, messages), completion))
+        prompt = rendering.prompt_ids(tokenizer, messages)
+        completion, *wrong = (
+            rendering.completion_ids(tokenizer, messages, text, stops) for text in (lesson.completion, *lesson.wrong)
+        )
+        negatives = tuple(ids for ids in wrong if len(prompt) + len(ids) <= max_length)
+        examples.append(Example(prompt, completion, lesson.question, negatives=negatives))
     fitting = [example for example in examples if example.length <= max_length]
     if not fitting:
         raise LessonError(
@@ -45,23 +74,68 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_lengt
     return fitting
 
 
-def plan(lengths: Sequence[int], batch: int, epochs: int, seed: int) -> list[list[int]]:
+def pair(examples: Sequence[Example]) -> list[Example]:
+    """Give each example the other right rationales of its question: those of the examples beside it."""
+    by_question: dict[str, list[list[int]]] = {}
+    for example in examples:
+        by_question.setdefault(example.question, []).append(example.completion)
+    paired = []
+    for example in examples:
+        others = [ids for ids in by_question[example.question] if ids != example.completion]
+        paired.append(
+            Example(example.prompt, example.completion, example.question, tuple(others[:POSITIVES]), example.negatives)
+        )
+    return paired
+
+
+def draw(example: Example, place: str) -> Row:
+    """A row for one place in the training ("seed/epoch/index"): another place draws another positive and negative."""
+    if not example.active:
+        return Row(example)
+    rng = random.Random(place)
+    return Row(example, rng.choice(example.positives), rng.choice(example.negatives))
+
+
+def plan(examples: Sequence[Example], batch: int, epochs: int, seed: int) -> list[list[int]]:
     """Every batch of the training, as lists of example indices: a pure function, so that a resumed training repeats it.
 
-    Each epoch is a fresh shuffle; examples of like length share a batch; a last, smaller batch is kept.
+    Each epoch is a fresh shuffle; examples of like length share a batch, examples of one question do not where that
+    can be; a last, smaller batch is kept.
     """
     batches: list[list[int]] = []
     for epoch in range(epochs):
         rng = random.Random(f"{seed}/{epoch}")
-        order = list(range(len(lengths)))
+        order = list(range(len(examples)))
         rng.shuffle(order)
         epoch_batches: list[list[int]] = []
         for start in range(0, len(order), batch * WINDOW):
-            window = sorted(order[start : start + batch * WINDOW], key=lambda i: -lengths[i])
-            epoch_batches += [window[i : i + batch] for i in range(0, len(window), batch)]
+            window = sorted(order[start : start + batch * WINDOW], key=lambda i: -examples[i].length)
+            epoch_batches += _apart(window, examples, batch)
         rng.shuffle(epoch_batches)
         batches += epoch_batches
     return batches
+
+
+def _apart(window: Sequence[int], examples: Sequence[Example], batch: int) -> list[list[int]]:
+    """Fill batches in order; what would meet its own question goes into a later batch, or changes places with another."""
+    filled: list[list[int]] = [[] for _ in range(-(-len(window) // batch))]
+
+    def meets(index: int, one: Sequence[int]) -> bool:
+        question = examples[index].question
+        return bool(question) and any(examples[other].question == question for other in one)
+
+    for index in window:
+        room = [one for one in filled if len(one) < batch]
+        free = next((one for one in room if not meets(index, one)), None)
+        if free is not None:
+            free.append(index)
+            continue
+        others = (one for one in filled if one is not room[0] and not meets(index, one))
+        places = ((one, place) for one in others for place, other in enumerate(one) if not meets(other, room[0]))
+        one, place = next(places, (room[0], len(room[0])))  # with nothing to exchange, they meet
+        room[0] += one[place : place + 1]
+        one[place : place + 1] = [index]
+    return filled
 
 
 def split(batches: Sequence[list[int]], micro: int | None, batch: int) -> tuple[list[list[int]], int]:
@@ -72,28 +146,56 @@ def split(batches: Sequence[list[int]], micro: int | None, batch: int) -> tuple[
     return [one[i * micro : (i + 1) * micro] for one in batches for i in range(parts)], parts
 
 
-def collate(examples: Sequence[Example], targets: int, pad: int) -> dict[str, torch.Tensor]:
-    """Examples as tensors padded on the left, so that the targets lie in the last columns of every row.
+def totals(examples: Sequence[Example], prompt_weight: float) -> Totals:
+    """What the losses of these examples together are divided by; a prompt's first token is predicted by nothing."""
+    prompts = sum(len(example.prompt) - 1 for example in examples) if prompt_weight else 0
+    weight = sum(len(example.completion) for example in examples) + prompt_weight * prompts
+    return Totals(weight, sum(example.active for example in examples))
+
+
+def collate(rows: Sequence[Row], whole: Totals, pad: int, prompt_weight: float = 0.0) -> dict[str, torch.Tensor]:
+    """Rows as tensors padded on the left, so that the targets lie in the last columns of every row.
 
     `labels` holds only those last columns: column j is the target predicted by the logits at the same column counted
-    from the end. `targets` is passed on: how many there are in the whole batch. An empty list of examples gives one
-    row without targets.
+    from the end; `weights` (only with a prompt weight) holds what each counts. A row with self-reflection is laid out
+    as negative, positive, prompt, completion: three continuations share one prompt, and `segments` says what each
+    column holds (see `tree_mask`). `whole` is passed on. No rows at all give one row without targets.
     """
-    rows = examples or [Example([pad], [pad])]
-    width = max(example.length for example in rows)
-    keep = max(len(example.completion) for example in rows)
-    ids, mask, labels = [], [], []
-    for example in rows:
-        padding = width - example.length
-        ids.append([pad] * padding + example.prompt + example.completion)
-        mask.append([0] * padding + [1] * example.length)
-        wanted = example.completion if examples else [IGNORED]
-        labels.append([IGNORED] * (keep - len(wanted)) + wanted)
-    mask_BT = torch.tensor(mask)
-    return {
-        "input_ids": torch.tensor(ids),
-        "attention_mask": mask_BT,
-        "position_ids": (mask_BT.cumsum(-1) - 1).clamp(min=0),
-        "labels": torch.tensor(labels),
-        "targets": torch.tensor(targets),
+    shown = rows or [Row(Example([pad], [pad]))]
+    width = max(len(row.negative) + len(row.positive) + row.example.length for row in shown)
+    prompts = [len(row.example.prompt) - 1 if prompt_weight else 0 for row in shown]
+    keep = max(prompt + len(row.example.completion) for prompt, row in zip(prompts, shown, strict=True))
+    ids, segments, positions, labels, weights = [], [], [], [], []
+    for prompt, (example, positive, negative) in zip(prompts, shown, strict=True):
+        parts = (negative, positive, example.prompt, example.completion)
+        start, padding = len(example.prompt), width - sum(map(len, parts))
+        ids.append([pad] * padding + [token for part in parts for token in part])
+        kinds = zip((NEGATIVE, POSITIVE, PROMPT, COMPLETION), parts, strict=True)
+        segments.append([PADDING] * padding + [kind for kind, part in kinds for _ in part])
+        places = (range(start, start + len(negative)), range(start, start + len(positive)), range(example.length))
+        positions.append([0] * padding + [place for part in places for place in part])
+        targets = example.prompt[start - prompt :] + example.completion if rows else [IGNORED]
+        labels.append([IGNORED] * (keep - len(targets)) + targets)
+        counts = [prompt_weight] * prompt + [1.0] * len(example.completion)
+        weights.append([0.0] * (keep - len(counts)) + counts)
+    tensors: dict[str, list[Any]] = {
+        "input_ids": ids,
+        "attention_mask": [[int(kind != PADDING) for kind in row] for row in segments],
     }
+    tensors |= {"position_ids": positions, "labels": labels, "totals": list(whole)}
+    tensors |= {"weights": weights} if prompt_weight else {}
+    tensors |= {"segments": segments} if any(row.negative for row in shown) else {}
+    return {name: torch.tensor(values) for name, values in tensors.items()}
+
+
+def tree_mask(segments_BT: torch.Tensor, positions_BT: torch.Tensor) -> torch.Tensor:
+    """Who may look at whom (B1TT, true: may), where several continuations of one prompt share a row.
+
+    A column sees the prompt and its own segment up to its own position, whatever the order of the columns. Padding
+    sees itself alone, since a row of nothing but forbidden columns has no softmax.
+    """
+    query_BT1, key_B1T = segments_BT.unsqueeze(2), segments_BT.unsqueeze(1)
+    related_BTT = ((query_BT1 == key_B1T) | (key_B1T == PROMPT)) & (query_BT1 != PADDING) & (key_B1T != PADDING)
+    earlier_BTT = positions_BT.unsqueeze(1) <= positions_BT.unsqueeze(2)
+    itself_TT = torch.eye(segments_BT.shape[1], dtype=torch.bool, device=segments_BT.device)
+    return ((related_BTT & earlier_BTT) | itself_TT).unsqueeze(1)

@@ -16,6 +16,16 @@ class LoraConfig(Settings):
     targets: str | list[str] = Field("all-linear", description="module names, or peft's 'all-linear'")
 
 
+class ReflectionConfig(Settings):
+    """Self-reflection: learn from one's own wrong answers by a triplet loss [Wang et al. 2023]."""
+
+    weight: Annotated[float, Field(gt=0)] = Field(0.5, description="of the term, lambda [Wang et al. 2023: 0.5]")
+    margin: Annotated[float, Field(gt=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
+    pooling: Literal["last_token", "mean"] = Field(
+        "last_token", description="which state stands for a rationale [Wang et al. 2023: last_token]"
+    )
+
+
 class TrainingConfig(Settings):
     """How a student learns its lessons. The defaults are those of Ho et al. 2022 for open students, appendix."""
 
@@ -32,6 +42,12 @@ class TrainingConfig(Settings):
         1024, description="longest lesson in tokens; longer ones are dropped"
     )
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    prompt_weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="of a prompt token's loss beside 1 for a completion token [Wang et al. 2023: 0.1]"
+    )
+    reflection: ReflectionConfig | None = Field(
+        None, description="self-reflection on the student's own mistakes; needs lessons with mistakes"
+    )
     lora: LoraConfig | None = Field(None, description="adapters instead of full fine-tuning")
     template: Literal["own", "paper"] = Field(
         "own", description="the model's chat template if it has one, or the paper's '{question} ###' format"

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
@@ -18,59 +17,15 @@ from tutelage.models import pretrained, rendering
 from tutelage.models.hf import choose_device, choose_dtype
 from tutelage.training import batches
 from tutelage.training.config import LoraConfig, TrainingConfig
-from tutelage.training.losses import completion_nll
+from tutelage.training.objective import Batches, LessonTrainer
 from tutelage.types import Lesson
 
 
 class Doors(NamedTuple):
     """How a training talks to the world."""
 
-    progress: Callable[[dict[str, Any]], None]  # told {"done", "of", "loss"} after each step
+    progress: Callable[[dict[str, Any]], None]  # told {"done", "of", "loss", …} after each step
     stopping: Callable[[], bool]  # asked after each step whether to save and leave
-
-
-class Batches(Dataset[tuple[list[batches.Example], int]]):
-    """The planned batches in order; one item is one micro-batch and the number of targets in its whole batch."""
-
-    def __init__(self, examples: Sequence[batches.Example], plan: Sequence[list[int]], parts: int) -> None:
-        self.examples = examples
-        self.plan = plan
-        self.parts = parts
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    def __getitem__(self, index: int) -> tuple[list[batches.Example], int]:
-        first = index - index % self.parts
-        batch = [i for micro in self.plan[first : first + self.parts] for i in micro]
-        return [self.examples[i] for i in self.plan[index]], sum(len(self.examples[i].completion) for i in batch)
-
-
-class CompletionTrainer(Trainer):
-    """transformers' Trainer with our loss, computed only where a completion token is predicted."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # compute_loss divides by the targets of the whole batch; Trainer must not divide by the micro-batches again.
-        self.model_accepts_loss_kwargs = True
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:
-        """The mean negative log-likelihood a target token over the whole batch."""
-        labels_BT, targets = inputs.pop("labels"), inputs.pop("targets")
-        # One column more than there are targets: the logits at column t predict the token at t + 1.
-        out = model(**inputs, logits_to_keep=labels_BT.shape[1] + 1, use_cache=False)
-        loss = completion_nll(out.logits[:, :-1], labels_BT, targets)
-        return (loss, out) if return_outputs else loss
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        dataset: Any = train_dataset or self.train_dataset
-        return torch.utils.data.SequentialSampler(dataset)  # the plan is shuffled already
 
 
 class Watch(TrainerCallback):
@@ -93,7 +48,8 @@ class Watch(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Pass each step's loss on."""
         if logs and "loss" in logs:
-            self.doors.progress({"done": state.global_step, "of": state.max_steps, "loss": float(logs["loss"])})
+            parts = {name: float(logs[name]) for name in ("loss", "reflection", "active") if name in logs}
+            self.doors.progress({"done": state.global_step, "of": state.max_steps, **parts})
 
 
 def fit(
@@ -112,23 +68,25 @@ def fit(
     torch.manual_seed(seed)
     device = choose_device(student.get("device", "auto"))
     trust = bool(student.get("trust_remote_code", False))
-    model, tokenizer = pretrained.load(student["name"], torch.float32, Path(student["cache"]), trust)
+    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
     rendering.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
         rendering.install_paper_template(tokenizer)
     stops = rendering.stop_ids(tokenizer, model.generation_config)
     limit = min(config.max_length, model.config.max_position_embeddings)
-    examples = batches.encode(tokenizer, lessons, stops, limit)
+    examples = batches.pair(batches.encode(tokenizer, lessons, stops, limit))
+    _check_reflection(examples, config)
     model = _ready(model, config, device)
-    plan = batches.plan([example.length for example in examples], config.batch, config.epochs, seed)
+    plan = batches.plan(examples, config.batch, config.epochs, seed)
     micro, parts = batches.split(plan, config.micro_batch, config.batch)
-    watch = Watch(doors, config.checkpoint_minutes)
-    trainer = CompletionTrainer(
+    dataset = Batches(examples, micro, parts, config, seed)
+    trainer = LessonTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
-        train_dataset=Batches(examples, micro, parts),
-        data_collator=lambda rows: batches.collate(rows[0][0], rows[0][1], tokenizer.pad_token_id),
-        callbacks=[watch],
+        train_dataset=dataset,
+        data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
+        callbacks=[Watch(doors, config.checkpoint_minutes)],
+        lessons=config,
     )
     begun = time.monotonic()
     _train(trainer, folder, doors.stopping)
@@ -139,10 +97,30 @@ def fit(
     return {**facts, **_account(trainer, examples, config.epochs), "seconds": round(time.monotonic() - begun, 1)}
 
 
-def _account(trainer: Trainer, examples: Sequence[batches.Example], epochs: int) -> dict[str, Any]:
+def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfig) -> None:
+    """Self-reflection that was asked for and is silently off would be believed to have been tried."""
+    if config.reflection is None or any(example.active for example in examples):
+        return
+    alone = sum(not example.positives for example in examples)
+    faultless = sum(not example.negatives for example in examples)
+    raise LessonError(
+        f"self-reflection has nothing to compare: of {len(examples)} lessons {alone} have no other right rationale of "
+        f"their question and {faultless} have no mistake of the student's. Ask the teacher for at least 2 rationales a "
+        "question, let the student sit more samples, or set training.reflection=null"
+    )
+
+
+def _account(trainer: LessonTrainer, examples: Sequence[batches.Example], epochs: int) -> dict[str, Any]:
     """What was spent and how the loss went."""
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    history = [row for row in trainer.state.log_history if "loss" in row]
+    losses = [row["loss"] for row in history]
+    reflected = [row for row in history if "active" in row]
+    reflection = {
+        "active": round(sum(example.active for example in examples) / len(examples), 4),
+        "reflection": [row["reflection"] for row in reflected],
+    }
     return {
+        **(reflection if reflected else {}),
         "tokens": sum(example.length for example in examples) * epochs,
         "target_tokens": sum(len(example.completion) for example in examples) * epochs,
         "first_loss": losses[0],
@@ -151,12 +129,26 @@ def _account(trainer: Trainer, examples: Sequence[batches.Example], epochs: int)
     }
 
 
+def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:
+    """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
+    if lora is None or not pretrained.is_adapter(name):
+        return pretrained.load(name, torch.float32, cache, trust)
+    model, tokenizer = pretrained.load_adapter(name, torch.float32, cache, trust, train=True)
+    rank = model.peft_config["default"].r
+    if rank != lora.r:
+        raise LessonError(
+            f"the student {name} is an adapter of rank {rank}, and training.lora.r is {lora.r}: training goes on with the "
+            "adapter as it is, so give its rank, or begin from another student"
+        )
+    return model, tokenizer
+
+
 def _ready(model: Any, config: TrainingConfig, device: str) -> Any:
     """Move to the device, and choose what is trained."""
     if device == "cpu":
         # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
         model.set_attn_implementation("eager")
-    if config.lora is not None:
+    if config.lora is not None and not hasattr(model, "peft_config"):
         model = _with_adapters(model, config.lora)
     return model.to(device)
 
@@ -206,7 +198,7 @@ def _arguments(
     )
 
 
-def _train(trainer: Trainer, folder: Path, stopping: Callable[[], bool]) -> None:
+def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -> None:
     last = get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").exists() else None
     trainer.remove_callback(_printer())
     trainer.train(resume_from_checkpoint=last)

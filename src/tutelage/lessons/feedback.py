@@ -1,0 +1,216 @@
+"""Lessons for exactly the mistakes a student made: what a teacher is asked, and what is kept of the reply.
+
+The wording is ours; the procedure is that of Wang et al. (2023), arXiv 2310.13332, section on customised feedback.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from string import Template
+from typing import Annotated, Literal, NamedTuple, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import Field, model_validator
+
+from tutelage.config import Settings
+from tutelage.lessons.rationales import ARROW, gold
+from tutelage.tasks.base import Task, judge
+from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Sampling
+
+
+class FeedbackConfig(Settings):
+    """Which mistakes go to the teacher in a round, and what it is asked for."""
+
+    writes: Literal["feedback", "rationales"] = Field(
+        "feedback",
+        description="'rationales': the ablation without feedback, as many plain rationales that know no mistake",
+    )
+    of: Literal["missed", "all"] = Field(
+        "missed", description="'all': the ablation without tailoring, any training question may go up"
+    )
+    questions: Annotated[int, Field(ge=1)] | None = Field(None, description="how many go up a round; default: all")
+    choose: Literal["random", "hardest", "common", "spread"] = Field(
+        "random",
+        description="hardest: most samples wrong; common: most samples with the same wrong answer; spread: over "
+        "templates, or over clusters of like questions",
+    )
+    rationales: Annotated[int, Field(ge=1)] = Field(
+        2, description="different solutions a question; self-reflection needs two"
+    )
+    shown: Annotated[int, Field(ge=1)] = Field(2, description="wrong attempts a question that the teacher sees")
+    practice: Annotated[int, Field(ge=0)] = Field(0, description="new exercises a question, like the missed one")
+    votes: Annotated[int, Field(ge=1)] = Field(3, description="times the teacher solves an exercise afresh")
+    agree: Annotated[int, Field(ge=1)] = Field(2, description="votes an exercise's answer needs to be kept")
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    calls: Annotated[int, Field(ge=1)] | None = Field(None, description="most teacher calls a round, votes included")
+    tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="no further mistakes go up in a round once its feedback has cost this many tokens"
+    )
+
+    @model_validator(mode="after")
+    def _votes_suffice(self) -> Self:
+        if self.agree > self.votes:
+            raise ValueError(f"agree={self.agree} of votes={self.votes} can never be reached")
+        return self
+
+    def sampling(self, seed: int) -> Sampling:
+        """How the feedback is drawn."""
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=seed)
+
+    def most(self) -> int | None:
+        """How many questions may go up under the limits on questions and calls."""
+        each = self.rationales * 2 if self.writes == "rationales" else 1 + 2 * self.practice * self.votes
+        limits = [limit for limit in (self.questions, self.calls and self.calls // each) if limit is not None]
+        return min(limits) if limits else None
+
+
+def attempt_name(step: str, attempt: Attempt) -> str:
+    """How a lesson refers to an attempt."""
+    return f"{step}/{attempt.question}#{attempt.sample}"
+
+
+def ask(
+    task: Task, question: Question, wrong: Sequence[str], config: FeedbackConfig, examples: Sequence[str], number: int
+) -> Chat:
+    """The request for feedback on the wrong attempts at a question, in round `number`; `examples` are solutions in the student's format."""
+    numbered = [f"Attempt {place}:\n{_quoted(text)}" for place, text in enumerate(wrong, start=1)]
+    practice = _prompt("practice", exercises=config.practice) if config.practice else ""
+    shown = _prompt("examples", solutions="\n".join(_quoted(text) for text in examples)) if examples else ""
+    text = _prompt(
+        "feedback",
+        problem=task.ask(question).messages[-1].content,
+        answer=gold(task, question),
+        attempts="\n\n".join(numbered),
+        solutions=config.rationales,
+        practice=practice,
+        examples=shown,
+    )
+    return Chat(
+        messages=(Message("user", text.strip()),),
+        question=question.id,
+        purpose="feedback",
+        sample=number,
+        mistakes=tuple(wrong),
+    )
+
+
+def _prompt(name: str, **parts: object) -> str:
+    file = resources.files("tutelage.lessons").joinpath("prompts", f"{name}.txt")
+    return Template(file.read_text(encoding="utf-8")).substitute(parts)
+
+
+def _quoted(text: str) -> str:
+    """Every line behind "> ": whatever a student writes, it cannot end the quotation."""
+    return "\n".join(f"> {line}" for line in text.strip().splitlines())
+
+
+class Read(NamedTuple):
+    """What a teacher's reply says."""
+
+    error: str  # which step was wrong
+    solutions: tuple[str, ...]
+    practice: tuple[tuple[str, str], ...]  # new problems with their solutions
+
+
+def read(text: str) -> Read:
+    """Find the parts of a reply; a part that was never closed was cut off and is left out."""
+    exercises = []
+    for block in _between("practice", text):
+        problems, solutions = _between("problem", block), _between("solution", block)
+        if problems and solutions:
+            exercises.append((problems[0], solutions[0]))
+    outside = re.sub(r"<practice>.*?(</practice>|$)", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    errors = _between("error", outside)
+    return Read(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
+
+
+def write(parts: Read) -> str:
+    """The reply that `read` understands: what the offline teacher answers."""
+    exercises = [
+        f"<practice>\n<problem>{problem}</problem>\n<solution>{solution}</solution>\n</practice>"
+        for problem, solution in parts.practice
+    ]
+    solutions = [f"<solution>{solution}</solution>" for solution in parts.solutions]
+    return "\n".join([f"<error>{parts.error}</error>", *solutions, *exercises])
+
+
+def _between(tag: str, text: str) -> list[str]:
+    """The texts between <tag> and </tag>; an opening tag inside one starts it anew."""
+    found = re.findall(rf"<{tag}>((?:(?!<{tag}>).)*?)</{tag}>", text, flags=re.DOTALL | re.IGNORECASE)
+    return [inner.strip() for inner in found]
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """Which lessons were kept of a round's feedback, and what became of the rest."""
+
+    lessons: tuple[Lesson, ...]
+    calls: int
+    failed: int  # calls
+    unanswered: int  # replies without a single solution
+    wrong: int
+    unread: int
+    repeated: int
+    empty: int
+
+    def line(self) -> str:
+        """The account in one line."""
+        names = ("failed", "unanswered", "wrong", "unread", "repeated", "empty")
+        reasons = ", ".join(f"{getattr(self, name)} {name}" for name in names if getattr(self, name))
+        return f"{len(self.lessons)} lessons from {self.calls} calls" + (f" (dropped: {reasons})" if reasons else "")
+
+
+def keep(
+    replies: Iterable[Feedback], task: Task, questions: Mapping[str, Question], config: FeedbackConfig, number: int
+) -> Kept:
+    """Keep up to `config.rationales` different solutions a question, each with the right answer, as the lessons of a round."""
+    counts = dict.fromkeys(("failed", "unanswered", "wrong", "unread", "repeated", "empty"), 0)
+    lessons: list[Lesson] = []
+    calls = 0
+    for reply in replies:
+        calls += 1
+        parts = read(reply.text)
+        if reply.error or not parts.solutions:
+            counts["failed" if reply.error else "unanswered"] += 1
+            continue
+        question, seen = questions[reply.question], set[str]()
+        for solution in parts.solutions:
+            body, answer, reason = settle(task, question, solution, seen)
+            if reason:
+                counts[reason] += 1
+            elif len(seen) <= config.rationales:
+                made = _lesson(task, question, reply, f"{body}{ARROW}{answer}")
+                lessons.append(replace(made, round=number, sample=len(seen) - 1, feedback=parts.error))
+    return Kept(lessons=tuple(lessons), calls=calls, **counts)
+
+
+_ENDING = re.compile(
+    r"\s*(?:(?:therefore|thus|so|hence),?\s*)?the (?:final )?answer is.{0,200}$", re.IGNORECASE | re.DOTALL
+)
+
+
+def settle(task: Task, question: Question, solution: str, seen: set[str]) -> tuple[str, str, str]:
+    """A solution as `(reasoning on one line, answer, "")`, or with the reason to drop it; `seen` remembers wordings."""
+    answer, verdict = judge(task, question, solution)
+    body = _ENDING.sub("", solution)
+    body = " ".join((body.rpartition(ARROW.strip())[0] or body).split())
+    if verdict != "right" or answer is None:
+        return body, "", verdict
+    if not body:
+        return body, "", "empty"
+    if body.lower() in seen:
+        return body, "", "repeated"
+    seen.add(body.lower())
+    return body, answer, ""
+
+
+def _lesson(task: Task, question: Question, reply: Feedback, completion: str) -> Lesson:
+    return Lesson(
+        question=question.id,
+        prompt=task.ask(question).messages[-1].content,
+        completion=completion,
+        kind="feedback",
+        key=reply.key,
+        attempts=reply.attempts,
+    )

@@ -1,0 +1,288 @@
+"""Tailored learning: rounds of exam, feedback on the mistakes, and self-reflection [Wang et al. 2023, arXiv 2310.13332]."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from tutelage import exam, tasks
+from tutelage.config import Settings, build
+from tutelage.errors import ConfigError
+from tutelage.evaluation import intervals
+from tutelage.exam import ExamConfig
+from tutelage.lessons import feedback, practice, reflection
+from tutelage.lessons.choosing import choose
+from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.practice import HeldOut
+from tutelage.recipes.baselines import (
+    BASELINE_TITLES,
+    Baseline,
+    RationalesConfig,
+    Splits,
+    Teaching,
+    baselines,
+    exemplars,
+)
+from tutelage.recipes.classroom import Classroom, Who
+from tutelage.training.config import ReflectionConfig, TrainingConfig
+from tutelage.types import Attempt, Checkpoint, Lesson, Question
+
+ROUNDS = 20  # the most
+
+
+class TailoredSplits(Splits):
+    """Which questions are taught, which decide when to stop, and which are asked at the end."""
+
+    dev: str | None = Field(None, description="a split of the task; default: held out of train")
+    dev_limit: Annotated[int, Field(ge=1)] = Field(100, description="a fixed random subset of this size")
+
+
+class MistakesConfig(Settings):
+    """The exam on the training questions, where the mistakes are made."""
+
+    n: Annotated[int, Field(ge=1)] = Field(4, description="samples a question [Wang et al. 2023: 4]")
+    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
+    top_k: Annotated[int, Field(ge=0)] = Field(50, description="[Wang et al. 2023: 50]")
+    keep: Annotated[int, Field(ge=1)] = Field(4, description="different mistakes a question [Wang et al. 2023: 4]")
+    questions: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="training questions in a round's exam, others each round; default: all"
+    )
+
+    def exam(self, final: ExamConfig) -> ExamConfig:
+        """As long an answer as in the final exam: a shorter limit would count long right solutions as mistakes."""
+        return ExamConfig(
+            n=self.n, temperature=self.temperature, top_k=self.top_k, max_tokens=final.max_tokens, sheet=final.sheet
+        )
+
+
+class Tailored(Teaching):
+    """Teach in rounds: the student sits an exam, and its mistakes become its next lessons."""
+
+    recipe: Literal["tailored"] = "tailored"
+    questions: TailoredSplits = TailoredSplits()
+    rationales: RationalesConfig = Field(
+        RationalesConfig(samples=2), description="the first lessons; self-reflection needs two a question"
+    )
+    rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        1, description="stop after this many rounds whose rise on dev is within its standard error; null: never"
+    )
+    mistakes: MistakesConfig = MistakesConfig()
+    feedback: FeedbackConfig = FeedbackConfig()
+    merge: Literal["union", "latest"] = Field("union", description="lessons of all rounds, or of the last alone")
+    start: Literal["warm", "scratch"] = Field("warm", description="a round begins with the last student, or anew")
+    training: TrainingConfig = Field(
+        TrainingConfig(
+            epochs=10,
+            learning_rate=7e-6,
+            weight_decay=0.01,
+            warmup=0.02,
+            batch=16,
+            prompt_weight=0.1,
+            reflection=ReflectionConfig(),
+        ),
+        description="[Wang et al. 2023: AdamW 7e-6, 10 epochs, batch 16, for GPT-J]",
+    )
+    later: dict[str, Any] = Field(
+        default_factory=dict,
+        description="training settings that differ from round 2 on, such as {learning_rate: 3.0e-5}",
+    )
+    baselines: tuple[Baseline, ...] = Field(("zero_shot", "fine_tune", "teacher"), description="what stands beside it")
+
+    @model_validator(mode="after")
+    def _later_rounds_can_train(self) -> Self:
+        self.training_in(2)
+        return self
+
+    def training_in(self, number: int) -> TrainingConfig:
+        """How round `number` is trained."""
+        if number == 1 or not self.later:
+            return self.training
+        return build(TrainingConfig, _over(self.training.model_dump(), self.later), "later")
+
+
+def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested mapping with changes on top."""
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def teach(room: Classroom, config: Tailored) -> Checkpoint:
+    """Round 1 learns plain rationales; each further round learns from the mistakes of the student before it."""
+    room.check(config.teacher, config.student)
+    _check_practice(room, config)
+    train, dev = _train_and_dev(room, config.questions)
+    test = room.questions(config.questions.test, config.questions.test_limit)
+    paper = config.exam.paper("taught", room.seed)
+
+    asked = room.sit("rationales", config.teacher, train, config.rationales.exam().paper("zero_shot_cot", room.seed))
+    lessons = room.keep("lessons", asked, train)
+    baselines(room, config, lessons, train, test)
+    student: Who = config.student
+    sat: list[tuple[list[Attempt], Checkpoint]] = []
+    for number in range(1, config.rounds + 1):
+        attempts = _exam(room, config, number, student, train, lessons)
+        mistakes = exam.mistakes(attempts, config.mistakes.keep)
+        if number > 1:
+            if not mistakes:
+                room.note(f"{number}-exam", "no mistakes are left to learn from")
+                break
+            fresh = _further_lessons(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
+            lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
+        begin = student if config.start == "warm" else config.student
+        trained = room.fit(
+            f"{number}-student", begin, reflection.against(lessons, mistakes), config.training_in(number)
+        )
+        student = trained
+        sat.append((room.sit(f"{number}-dev", trained, dev, paper), trained))
+        room.sit(f"{number}-test", trained, test, paper)
+        if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
+            break
+    best = max(range(len(sat)), key=lambda place: _share(sat[place][0]))
+    return room.award("student", sat[best][1], f"round {best + 1}, the best on dev")
+
+
+class Errors(NamedTuple):
+    """What the exam of a round showed."""
+
+    train: Sequence[Question]
+    attempts: Sequence[Attempt]
+    mistakes: Sequence[Attempt]
+    lessons: Sequence[Lesson]  # learned so far
+
+    def shown(self, most: int) -> dict[str, list[Attempt]]:
+        """Up to `most` mistakes a question: those with different answers first."""
+        found: dict[str, list[Attempt]] = {}
+        for mistake in self.mistakes:
+            found.setdefault(mistake.question, []).append(mistake)
+        return {key: _different_first(mistakes)[:most] for key, mistakes in found.items()}
+
+
+def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
+    firsts = {mistake.answer: mistake for mistake in reversed(mistakes)}
+    return sorted(mistakes, key=lambda mistake: firsts[mistake.answer] is not mistake)
+
+
+def _check_practice(room: Classroom, config: Tailored) -> None:
+    if config.feedback.practice and not room.task.grades_inventions:
+        raise ConfigError(
+            f"feedback.practice={config.feedback.practice}: task {room.task.name!r} can only grade questions that it made "
+            "itself; set feedback.practice=0"
+        )
+
+
+def _train_and_dev(room: Classroom, splits: TailoredSplits) -> tuple[list[Question], list[Question]]:
+    """The training questions and the dev questions, which no training question repeats."""
+    if splits.dev is not None:
+        return room.questions(splits.train, splits.train_limit), room.questions(splits.dev, splits.dev_limit)
+    together = None if splits.train_limit is None else splits.train_limit + splits.dev_limit
+    every = room.questions(splits.train, together)
+    count = min(splits.dev_limit, len(every) // 5)
+    if count < 1:
+        raise ConfigError(
+            f"split {splits.train!r} has {len(every)} questions, too few to hold dev questions out; name a split in questions.dev"
+        )
+    dev = tasks.subset(every, count)
+    texts = {question.text for question in dev}
+    return [question for question in every if question.text not in texts], dev
+
+
+def _exam(
+    room: Classroom, config: Tailored, number: int, student: Who, train: Sequence[Question], lessons: Sequence[Lesson]
+) -> list[Attempt]:
+    """The exam on training questions; the untuned student, who knows no format, is shown worked examples."""
+    if number == 1 and config.training.reflection is None:
+        return []  # nothing in round 1 would use it
+    limit = config.mistakes.questions
+    asked = list(train)
+    if limit is not None and limit < len(asked):
+        drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
+        asked = [question for place, question in enumerate(asked) if place in drawn]
+    settings, seed = config.mistakes.exam(config.exam), room.seed + number
+    shown = exemplars(lessons, config.shots) if number == 1 else []
+    return room.sit(
+        f"{number}-exam", student, asked, settings.paper("few_shot_cot" if shown else "taught", seed, shown)
+    )
+
+
+def _further_lessons(
+    room: Classroom, config: Tailored, number: int, errors: Errors, held_out: Sequence[Question]
+) -> list[Lesson]:
+    """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
+    settings = config.feedback
+    missed = {mistake.question for mistake in errors.mistakes}
+    candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
+    rng = random.Random(f"{room.seed}/{number}/choose")
+    chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
+    room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
+    if settings.writes == "rationales":
+        again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
+        paper = again.paper("zero_shot_cot", room.seed + number)
+        return room.keep(
+            f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
+        )
+    return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
+
+
+def _feedback(
+    room: Classroom, config: Tailored, number: int, chosen: Sequence[Question], errors: Errors, held_out: HeldOut
+) -> list[Lesson]:
+    settings, wrong = config.feedback, errors.shown(config.feedback.shown)
+    examples = [lesson.completion for lesson in errors.lessons[:2]]
+    chats = [
+        feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
+        for question in chosen
+    ]
+    names = {
+        key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
+        for key, mistakes in wrong.items()
+    }
+    sampling = settings.sampling(room.seed + number)
+    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
+    kept = feedback.keep(replies, room.task, {question.id: question for question in chosen}, settings, number)
+    lessons = room.lessons(f"{number}-lessons", kept, {"replies": replies, "feedback": settings})
+    if not settings.practice:
+        return lessons
+    made = practice.exercises(replies, room.task, held_out, settings, number)
+    if not made.questions:
+        room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
+        return lessons
+    votes = ExamConfig(n=settings.votes, temperature=settings.temperature or 0.7, max_tokens=settings.max_tokens)
+    paper = votes.paper("zero_shot_cot", room.seed + number)
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
+    agreed = practice.agreed(made, cast, settings.agree)
+    room.note(f"{number}-practice", agreed.line())
+    return [*lessons, *agreed.lessons]
+
+
+def _share(attempts: Sequence[Attempt]) -> float:
+    return sum(attempt.verdict == "right" for attempt in attempts) / len(attempts)
+
+
+def _rounds_without_rise(rounds: Sequence[Sequence[Attempt]]) -> int:
+    """How many rounds it is since dev rose by more than the standard error of the paired rise."""
+    best, idle = rounds[0], 0
+    for later in rounds[1:]:
+        rise, error = intervals.paired_rise(_by_question(best), _by_question(later))
+        best, idle = (later, 0) if rise > error else (best, idle + 1)
+    return idle
+
+
+def _by_question(attempts: Sequence[Attempt]) -> list[float]:
+    """The share of right samples of each question, in the order of the questions."""
+    rows: dict[str, list[bool]] = {}
+    for attempt in attempts:
+        rows.setdefault(attempt.question, []).append(attempt.verdict == "right")
+    return [sum(row) / len(row) for row in rows.values()]
+
+
+# Step -> the name a reader knows, in the order of the final table.
+TITLES = {
+    **BASELINE_TITLES,
+    **{f"{number}-test": f"tailored, round {number}" for number in range(1, ROUNDS + 1)},
+    "teacher": "teacher",
+}

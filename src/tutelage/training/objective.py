@@ -1,0 +1,127 @@
+"""What is minimised: transformers' Trainer with the language-model loss of lessons and the self-reflection term."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer
+
+from tutelage.training import batches
+from tutelage.training.config import TrainingConfig
+from tutelage.training.losses import completion_nll, pool, self_reflection, weighted_nll
+
+Item = tuple[list[batches.Row], batches.Totals]
+
+
+class Batches(Dataset[Item]):
+    """The planned batches in order; one item is the rows of one micro-batch, and the totals of its whole batch."""
+
+    def __init__(
+        self,
+        examples: Sequence[batches.Example],
+        plan: Sequence[list[int]],
+        parts: int,
+        config: TrainingConfig,
+        seed: int,
+    ) -> None:
+        self.examples = examples
+        self.plan = plan
+        self.parts = parts
+        self.config = config
+        self.seed = seed
+        self.per_epoch = len(plan) // config.epochs
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: int) -> Item:
+        first = index - index % self.parts
+        batch = [self.examples[i] for micro in self.plan[first : first + self.parts] for i in micro]
+        totals = batches.totals(batch, self.config.prompt_weight)
+        if self.config.reflection is None:
+            return [batches.Row(self.examples[i]) for i in self.plan[index]], totals
+        epoch = index // self.per_epoch
+        return [batches.draw(self.examples[i], f"{self.seed}/{epoch}/{i}") for i in self.plan[index]], totals
+
+    def collate(self, items: Sequence[Item], pad: int) -> dict[str, torch.Tensor]:
+        """One item as tensors."""
+        rows, totals = items[0]
+        return batches.collate(rows, totals, pad, self.config.prompt_weight)
+
+
+class LessonTrainer(Trainer):
+    """transformers' Trainer with our losses; logits are computed only where a target is predicted."""
+
+    def __init__(self, *args: Any, lessons: TrainingConfig, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lessons = lessons
+        # compute_loss divides by the totals of the whole batch; Trainer must not divide by the micro-batches again.
+        self.model_accepts_loss_kwargs = True
+        self._reflected = [0.0, 0.0, 0.0]  # since the last log: the term, rows that had it, rows
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The weighted mean over the target tokens of a batch, and the self-reflection of its rows."""
+        labels_BT, weights_BT = inputs.pop("labels"), inputs.pop("weights", None)
+        (weight, active), segments_BT = inputs.pop("totals"), inputs.pop("segments", None)
+        if segments_BT is not None:
+            inputs["attention_mask"] = self._mask(model, batches.tree_mask(segments_BT, inputs["position_ids"]))
+        with _last_states(self.accelerator.unwrap_model(model)) as states:
+            # One column more than there are targets: the logits at column t predict the token at t + 1.
+            out = model(**inputs, logits_to_keep=labels_BT.shape[1] + 1, use_cache=False)
+        logits_BTV = out.logits[:, :-1]
+        if weights_BT is None:
+            loss = completion_nll(logits_BTV, labels_BT, weight)
+        else:
+            loss = weighted_nll(logits_BTV, labels_BT, weights_BT, weight)
+        if self.lessons.reflection is not None:
+            self._reflected[2] += len(labels_BT)
+        if segments_BT is not None:
+            loss = loss + self._reflection(states[0], segments_BT, active)
+        return (loss, out) if return_outputs else loss
+
+    def _reflection(self, states_BTH: torch.Tensor, segments_BT: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        wanted = self.lessons.reflection
+        assert wanted is not None
+        anchor_BH, positive_BH, negative_BH = (
+            pool(states_BTH, segments_BT == kind, wanted.pooling)
+            for kind in (batches.COMPLETION, batches.POSITIVE, batches.NEGATIVE)
+        )
+        active_B = (segments_BT == batches.NEGATIVE).any(-1)
+        term = self_reflection(anchor_BH, positive_BH, negative_BH, active_B, wanted.margin, active)
+        self._reflected[0] += float(term.detach())
+        self._reflected[1] += float(active_B.sum())
+        return wanted.weight * term
+
+    def _mask(self, model: Any, allowed_B1TT: torch.Tensor) -> torch.Tensor:
+        if self.accelerator.unwrap_model(model).config._attn_implementation != "eager":
+            return allowed_B1TT
+        forbidden = torch.finfo(torch.float32).min  # plain attention adds its mask to the scores
+        return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Put the self-reflection of the step beside its loss."""
+        term, active, rows = self._reflected
+        if rows and "loss" in logs:
+            logs = {**logs, "reflection": round(term, 4), "active": round(active / rows, 4)}
+            self._reflected = [0.0, 0.0, 0.0]
+        super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset: Any = train_dataset or self.train_dataset
+        return torch.utils.data.SequentialSampler(dataset)  # the plan is shuffled already
+
+
+@contextmanager
+def _last_states(model: Any) -> Iterator[list[torch.Tensor]]:
+    """The last-layer states (BTH) of the forward pass inside, without keeping those of every layer."""
+    seen: list[torch.Tensor] = []
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hook = causal.base_model.register_forward_hook(lambda *call: seen.append(call[2].last_hidden_state))
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -1,0 +1,268 @@
+"""Tailored learning through its seams: what is asked of whom in which round, with scripted models and no torch."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage import recipes
+from tutelage.errors import ConfigError, LessonError, RunError
+from tutelage.recipes import classroom
+from tutelage.store import records
+from tutelage.training.config import TrainingConfig
+from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson
+
+ASKED: list[Chat] = []
+
+
+def good(chat: Chat, sample: int) -> str:
+    """A teacher that reasons in two wordings, answers rightly, and corrects."""
+    ASKED.append(chat)
+    answer = ANSWERS.get(chat.question.partition("~")[0], "yes")
+    if chat.purpose == "answer":
+        return f"{answer}."
+    if chat.purpose == "feedback":
+        solutions = [f"<solution>Way {i} of round {chat.sample}. The answer is {answer}.</solution>" for i in range(3)]
+        return "<error>The second flip was missed.</error>" + "".join(solutions)
+    return f"Plain reasoning {sample % 2}."
+
+
+def nonsense(chat: Chat, sample: int) -> str:
+    return "I'm sorry, I can't help with that." if chat.purpose == "feedback" else good(chat, sample)
+
+
+def repeats(chat: Chat, sample: int) -> str:
+    """Whatever the student said is its solution, too."""
+    if chat.purpose != "feedback":
+        return good(chat, sample)
+    return "".join(f"<solution>{text}</solution>" for text in chat.mistakes)
+
+
+def empty(chat: Chat, sample: int) -> str:
+    return "" if chat.purpose == "feedback" else good(chat, sample)
+
+
+def half(chat: Chat, sample: int) -> str:
+    """Good on every other question."""
+    ok = chat.purpose != "feedback" or int(chat.question.partition("-")[2]) % 2
+    return good(chat, sample) if ok else "<solution>No idea. The answer is maybe.</solution>"
+
+
+def exercising(chat: Chat, sample: int) -> str:
+    """Sets two exercises: one that the votes find again, one that they do not."""
+    if "~" in chat.question:
+        sound = chat.question.endswith(".0")
+        return ("yes." if sound else ["no.", "yes.", "no."][chat.sample % 3]) if chat.purpose == "answer" else "Think."
+    if chat.purpose != "feedback":
+        return good(chat, sample)
+    exercises = "".join(
+        f"<practice><problem>A new coin {i} for {chat.question}. Heads?</problem>"
+        f"<solution>It is turned {i} times. The answer is yes.</solution></practice>"
+        for i in range(2)
+    )
+    return good(chat, sample) + exercises
+
+
+ANSWERS: dict[str, str] = {}
+
+
+def learner(step: int) -> Any:
+    """A student that is right on a share of the questions that grows by the round."""
+
+    def student(chat: Chat, sample: int) -> str:
+        number = int(chat.question.rpartition("-")[2])
+        right = number % 10 < 3 * step
+        answer = ANSWERS[chat.question]
+        shown = answer if right else {"yes": "no", "no": "yes"}[answer]
+        return f"Thought {sample} of student {step}. --> {shown}"
+
+    return student
+
+
+untuned, first, second, third = learner(0), learner(1), learner(2), learner(3)
+STUDENTS = {1: "first", 2: "second", 3: "third"}
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {
+        "recipe": "tailored",
+        "task": "coin_flip?size=200",
+        "teacher": f"scripted:{__name__}:good",
+        "student": f"scripted:{__name__}:untuned",
+        "questions": {"dev": "dev"},
+        "baselines": ["zero_shot"],
+        **more,
+    }
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson], TrainingConfig]]:
+    """Training is replaced by noting what would be taught; each round's student is a better script."""
+    from tutelage import tasks
+
+    ASKED.clear()
+    for split in ("train", "dev", "test"):
+        ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=200").load(split)})
+    taught: list[tuple[str, Any, list[Lesson], TrainingConfig]] = []
+
+    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig) -> str:
+        taught.append((step, who, list(lessons), training))
+        return f"scripted:{__name__}:{STUDENTS[int(step[0])]}"
+
+    def award(room: Any, step: str, student: str, why: str) -> Checkpoint:
+        room.note(step, why)
+        return Checkpoint(path=student, digest=why)
+
+    monkeypatch.setattr(classroom.Classroom, "fit", fit)
+    monkeypatch.setattr(classroom.Classroom, "award", award)
+    return taught
+
+
+def test_three_rounds(tmp_path: Path, fitted: list[Any]) -> None:
+    scores = recipes.run(config(), tmp_path / "run")
+    assert list(scores) == ["zero-shot", "tailored, round 1", "tailored, round 2", "tailored, round 3"]
+    assert [round(score.accuracy, 1) for score in scores.values()] == [0.0, 0.3, 0.6, 0.9]
+    assert [step for step, *_ in fitted] == ["1-student", "2-student", "3-student"]
+    # Warm start: each round goes on with the student of the round before.
+    assert [who.rpartition(":")[2] for _, who, *_ in fitted] == ["untuned", "first", "second"]
+    _, _, lessons, training = fitted[0]
+    assert {lesson.kind for lesson in lessons} == {"rationale"}
+    assert training.reflection is not None
+    assert training.reflection.weight == 0.5
+    # Negatives are this round's own mistakes, each ending in its own wrong answer.
+    gold = {lesson.completion.rpartition(" --> ")[2] for lesson in lessons if lesson.question == "train-3"}
+    assert all(
+        w.rpartition(" --> ")[2] not in gold for lesson in lessons if lesson.question == "train-3" for w in lesson.wrong
+    )
+    assert all("student 0" in wrong for lesson in lessons for wrong in lesson.wrong)
+    _, _, union, _ = fitted[1]
+    fresh = [lesson for lesson in union if lesson.kind == "feedback"]
+    assert [lesson.completion for lesson in union[: len(lessons)]] == [lesson.completion for lesson in lessons]
+    assert {lesson.round for lesson in fresh} == {2}
+    assert all(int(lesson.question.rpartition("-")[2]) % 10 >= 3 for lesson in fresh)  # only what was missed
+    assert all(lesson.feedback == "The second flip was missed." for lesson in fresh)
+    assert all(name.startswith("2-exam/train-") for lesson in fresh for name in lesson.attempts)
+    assert len({lesson.completion for lesson in fresh if lesson.question == fresh[0].question}) == 2
+
+
+def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(rounds=2), tmp_path / "run")
+    chats = [chat for chat in ASKED if chat.purpose == "feedback"]
+    assert len({chat.question for chat in chats}) == len(chats) == 98
+    text = chats[0].messages[0].content
+    assert "> Thought 0 of student 1. -->" in text
+    assert f"The right answer is: {ANSWERS[chats[0].question]}" in text
+    replies = records.read(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)
+    assert len(replies) == 98
+
+
+def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
+    plain = {"feedback": {"writes": "rationales", "of": "all", "questions": 20}, "rounds": 2}
+    recipes.run(config(**plain, training={"reflection": None}, merge="latest", start="scratch"), tmp_path / "run")
+    assert not (tmp_path / "run" / "1-exam").exists()  # nothing would use it
+    (_, who, lessons, training) = fitted[1]
+    assert who.endswith("untuned")
+    assert training.reflection is None
+    assert {lesson.kind for lesson in lessons} == {"rationale"}
+    assert len({lesson.question for lesson in lessons}) == 20
+    assert not [chat for chat in ASKED if chat.purpose == "feedback"]
+
+
+def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> None:
+    later = {"learning_rate": 1e-6, "reflection": {"weight": 0.1}}
+    recipes.run(config(rounds=2, later=later), tmp_path / "run")
+    assert [training.learning_rate for *_, training in fitted] == [7e-6, 1e-6]
+    assert [training.reflection.weight for *_, training in fitted] == [0.5, 0.1]
+    assert fitted[1][3].reflection.margin == 1.0
+
+
+def test_it_stops_when_dev_no_longer_rises(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STUDENTS, 3, "second")
+    scores = recipes.run(config(rounds=8), tmp_path / "run")
+    assert list(scores)[-1] == "tailored, round 3"
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "round 2, the best on dev" in events
+
+
+def test_a_student_without_mistakes_is_done(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.first", learner(4))
+    recipes.run(config(), tmp_path / "run")
+    assert "no mistakes are left to learn from" in (tmp_path / "run" / "events.jsonl").read_text()
+    assert len(fitted) == 1
+
+
+def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(rounds=2, teacher=f"scripted:{__name__}:exercising", feedback={"practice": 2}), tmp_path / "run")
+    practised = [lesson for lesson in fitted[1][2] if lesson.kind == "practice"]
+    assert len(practised) == 98
+    assert all(lesson.question.endswith("~2.0") for lesson in practised)
+    assert "98 lessons from 196 exercises (dropped: 98 outvoted)" in (tmp_path / "run" / "events.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "says"),
+    [
+        ("nonsense", "0 lessons from 98 calls (dropped: 98 unanswered)"),
+        ("empty", "0 lessons from 98 calls (dropped: 98 unanswered)"),
+        ("repeats", "(dropped: 196 wrong)"),
+    ],
+)
+def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: list[Any], teacher: str, says: str) -> None:
+    with pytest.raises(LessonError) as error:
+        recipes.run(config(teacher=f"scripted:{__name__}:{teacher}"), tmp_path / "run")
+    assert "nothing is left to learn from" in str(error.value)
+    assert says in str(error.value)
+    # What was paid for is kept.
+    assert len(records.read(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)) == 98
+
+
+def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(rounds=2, teacher=f"scripted:{__name__}:half"), tmp_path / "run")
+    fresh = [lesson for lesson in fitted[1][2] if lesson.kind == "feedback"]
+    assert all(int(lesson.question.partition("-")[2]) % 2 for lesson in fresh)
+    assert "unread)" in (tmp_path / "run" / "events.jsonl").read_text()
+
+
+def test_budgets_bind(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls")
+    assert len(records.read(tmp_path / "calls" / "2-feedback" / "records.jsonl", Feedback)) == 7
+    recipes.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens")
+    spent = records.read(tmp_path / "tokens" / "2-feedback" / "records.jsonl", Feedback)
+    assert sum(reply.tokens_out for reply in spent[:-8]) < 100 <= sum(reply.tokens_out for reply in spent)
+    assert "left out at feedback.tokens=100" in (tmp_path / "tokens" / "events.jsonl").read_text()
+
+
+def test_dev_is_held_out_of_train(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run")
+    dev = {a.question for a in records.read(tmp_path / "run" / "1-dev" / "records.jsonl", Attempt)}
+    assert len(dev) == 14  # a fifth of the 70 there are
+    taught = {lesson.question for lesson in fitted[0][2]}
+    assert not dev & taught
+    assert len(taught) == 56
+
+
+def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[Any]) -> None:
+    first_scores = recipes.run(config(), tmp_path / "run")
+    ASKED.clear()
+    assert recipes.run(config(), tmp_path / "run") == first_scores
+    assert not ASKED
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"feedback": {"votes": 2, "agree": 3}}, "agree=3 of votes=2"),
+        ({"feedback": {"chose": "hardest"}}, r"feedback\.chose.*did you mean 'feedback\.choose'"),
+        ({"later": {"learning_rat": 1}}, "learning_rat.*did you mean 'learning_rate'"),
+        ({"later": {"epochs": 0}}, "epochs = 0"),
+        ({"rounds": 0}, "rounds = 0"),
+        ({"questions": {"dev": "dve"}}, "no split 'dve'; did you mean 'dev'"),
+        (
+            {"task": "reasoning_gym:chain_sum?size=40", "feedback": {"practice": 1}},
+            "can only grade questions that it made",
+        ),
+    ],
+)
+def test_bad_configs_name_the_key(tmp_path: Path, fitted: list[Any], change: dict[str, Any], says: str) -> None:
+    with pytest.raises((ConfigError, RunError), match=says):
+        recipes.run(config(**change), tmp_path / "run")
