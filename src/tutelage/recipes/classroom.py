@@ -62,6 +62,7 @@ class Classroom:
         self._replies: ReplyCache | None = None
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
+        self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
@@ -178,6 +179,7 @@ class Classroom:
             spec = {**self._spec(student), "cache": str(cache_folder())}
             return fit(spec, lessons, config, self.seed, folder, Doors(show, self.run.stopping))
 
+        self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
         inputs = {
             "student": self._identity(student),
             "lessons": list(lessons),
@@ -187,6 +189,7 @@ class Classroom:
         checkpoint = self.run.artifact(step, make, inputs)
         facts = self.run.facts(step)
         dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
+        dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
         self.note(
             step,
             f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
@@ -218,7 +221,7 @@ class Classroom:
             self._replies.close()
 
     def _spec(self, who: Who) -> dict[str, Any]:
-        return {"kind": "hf", "name": who.path} if isinstance(who, Checkpoint) else models.parse(who)
+        return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)
 
     def _identity(self, who: Who) -> Any:
         return who if isinstance(who, Checkpoint) else self._spec(who)

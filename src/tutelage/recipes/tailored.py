@@ -129,7 +129,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         mistakes = exam.mistakes(attempts, config.mistakes.keep)
         if number > 1:
             if not mistakes:
-                room.note(f"{number}-exam", "no mistakes are left to learn from")
+                room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
                 break
             fresh = _further_lessons(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
             lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
@@ -202,7 +202,7 @@ def _exam(
     if limit is not None and limit < len(asked):
         drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
         asked = [question for place, question in enumerate(asked) if place in drawn]
-    settings, seed = config.mistakes.exam(config.exam), room.seed + number
+    settings, seed = config.mistakes.exam(config.exam), _seed(room, number)
     shown = exemplars(lessons, config.shots) if number == 1 else []
     return room.sit(
         f"{number}-exam", student, asked, settings.paper("few_shot_cot" if shown else "taught", seed, shown)
@@ -221,7 +221,7 @@ def _further_lessons(
     room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
     if settings.writes == "rationales":
         again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
-        paper = again.paper("zero_shot_cot", room.seed + number)
+        paper = again.paper("zero_shot_cot", _seed(room, number))
         return room.keep(
             f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
         )
@@ -241,7 +241,7 @@ def _feedback(
         key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
         for key, mistakes in wrong.items()
     }
-    sampling = settings.sampling(room.seed + number)
+    sampling = settings.sampling(_seed(room, number))
     replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
     kept = feedback.keep(replies, room.task, {question.id: question for question in chosen}, settings, number)
     lessons = room.lessons(f"{number}-lessons", kept, {"replies": replies, "feedback": settings})
@@ -252,11 +252,16 @@ def _feedback(
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
         return lessons
     votes = ExamConfig(n=settings.votes, temperature=settings.temperature or 0.7, max_tokens=settings.max_tokens)
-    paper = votes.paper("zero_shot_cot", room.seed + number)
+    paper = votes.paper("zero_shot_cot", _seed(room, number))
     cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
     agreed = practice.agreed(made, cast, settings.agree)
     room.note(f"{number}-practice", agreed.line())
     return [*lessons, *agreed.lessons]
+
+
+def _seed(room: Classroom, number: int) -> int:
+    """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
+    return room.seed + 1000 * number
 
 
 def _share(attempts: Sequence[Attempt]) -> float:

@@ -1,0 +1,94 @@
+"""examples/loop.py, which shares no code with the library, teaches the same lessons with the same losses."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage import recipes, tasks
+from tutelage.models import pretrained, rendering
+from tutelage.store import records
+from tutelage.types import Attempt, Chat, Lesson
+
+TASK = "coin_flip?size=40"
+QUESTIONS = {split: tasks.find(TASK).load(split) for split in ("train", "test")}
+GOLD = {q.text: q.answer for rows in QUESTIONS.values() for q in rows}
+EPOCHS = 25
+
+
+def reply(text: str, answering: bool) -> str:
+    """A teacher that knows the answers; both the library and the file ask it, each in its own words.
+
+    With the rationale of the first round that makes two lessons a question, so that each has one positive to draw.
+    """
+    gold = next(answer for question, answer in GOLD.items() if question in text)
+    if "<solution>" in text:
+        return f"<solution>Count them. The answer is {gold}.</solution>"
+    return f"{gold}." if answering else "Count."
+
+
+def teacher(chat: Chat, sample: int) -> str:
+    return reply(chat.messages[0].content, len(chat.messages) > 1)
+
+
+def plain_loop() -> Any:
+    path = Path(__file__).parents[1] / "examples" / "loop.py"
+    spec = importlib.util.spec_from_file_location("loop", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def library(student: Path, folder: Path) -> None:
+    recipes.run(
+        {
+            "recipe": "tailored",
+            "task": TASK,
+            "teacher": f"scripted:{__name__}:teacher",
+            "student": {"kind": "hf", "name": str(student), "dtype": "float32", "device": "cpu"},
+            "baselines": [],
+            "rationales": {"samples": 1},
+            "rounds": 2,
+            "patience": None,
+            "questions": {"dev": "dev"},
+            "mistakes": {"n": 1, "temperature": 0},
+            "feedback": {"shown": 1},
+            "training": {
+                "epochs": EPOCHS, "batch": 500, "learning_rate": 0.01, "precision": "float32", "warmup": 0,
+                "weight_decay": 0, "prompt_weight": 0.1, "reflection": None,
+            },
+            "later": {"learning_rate": 0.001, "reflection": {}},
+            "exam": {"max_tokens": 12},
+        },
+        folder,
+    )  # fmt: skip
+
+
+def test_the_plain_file_and_the_library_agree(base_student: Path, tmp_path: Path) -> None:
+    import json
+
+    import torch
+
+    library(base_student, tmp_path / "run")
+    model, tokenizer = pretrained.load(str(base_student), torch.float32, Path())
+    rendering.prepare(tokenizer)
+    plain = {split: [{"question": q.text, "answer": q.answer} for q in rows] for split, rows in QUESTIONS.items()}
+    rounds = plain_loop().tailored(
+        model, tokenizer, plain["train"], plain["test"], lambda messages: reply(messages[0]["content"], len(messages) > 1),
+        rounds=2, tokens=12, epochs=EPOCHS, rates=(0.01, 0.001), batch=500,
+    )  # fmt: skip
+    taught: list[Lesson] = []
+    for number, (lessons, losses, score) in enumerate(rounds, start=1):
+        step = "lessons" if number == 1 else "2-lessons"
+        taught += records.read(tmp_path / "run" / step / "records.jsonl", Lesson)
+        expected = {(lesson.prompt, lesson.completion) for lesson in taught}
+        assert {(one["question"], one["completion"]) for one in lessons} == expected
+        facts = json.loads((tmp_path / "run" / f"{number}-student" / "facts.json").read_text())
+        assert losses == pytest.approx(facts["losses"], abs=1e-3)
+        sat = records.read(tmp_path / "run" / f"{number}-test" / "records.jsonl", Attempt)
+        assert score == sum(attempt.verdict == "right" for attempt in sat) / len(sat)
+    assert facts["active"] > 0.3
+    assert len(taught) > len(QUESTIONS["train"])
