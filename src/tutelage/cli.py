@@ -3,7 +3,7 @@
 import errno
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,13 +38,20 @@ def demo(overrides: Overrides = None, into: Into = Path("runs/demo")) -> None:
 
 
 @app.command()
-def run(config: Path, overrides: Overrides = None, into: Annotated[Path | None, typer.Option("--into")] = None) -> None:
+def run(
+    config: Path,
+    overrides: Overrides = None,
+    into: Annotated[Path | None, typer.Option("--into")] = None,
+    reuse: Annotated[
+        list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
+    ] = None,
+) -> None:
     """Run a recipe from its config file, or go on with a run that was interrupted."""
     raw = override(read_yaml(config), overrides or [])
     if into is None:
         # The config of a run, named again, is that run.
         into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    _run(raw, into, str(config))
+    _run(raw, into, str(config), reuse or [])
 
 
 @app.command()
@@ -93,11 +100,11 @@ def _list(rows: list[tuple[str, str]]) -> None:
         console.print(f"[bold]{name:<{width}}[/]  {escape(summary)}", soft_wrap=True, highlight=False)
 
 
-def _run(raw: dict[str, Any], into: Path, source: str) -> None:
+def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = ()) -> None:
     console = Console()
     config = recipes.check(raw, source)
     with _stoppable(console) as stopping, View(console) as view:
-        scores = recipes.run(config, into, view, stopping, source)
+        scores = recipes.run(config, into, view, stopping, source, reuse)
     console.print(score_table(scores, f"{config.model_dump()['recipe']} on {_task_name(raw)}, in {into}"))
 
 

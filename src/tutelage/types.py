@@ -95,6 +95,7 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: tuple[str, ...] = ()  # the wrong attempts it answers, each as "step/question#sample"
     feedback: str = ""  # what the teacher says of the first wrong step
     wrong: tuple[str, ...] = ()  # the student's wrong rationales it is set against, written as completions
+    right: tuple[str, ...] = ()  # the student's own right ones, where they count as positives too
 
 
 class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,27 +11,36 @@ from tutelage.types import Attempt, Lesson
 _ANSWER = re.compile(r"\s*(?:(?:therefore|thus|so|hence),?\s*)?the (?:final )?answer is", re.IGNORECASE)
 
 
-def as_completion(mistake: Attempt) -> str:
-    """A wrong attempt in the format of lessons, ending in its own wrong answer; empty when it holds no reasoning.
+def as_completion(attempt: Attempt) -> str:
+    """An attempt in the format of lessons, ending in its own answer, wrong or right; empty when it holds no reasoning.
 
-    The authors append the gold answer, so that right and wrong rationales end alike and only the middle differs.
+    The authors append the gold answer to wrong rationales, so that right and wrong ones end alike and only the middle
+    differs.
     """
-    text = mistake.text.strip()
+    text = attempt.text.strip()
     body, arrow, _ = text.rpartition(ARROW.strip())
     if not arrow:
         ends = list(_ANSWER.finditer(text))
         body = text[: ends[-1].start()] if ends else text
     body = " ".join(body.split())
-    return f"{body}{ARROW}{mistake.answer}" if body else ""
+    return f"{body}{ARROW}{attempt.answer}" if body else ""
 
 
-def against(lessons: Iterable[Lesson], mistakes: Sequence[Attempt]) -> list[Lesson]:
-    """Each lesson with the student's wrong rationales of its question."""
-    wrong: dict[str, list[str]] = {}
-    for mistake in mistakes:
-        if text := as_completion(mistake):
-            wrong.setdefault(mistake.question, []).append(text)
-    return [replace(lesson, wrong=tuple(wrong.get(lesson.question, ()))) for lesson in lessons]
+def against(lessons: Iterable[Lesson], mistakes: Sequence[Attempt], own: Sequence[Attempt] = ()) -> list[Lesson]:
+    """Each lesson with the student's wrong rationales of its question, and with its own right ones among `own`."""
+    wrong, right = _by_question(mistakes), _by_question(own)
+    return [
+        replace(lesson, wrong=wrong.get(lesson.question, ()), right=right.get(lesson.question, ()))
+        for lesson in lessons
+    ]
+
+
+def _by_question(attempts: Sequence[Attempt]) -> dict[str, tuple[str, ...]]:
+    texts: dict[str, list[str]] = {}
+    for attempt in attempts:
+        if text := as_completion(attempt):
+            texts.setdefault(attempt.question, []).append(text)
+    return {question: tuple(dict.fromkeys(written)) for question, written in texts.items()}
 
 
 def merge(old: Sequence[Lesson], new: Sequence[Lesson]) -> list[Lesson]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tutelage import tasks
 from tutelage.config import Settings, build, expand_path, read_yaml
-from tutelage.errors import ConfigError, nearest
+from tutelage.errors import ConfigError, RunError, nearest
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes.classroom import Classroom, facts
 from tutelage.store import records
@@ -65,10 +65,12 @@ def run(
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
     source: str = "config",
+    reuse: Sequence[str | Path] = (),
 ) -> dict[str, Score]:
     """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
 
     `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
+    Steps that a run in `reuse` made from the same inputs are taken from there.
     """
     into = Path(into)
     if isinstance(raw, str | Path):
@@ -77,7 +79,8 @@ def run(
     recipe = find(config.recipe)
     task = tasks.find(config.task, data=config.data)
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
-    held = Run.start(into, config.model_dump(mode="json"), facts(), **doors)
+    shared = [_run_at(Path(other)) for other in reuse]
+    held = Run.start(into, config.model_dump(mode="json"), facts(), reuse=shared, **doors)
     room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None)
     try:
         recipe.load().teach(room, config)
@@ -85,6 +88,12 @@ def run(
         room.close()
         held.close()
     return scores(into, recipe)
+
+
+def _run_at(path: Path) -> Path:
+    if not (path / "config.yaml").exists():
+        raise RunError(f"{path} is not a run: it holds no config.yaml; --reuse takes the folder of another run")
+    return path
 
 
 def scores(path: Path, recipe: Recipe) -> dict[str, Score]:

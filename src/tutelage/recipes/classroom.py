@@ -2,7 +2,6 @@
 
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
 from tutelage.lessons.offline import Recital
 from tutelage.store.cache import ReplyCache, cache_folder, default_path
-from tutelage.store.run import Run
+from tutelage.store.run import Run, link
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Reply, Sampling
@@ -203,7 +202,7 @@ class Classroom:
         def make(folder: Path) -> Mapping[str, Any]:
             for file in Path(checkpoint.path).iterdir():
                 if file.name not in ("step.json", "facts.json"):
-                    _link(file, folder / file.name)
+                    link(file, folder / file.name)
             return {"why": why}
 
         awarded = self.run.artifact(step, make, {"student": checkpoint})
@@ -233,14 +232,6 @@ class Classroom:
 def _content(questions: Sequence[Question]) -> list[Question]:
     """The questions without the place of their file, which may move."""
     return [msgspec.structs.replace(question, source="") for question in questions]
-
-
-def _link(file: Path, place: Path) -> None:
-    place.unlink(missing_ok=True)
-    try:
-        place.hardlink_to(file)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(file, place)
 
 
 def _feedback(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> Feedback:

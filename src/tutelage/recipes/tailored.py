@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,10 +11,8 @@ from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
 from tutelage.evaluation import intervals
 from tutelage.exam import ExamConfig
-from tutelage.lessons import feedback, practice, reflection
-from tutelage.lessons.choosing import choose
+from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
-from tutelage.lessons.practice import HeldOut
 from tutelage.recipes.baselines import (
     BASELINE_TITLES,
     Baseline,
@@ -25,6 +23,7 @@ from tutelage.recipes.baselines import (
     exemplars,
 )
 from tutelage.recipes.classroom import Classroom, Who
+from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
 from tutelage.training.config import ReflectionConfig, TrainingConfig
 from tutelage.types import Attempt, Checkpoint, Lesson, Question
 
@@ -44,6 +43,10 @@ class MistakesConfig(Settings):
     n: Annotated[int, Field(ge=1)] = Field(4, description="samples a question [Wang et al. 2023: 4]")
     temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
     top_k: Annotated[int, Field(ge=0)] = Field(50, description="[Wang et al. 2023: 50]")
+    own: bool = Field(
+        False,
+        description="the student's own right answers are positives of self-reflection too (ours: off in the paper)",
+    )
     keep: Annotated[int, Field(ge=1)] = Field(4, description="different mistakes a question [Wang et al. 2023: 4]")
     questions: Annotated[int, Field(ge=1)] | None = Field(
         None, description="training questions in a round's exam, others each round; default: all"
@@ -67,6 +70,9 @@ class Tailored(Teaching):
     rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
     patience: Annotated[int, Field(ge=1)] | None = Field(
         1, description="stop after this many rounds whose rise on dev is within its standard error; null: never"
+    )
+    first: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="training questions the first lessons are about; default: all. The others wait to be missed"
     )
     mistakes: MistakesConfig = MistakesConfig()
     feedback: FeedbackConfig = FeedbackConfig()
@@ -119,8 +125,11 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     test = room.questions(config.questions.test, config.questions.test_limit)
     paper = config.exam.paper("taught", room.seed)
 
-    asked = room.sit("rationales", config.teacher, train, config.rationales.exam().paper("zero_shot_cot", room.seed))
-    lessons = room.keep("lessons", asked, train)
+    begin_with = tasks.subset(train, config.first)
+    asked = room.sit(
+        "rationales", config.teacher, begin_with, config.rationales.exam().paper("zero_shot_cot", room.seed)
+    )
+    lessons = room.keep("lessons", asked, begin_with)
     baselines(room, config, lessons, train, test)
     student: Who = config.student
     sat: list[tuple[list[Attempt], Checkpoint]] = []
@@ -131,7 +140,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             if not mistakes:
                 room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
                 break
-            fresh = _further_lessons(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
+            fresh = lessons_for(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
             lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
         begin = student if config.start == "warm" else config.student
         trained = room.fit(
@@ -144,27 +153,6 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             break
     best = max(range(len(sat)), key=lambda place: _share(sat[place][0]))
     return room.award("student", sat[best][1], f"round {best + 1}, the best on dev")
-
-
-class Errors(NamedTuple):
-    """What the exam of a round showed."""
-
-    train: Sequence[Question]
-    attempts: Sequence[Attempt]
-    mistakes: Sequence[Attempt]
-    lessons: Sequence[Lesson]  # learned so far
-
-    def shown(self, most: int) -> dict[str, list[Attempt]]:
-        """Up to `most` mistakes a question: those with different answers first."""
-        found: dict[str, list[Attempt]] = {}
-        for mistake in self.mistakes:
-            found.setdefault(mistake.question, []).append(mistake)
-        return {key: _different_first(mistakes)[:most] for key, mistakes in found.items()}
-
-
-def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
-    firsts = {mistake.answer: mistake for mistake in reversed(mistakes)}
-    return sorted(mistakes, key=lambda mistake: firsts[mistake.answer] is not mistake)
 
 
 def _check_practice(room: Classroom, config: Tailored) -> None:
@@ -202,66 +190,11 @@ def _exam(
     if limit is not None and limit < len(asked):
         drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
         asked = [question for place, question in enumerate(asked) if place in drawn]
-    settings, seed = config.mistakes.exam(config.exam), _seed(room, number)
+    settings, seed = config.mistakes.exam(config.exam), seed_of(room, number)
     shown = exemplars(lessons, config.shots) if number == 1 else []
     return room.sit(
         f"{number}-exam", student, asked, settings.paper("few_shot_cot" if shown else "taught", seed, shown)
     )
-
-
-def _further_lessons(
-    room: Classroom, config: Tailored, number: int, errors: Errors, held_out: Sequence[Question]
-) -> list[Lesson]:
-    """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
-    settings = config.feedback
-    missed = {mistake.question for mistake in errors.mistakes}
-    candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
-    rng = random.Random(f"{room.seed}/{number}/choose")
-    chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
-    room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
-    if settings.writes == "rationales":
-        again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
-        paper = again.paper("zero_shot_cot", _seed(room, number))
-        return room.keep(
-            f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
-        )
-    return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
-
-
-def _feedback(
-    room: Classroom, config: Tailored, number: int, chosen: Sequence[Question], errors: Errors, held_out: HeldOut
-) -> list[Lesson]:
-    settings, wrong = config.feedback, errors.shown(config.feedback.shown)
-    examples = [lesson.completion for lesson in errors.lessons[:2]]
-    chats = [
-        feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
-        for question in chosen
-    ]
-    names = {
-        key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
-        for key, mistakes in wrong.items()
-    }
-    sampling = settings.sampling(_seed(room, number))
-    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
-    kept = feedback.keep(replies, room.task, {question.id: question for question in chosen}, settings, number)
-    lessons = room.lessons(f"{number}-lessons", kept, {"replies": replies, "feedback": settings})
-    if not settings.practice:
-        return lessons
-    made = practice.exercises(replies, room.task, held_out, settings, number)
-    if not made.questions:
-        room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
-        return lessons
-    votes = ExamConfig(n=settings.votes, temperature=settings.temperature or 0.7, max_tokens=settings.max_tokens)
-    paper = votes.paper("zero_shot_cot", _seed(room, number))
-    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
-    agreed = practice.agreed(made, cast, settings.agree)
-    room.note(f"{number}-practice", agreed.line())
-    return [*lessons, *agreed.lessons]
-
-
-def _seed(room: Classroom, number: int) -> int:
-    """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
-    return room.seed + 1000 * number
 
 
 def _share(attempts: Sequence[Attempt]) -> float:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -38,13 +38,21 @@ class Run:
     """One run directory, held by one process at a time.
 
     `records` and `artifact` make a step in a draft folder and rename it when it is whole. A finished step with the
-    same inputs is read back; with other inputs it is refused, and the error names the field that differs.
+    same inputs is read back; with other inputs it is refused, and the error names the field that differs. A step that
+    another run in `reuse` made from the same inputs is taken from there.
     """
 
-    def __init__(self, path: Path, listener: Listener = _ignore, stopping: Callable[[], bool] = _never) -> None:
+    def __init__(
+        self,
+        path: Path,
+        listener: Listener = _ignore,
+        stopping: Callable[[], bool] = _never,
+        reuse: Sequence[Path] = (),
+    ) -> None:
         self.path = path
         self.listener = listener
         self.stopping = stopping
+        self.reuse = reuse
         self._lock: IO[str] | None = None
 
     @classmethod
@@ -154,13 +162,25 @@ class Run:
     def _finished(self, name: str, inputs: Mapping[str, Any]) -> bool:
         note = self.path / name / "step.json"
         if not note.exists():
-            return False
+            return any(self._borrow(name, inputs, other) for other in self.reuse)
         if differing := differences(json.loads(note.read_text(encoding="utf-8"))["inputs"], _jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
                 f"Choose another --into, or delete {self.path / name} and the steps after it to make them again"
             )
         self.say(event="reused", step=name)
+        return True
+
+    def _borrow(self, name: str, inputs: Mapping[str, Any], other: Path) -> bool:
+        """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
+        note = other / name / "step.json"
+        if not note.exists() or differences(json.loads(note.read_bytes())["inputs"], _jsonable(inputs)):
+            return False
+        draft = self.path / f"{name}.borrowed"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(other / name, draft, copy_function=link)
+        draft.rename(self.path / name)
+        self.say(event="reused", step=name, run=str(other))
         return True
 
     @contextlib.contextmanager
@@ -181,6 +201,15 @@ class Run:
         _write(note, json.dumps({**wanted, "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
+
+
+def link(file: str | Path, place: str | Path) -> None:
+    """Put a finished file at a second place: as a hard link, or as a copy where the file system has none."""
+    Path(place).unlink(missing_ok=True)
+    try:
+        Path(place).hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -59,11 +59,15 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_lengt
     for lesson in lessons:
         messages = [Message("user", lesson.prompt)]
         prompt = rendering.prompt_ids(tokenizer, messages)
-        completion, *wrong = (
-            rendering.completion_ids(tokenizer, messages, text, stops) for text in (lesson.completion, *lesson.wrong)
+        completion, *others = (
+            rendering.completion_ids(tokenizer, messages, text, stops)
+            for text in (lesson.completion, *lesson.wrong, *lesson.right)
         )
-        negatives = tuple(ids for ids in wrong if len(prompt) + len(ids) <= max_length)
-        examples.append(Example(prompt, completion, lesson.question, negatives=negatives))
+        wrong, right = others[: len(lesson.wrong)], others[len(lesson.wrong) :]
+        positives, negatives = (
+            tuple(ids for ids in pool if len(prompt) + len(ids) <= max_length) for pool in (right, wrong)
+        )
+        examples.append(Example(prompt, completion, lesson.question, positives, negatives))
     fitting = [example for example in examples if example.length <= max_length]
     if not fitting:
         raise LessonError(
@@ -75,13 +79,13 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_lengt
 
 
 def pair(examples: Sequence[Example]) -> list[Example]:
-    """Give each example the other right rationales of its question: those of the examples beside it."""
+    """Give each example the other right rationales of its question: those of the examples beside it, then its own."""
     by_question: dict[str, list[list[int]]] = {}
     for example in examples:
         by_question.setdefault(example.question, []).append(example.completion)
     paired = []
     for example in examples:
-        others = [ids for ids in by_question[example.question] if ids != example.completion]
+        others = [ids for ids in (*by_question[example.question], *example.positives) if ids != example.completion]
         paired.append(
             Example(example.prompt, example.completion, example.question, tuple(others[:POSITIVES]), example.negatives)
         )

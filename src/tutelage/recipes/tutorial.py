@@ -1,0 +1,103 @@
+"""The tutorial after an exam: chosen mistakes go up to the teacher and come back as lessons."""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from tutelage.exam import ExamConfig
+from tutelage.lessons import feedback, practice
+from tutelage.lessons.choosing import choose
+from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.practice import HeldOut
+from tutelage.recipes.classroom import Classroom, Who
+from tutelage.types import Attempt, Lesson, Question
+
+
+class Tutoring(Protocol):
+    """What a recipe says about its tutorials."""
+
+    @property
+    def teacher(self) -> Who:
+        """Who gives the lessons."""
+        ...
+
+    @property
+    def feedback(self) -> FeedbackConfig:
+        """Which mistakes go up, and what is asked for."""
+        ...
+
+
+class Errors(NamedTuple):
+    """What the exam of a round showed."""
+
+    train: Sequence[Question]
+    attempts: Sequence[Attempt]
+    mistakes: Sequence[Attempt]
+    lessons: Sequence[Lesson]  # learned so far
+
+    def shown(self, most: int) -> dict[str, list[Attempt]]:
+        """Up to `most` mistakes a question: those with different answers first."""
+        found: dict[str, list[Attempt]] = {}
+        for mistake in self.mistakes:
+            found.setdefault(mistake.question, []).append(mistake)
+        return {key: _different_first(mistakes)[:most] for key, mistakes in found.items()}
+
+
+def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
+    firsts = {mistake.answer: mistake for mistake in reversed(mistakes)}
+    return sorted(mistakes, key=lambda mistake: firsts[mistake.answer] is not mistake)
+
+
+def lessons_for(
+    room: Classroom, config: Tutoring, number: int, errors: Errors, held_out: Sequence[Question]
+) -> list[Lesson]:
+    """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
+    settings = config.feedback
+    missed = {mistake.question for mistake in errors.mistakes}
+    candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
+    rng = random.Random(f"{room.seed}/{number}/choose")
+    chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
+    room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
+    if settings.writes == "rationales":
+        again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
+        paper = again.paper("zero_shot_cot", seed_of(room, number))
+        return room.keep(
+            f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
+        )
+    return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
+
+
+def _feedback(
+    room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: Errors, held_out: HeldOut
+) -> list[Lesson]:
+    settings, wrong = config.feedback, errors.shown(config.feedback.shown)
+    examples = [lesson.completion for lesson in errors.lessons[:2]]
+    chats = [
+        feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
+        for question in chosen
+    ]
+    names = {
+        key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
+        for key, mistakes in wrong.items()
+    }
+    sampling = settings.sampling(seed_of(room, number))
+    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
+    kept = feedback.keep(replies, room.task, {question.id: question for question in chosen}, settings, number)
+    lessons = room.lessons(f"{number}-lessons", kept, {"replies": replies, "feedback": settings})
+    if not settings.practice:
+        return lessons
+    made = practice.exercises(replies, room.task, held_out, settings, number)
+    if not made.questions:
+        room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
+        return lessons
+    votes = ExamConfig(n=settings.votes, temperature=settings.temperature or 0.7, max_tokens=settings.max_tokens)
+    paper = votes.paper("zero_shot_cot", seed_of(room, number))
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
+    agreed = practice.agreed(made, cast, settings.agree)
+    room.note(f"{number}-practice", agreed.line())
+    return [*lessons, *agreed.lessons]
+
+
+def seed_of(room: Classroom, number: int) -> int:
+    """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
+    return room.seed + 1000 * number
