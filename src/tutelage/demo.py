@@ -10,45 +10,69 @@ from rich.text import Text
 
 from tutelage import tasks
 from tutelage.config import read_yaml
+from tutelage.lessons import feedback
 from tutelage.store import records
-from tutelage.types import Attempt, Lesson, Question
+from tutelage.types import Attempt, Feedback, Lesson, Question
 
 
 def demo_config() -> dict[str, Any]:
-    """The demo's config, a plain finetune_cot run."""
+    """The demo's config, a plain run of tailored learning."""
     text = resources.files("tutelage").joinpath("demo.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
 def show_answers(run: Path, console: Console) -> None:
-    """Print one lesson, and one test question as the student answered it before and after."""
-    lesson = records.read(run / "lessons" / "records.jsonl", Lesson)[0]
-    # Model output is data: Text is printed as it is, never read as markup.
-    console.print(Text.assemble(("\na lesson       ", "bold"), lesson.prompt, "\n               ", lesson.completion))
-    asked = {question.id: question.text for question in _test_questions(run)}
-    after = records.read(run / "finetune_cot" / "records.jsonl", Attempt)
-    before = {attempt.question: attempt for attempt in _before(run)}
-    fixed = next(
-        (a for a in after if a.verdict == "right" and a.question in before and _failed(before[a.question])), None
-    )
-    if fixed is not None:
-        console.print(Text.assemble(("\na test question ", "bold"), asked[fixed.question]))
-        for label, attempt in (("before", before[fixed.question]), ("after", fixed)):
-            text = " ".join(attempt.text.split())
-            shown = text if len(text) <= 300 else text[:300] + " …"
-            console.print(Text.assemble((f"{label:<8}", "bold"), f"{attempt.verdict:<8}", shown))
+    """Print one mistake of round 1, what the teacher said of it, the lesson, and the next answer to the same question."""
+    found = _mended(run)
+    if found is None:
+        console.print("\nNo question that was missed in round 1 was answered rightly after round 2.")
+        return
+    question, before, reply, lesson, after = found
+    parts = [
+        ("question", tasks_text(question)),
+        ("after round 1", f"{before.verdict}: {_short(before.text)}"),
+        (
+            "the teacher",
+            f"{feedback.read(reply.text).error} (the teacher here is no model: it compares with the solution)",
+        ),
+        ("a lesson", lesson.completion),
+        ("after round 2", f"{after.verdict}: {_short(after.text)}"),
+    ]
+    console.print()
+    for label, text in parts:
+        # Model output is data: Text is printed as it is, never read as markup.
+        console.print(Text.assemble((f"{label:<14}", "bold"), text))
 
 
-def _before(run: Path) -> list[Attempt]:
-    file = run / "zero_shot" / "records.jsonl"
-    return records.read(file, Attempt) if file.exists() else []
+def tasks_text(question: Question) -> str:
+    """The question on one line."""
+    return " ".join(question.text.split())
 
 
-def _failed(attempt: Attempt) -> bool:
-    return attempt.verdict != "right"
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:300] + " …"
 
 
-def _test_questions(run: Path) -> list[Question]:
+def _mended(run: Path) -> tuple[Question, Attempt, Feedback, Lesson, Attempt] | None:
+    """The first question that was missed, taught, and then answered rightly."""
+    asked = {question.id: question for question in _train(run)}
+    missed = {attempt.question: attempt for attempt in _read(run, "2-exam", Attempt) if attempt.verdict == "wrong"}
+    replies = {reply.question: reply for reply in _read(run, "2-feedback", Feedback)}
+    lessons = {lesson.question: lesson for lesson in _read(run, "2-lessons", Lesson)}
+    for after in _read(run, "2-review", Attempt):
+        name = after.question
+        if after.verdict == "right" and name in missed and name in replies and name in lessons:
+            return asked[name], missed[name], replies[name], lessons[name], after
+    return None
+
+
+def _read(run: Path, step: str, kind: Any) -> list[Any]:
+    file = run / step / "records.jsonl"
+    return records.read(file, kind) if file.exists() else []
+
+
+def _train(run: Path) -> list[Question]:
     saved = read_yaml(run / "config.yaml")
-    return tasks.find(saved["task"], data=saved["data"]).load(saved["questions"]["test"])
+    return tasks.find(saved["task"], data=saved["data"]).load(saved["questions"]["train"])

@@ -21,7 +21,7 @@ def test_examples_are_valid_configs(path: Path) -> None:
 
 
 def test_the_demo_is_a_valid_config() -> None:
-    assert recipes.check(demo_config(), "demo").model_dump()["recipe"] == "finetune_cot"
+    assert recipes.check(demo_config(), "demo").model_dump()["recipe"] == "tailored"
 
 
 def test_the_readme_config_is_valid() -> None:
@@ -35,7 +35,7 @@ def test_the_readme_config_is_valid() -> None:
 def test_every_setting_is_read_somewhere(name: str) -> None:
     for key, _, _ in recipes.options(name):
         last = key.rpartition(".")[2]
-        assert re.search(rf"(config|self|held|adapters?)\.(\w+\.)*{last}\b", CODE), f"{key} is never read"
+        assert re.search(rf"(config|self|held|adapters?|splits|settings|wanted)\.(\w+\.)*{last}\b", CODE), f"{key} is never read"
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -87,7 +87,7 @@ def run(
     finally:
         room.close()
         held.close()
-    return scores(into, recipe)
+    return scores(into)
 
 
 def _run_at(path: Path) -> Path:
@@ -96,9 +96,10 @@ def _run_at(path: Path) -> Path:
     return path
 
 
-def scores(path: Path, recipe: Recipe) -> dict[str, Score]:
+def scores(path: Path) -> dict[str, Score]:
     """The scores of a run's finished exams by their titles, in the order to be read."""
-    titles: dict[str, str] = recipe.load().TITLES
+    config = check(read_yaml(path / "config.yaml"), str(path / "config.yaml"))
+    titles: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
     files = {title: path / step / "records.jsonl" for step, title in titles.items()}
     return {title: score(records.read(file, Attempt)) for title, file in files.items() if file.exists()}
 

@@ -49,4 +49,6 @@ def form_of(config: ExamOnly) -> Form:
     return "zero_shot_cot"
 
 
-TITLES = {"exam": "exam"}
+def titles(config: ExamOnly) -> dict[str, str]:
+    """Step -> the name a reader knows."""
+    return {"exam": "exam"}

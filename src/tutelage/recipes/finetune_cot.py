@@ -27,5 +27,6 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     return student
 
 
-# Step -> the name a reader knows, in the order of the final table.
-TITLES = {**BASELINE_TITLES, "finetune_cot": "Fine-tune-CoT", "teacher": "teacher"}
+def titles(config: FinetuneCot) -> dict[str, str]:
+    """Step -> the name a reader knows, in the order of the final table."""
+    return {**BASELINE_TITLES, "finetune_cot": "Fine-tune-CoT", "teacher": "teacher"}

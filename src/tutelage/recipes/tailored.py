@@ -76,6 +76,10 @@ class Tailored(Teaching):
     )
     mistakes: MistakesConfig = MistakesConfig()
     feedback: FeedbackConfig = FeedbackConfig()
+    review: Annotated[int, Field(ge=0)] = Field(
+        50,
+        description="questions that went up to the teacher and are put to the new student again, to see what it mended",
+    )
     merge: Literal["union", "latest"] = Field("union", description="lessons of all rounds, or of the last alone")
     start: Literal["warm", "scratch"] = Field("warm", description="a round begins with the last student, or anew")
     training: TrainingConfig = Field(
@@ -136,6 +140,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     for number in range(1, config.rounds + 1):
         attempts = _exam(room, config, number, student, train, lessons)
         mistakes = exam.mistakes(attempts, config.mistakes.keep)
+        fresh: list[Lesson] = []
         if number > 1:
             if not mistakes:
                 room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
@@ -147,6 +152,9 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             f"{number}-student", begin, reflection.against(lessons, mistakes), config.training_in(number)
         )
         student = trained
+        mended = [question for question in train if question.id in {lesson.question for lesson in fresh}]
+        if config.review and mended:
+            room.sit(f"{number}-review", trained, tasks.subset(mended, config.review), paper)
         sat.append((room.sit(f"{number}-dev", trained, dev, paper), trained))
         room.sit(f"{number}-test", trained, test, paper)
         if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
@@ -218,9 +226,9 @@ def _by_question(attempts: Sequence[Attempt]) -> list[float]:
     return [sum(row) / len(row) for row in rows.values()]
 
 
-# Step -> the name a reader knows, in the order of the final table.
-TITLES = {
-    **BASELINE_TITLES,
-    **{f"{number}-test": f"tailored, round {number}" for number in range(1, ROUNDS + 1)},
-    "teacher": "teacher",
-}
+def titles(config: Tailored) -> dict[str, str]:
+    """Step -> the name a reader knows, in the order of the final table."""
+    rounds = {f"{number}-test": f"tailored, round {number}" for number in range(1, config.rounds + 1)}
+    if config.training.reflection is None and config.training.prompt_weight == 0:
+        rounds["1-test"] = "Fine-tune-CoT (round 1)"  # plain rationales and nothing else
+    return {**BASELINE_TITLES, **rounds, "teacher": "teacher"}
