@@ -35,7 +35,9 @@ def test_the_readme_config_is_valid() -> None:
 def test_every_setting_is_read_somewhere(name: str) -> None:
     for key, _, _ in recipes.options(name):
         last = key.rpartition(".")[2]
-        assert re.search(rf"(config|self|held|adapters?|splits|settings|wanted)\.(\w+\.)*{last}\b", CODE), f"{key} is never read"
+        assert re.search(rf"(config|self|held|adapters?|splits|settings|wanted)\.(\w+\.)*{last}\b", CODE), (
+            f"{key} is never read"
+        )
 
 
 @pytest.mark.parametrize("name", RECIPES)

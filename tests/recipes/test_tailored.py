@@ -168,6 +168,20 @@ def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
     assert not [chat for chat in ASKED if chat.purpose == "feedback"]
 
 
+def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
+    tmp_path: Path, fitted: list[Any]
+) -> None:
+    recipes.run(config(rounds=2, first=40, mistakes={"own": True}), tmp_path / "run")
+    (_, _, begun, _), (_, _, union, _) = fitted
+    assert len({lesson.question for lesson in begun}) == 40
+    assert len({lesson.question for lesson in union if lesson.kind == "feedback"}) == 98  # missed, taught before or not
+    assert not any(lesson.right for lesson in begun)  # the untuned student was never right
+    easy = [lesson for lesson in union if lesson.right]
+    assert easy
+    assert all("student 1" in text for lesson in easy for text in lesson.right)
+    assert not any(lesson.wrong for lesson in easy)
+
+
 def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> None:
     later = {"learning_rate": 1e-6, "reflection": {"weight": 0.1}}
     recipes.run(config(rounds=2, later=later), tmp_path / "run")

@@ -148,9 +148,9 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             fresh = lessons_for(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
             lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
         begin = student if config.start == "warm" else config.student
-        trained = room.fit(
-            f"{number}-student", begin, reflection.against(lessons, mistakes), config.training_in(number)
-        )
+        own = [attempt for attempt in attempts if attempt.verdict == "right" and config.mistakes.own]
+        taught = reflection.against(lessons, mistakes, own)
+        trained = room.fit(f"{number}-student", begin, taught, config.training_in(number))
         student = trained
         mended = [question for question in train if question.id in {lesson.question for lesson in fresh}]
         if config.review and mended:
