@@ -52,8 +52,8 @@ class Recital:
 
     def _feedback(self, question: Question, chat: Chat) -> str:
         answer = gold(self.task, question)
-        # The first wording is the one it teaches from the start; others are fresh.
-        solutions = [self._worked(question, variant) for variant in (*range(1, _WORDINGS), 0)]
+        first = random.Random(f"{question.id}/{chat.sample}").randrange(_WORDINGS)
+        solutions = list(dict.fromkeys(self._worked(question, first + place) for place in range(_WORDINGS)))
         error = first_wrong_step(chat.mistakes[0], solutions, answer) if chat.mistakes else ""
         exercises = []
         for place in range(_WORDINGS if self.task.similar else 0):

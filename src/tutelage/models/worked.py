@@ -1,5 +1,6 @@
 """The offline teacher: it recites what a task knows about its own questions, and says so."""
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tutelage.errors import ConfigError
@@ -23,7 +24,8 @@ class Worked:
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield the recited replies; a greedy question has one wording, sampled ones differ by sample and seed."""
-        offset = sampling.seed if sampling.temperature > 0 else 0
         for index, chat in enumerate(chats):
+            # Which wording comes first differs from question to question, as a sampling model's would.
+            offset = sampling.seed + zlib.crc32(chat.question.encode()) if sampling.temperature > 0 else 0
             texts = [self.recite(chat, chat.sample + offset + sample) for sample in range(sampling.n)]
             yield index, [Reply(text=text, tokens_out=len(text.split()), model=self.name) for text in texts]
