@@ -1,54 +1,156 @@
-"""A teacher behind real HTTP on loopback, for tests: answers chat completions with a function and keeps every request."""
+"""A teacher behind real HTTP on loopback, for tests: answers chat completions, misbehaves on demand, counts everything.
 
+Asynchronous and bare, so that thousands of requests a second cost little beside the client that is tested.
+"""
+
+import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 Script = Callable[[list[dict[str, str]]], str]
+# A fault for the n-th request (counted from 0) with this body, or "" to answer well.
+Faults = Callable[[int, dict[str, Any]], str]
+
+FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "half", "garbage", "no choices", "closed")
+PERMANENT = ("400", "context", "filter")
+FATAL = ("401", "404", "quota")
+
+
+@dataclass
+class Teacher:
+    """A running server and what it has seen."""
+
+    url: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    answered: list[dict[str, Any]] = field(default_factory=list)  # bodies that were given a good reply
+    most_at_once: int = 0
+
+
+class _Server:
+    def __init__(self, script: Script, faults: Faults, seconds: float, teacher: Teacher) -> None:
+        self.script, self.faults, self.seconds, self.teacher = script, faults, seconds, teacher
+        self.open = 0
+        self.waiting: set[asyncio.Task[Any]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting.add(task)
+        try:
+            while (head := await reader.readuntil(b"\r\n\r\n")) and await self.one(head, reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.waiting.discard(task)
+            writer.close()
+
+    async def one(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first, *lines = head.decode().split("\r\n")
+        headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines if line)}
+        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
+        seen = self.teacher
+        number = len(seen.requests)
+        seen.requests.append(body)
+        seen.paths.append(first.split(" ")[1])
+        seen.headers.append(headers)
+        self.open += 1
+        seen.most_at_once = max(seen.most_at_once, self.open)
+        await asyncio.sleep(self.seconds)
+        fault = self.faults(number, body)
+        if fault == "hang":
+            self.open -= 1
+            await asyncio.sleep(3600)
+        status, content, more = self.reply(body, fault)
+        self.open -= 1
+        if fault == "closed":
+            return False
+        lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(content)}", *more]
+        writer.write(
+            "\r\n".join([*lines, "", ""]).encode() + (content[: len(content) // 2] if fault == "half" else content)
+        )
+        await writer.drain()
+        return fault != "half"
+
+    def reply(self, body: dict[str, Any], fault: str) -> tuple[int, bytes, list[str]]:
+        if fault in ("garbage", "no choices"):
+            return 200, b"<html>busy</html>" if fault == "garbage" else b'{"choices": []}', []
+        if fault == "use max_completion_tokens":
+            message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            return 400, json.dumps({"error": {"message": message}}).encode(), []
+        codes = {
+            "context": ("context_length_exceeded", 400),
+            "filter": ("content_filter", 400),
+            "quota": ("insufficient_quota", 429),
+        }
+        if fault in codes:
+            code, status = codes[fault]
+            return status, json.dumps({"error": {"message": f"{code} happened", "code": code}}).encode(), []
+        if fault and fault.split(" ", maxsplit=1)[0].isdigit():
+            later = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
+            more = {"after": ["retry-after: 0.3"], "date": [f"retry-after: {later}"]}.get(fault.partition(" ")[2], [])
+            return int(fault.split(" ", maxsplit=1)[0]), json.dumps({"error": {"message": "not now"}}).encode(), more
+        text = self.script(body["messages"])
+        words = len(text.split())
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "finish_reason": "length" if fault == "length" else "stop", "message": message}
+        usage = {"prompt_tokens": 10, "completion_tokens": words, "total_tokens": 10 + words}
+        if fault not in ("half", "closed"):
+            self.teacher.answered.append(body)
+        name = "another-model" if fault == "wrong model" else "teacher-1"
+        reply = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": name,
+            "usage": usage,
+            "choices": [choice],
+        }
+        return 200, json.dumps(reply).encode(), []
+
+
+@contextmanager
+def teaching(
+    script: Script = lambda messages: f"re: {messages[-1]['content']}",
+    faults: Faults = lambda number, body: "",
+    seconds: float = 0.0,
+) -> Iterator[Teacher]:
+    """A server that answers with `script(messages)` after `seconds`, unless `faults` says otherwise."""
+    teacher = Teacher()
+    server = _Server(script, faults, seconds, teacher)
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def run() -> None:
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=4096)
+        teacher.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        ready.set()
+        await stopped.wait()
+        listening.close()
+        for task in list(server.waiting):
+            task.cancel()
+        await asyncio.gather(*server.waiting, return_exceptions=True)
+
+    stopped = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread.start()
+    ready.wait(5)
+    try:
+        yield teacher
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join(5)
 
 
 @contextmanager
 def serve(script: Script, seconds: float = 0.0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Answer with `script(messages)` after `seconds`; yields the base URL and the growing list of request bodies."""
-    requests: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            requests.append(body)
-            time.sleep(seconds)
-            text = script(body["messages"])
-            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-            usage = {
-                "prompt_tokens": 10,
-                "completion_tokens": len(text.split()),
-                "total_tokens": 10 + len(text.split()),
-            }
-            reply = {
-                "id": "x",
-                "object": "chat.completion",
-                "created": 0,
-                "model": "teacher-1",
-                "usage": usage,
-                "choices": [choice],
-            }
-            content = json.dumps(reply).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}/v1", requests
-        httpd.shutdown()
+    """A well-behaved server: yields its base URL and the growing list of request bodies."""
+    with teaching(script, seconds=seconds) as teacher:
+        yield teacher.url, teacher.requests

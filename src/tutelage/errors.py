@@ -30,6 +30,12 @@ class LessonError(TutelageError):
     """Nothing, or nothing usable, is left to learn from."""
 
 
+class BudgetError(TutelageError):
+    """A cap on spending was reached; what was paid for is kept."""
+
+    exit_code = 3
+
+
 class MissingPackage(TutelageError):
     """An optional package is needed for what was asked and is not installed."""
 

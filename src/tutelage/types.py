@@ -58,6 +58,7 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer of a model to one chat, or the recorded failure to get one."""
 
     text: str
+    thinking: str = ""  # what a reasoning model wrote before its answer, kept apart from it
     finish: Finish = "stop"
     tokens_in: int = 0
     tokens_out: int = 0

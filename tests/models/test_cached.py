@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tutelage.models.cached import Cached, request_of
+from tutelage.models.endpoint import Answer, Request
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -18,11 +19,14 @@ class Counting:
         self.name = name
         self.asked = 0
 
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
-        for index, chat in enumerate(chats):
-            self.asked += sampling.n
-            texts = [f"{chat.messages[-1].content}/{sampling.seed + i}" for i in range(sampling.n)]
-            yield index, [Reply(text=text, finish="error" if "bad" in text else "stop") for text in texts]
+    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        for index, request in enumerate(requests):
+            self.asked += 1
+            text = f"{request.chat.messages[-1].content}/{request.seed}"
+            yield index, Answer(Reply(text=text, finish="error" if "bad" in text else "stop"), b"raw")
+
+    def stop(self) -> None:
+        """Nothing is in flight."""
 
 
 def chats(*texts: str) -> list[Chat]:

@@ -1,11 +1,15 @@
 """Who answers: `open_model(spec)` makes a model from a spec such as "hf:smollm2" or "openai:gpt-4o-mini"."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from tutelage.errors import ConfigError, nearest
-from tutelage.models.cached import Cached, ReplyStore
+from tutelage.models.cached import Cached, Forgetful, ReplyStore
+from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
+from tutelage.models.prices import Price, find
+from tutelage.models.traffic import Limits, State
 from tutelage.types import Chat, Model
 
 MODELS = {
@@ -38,11 +42,22 @@ def parse(spec: Spec) -> dict[str, Any]:
     return parsed
 
 
-def open_model(spec: Spec, recite: Recite | None = None, cache: ReplyStore | None = None) -> Model:
-    """Open a model; nothing heavy is loaded before its first answer.
+class Purse(NamedTuple):
+    """How a run pays its teachers: where replies are kept, what may be spent, who is told."""
 
-    `recite(chat, sample)` returns what a `worked:` teacher says.
-    Models that are paid for are wrapped so that `cache` keeps every reply.
+    store: ReplyStore
+    budget: BudgetConfig = BudgetConfig()
+    spent: Spending = Spending()  # so far; goes on counting
+    note: Callable[[Spent], None] = lambda row: None  # keeps a row for the next session
+    tell: Callable[[State], None] = lambda state: None  # how it goes, about once a second
+    stopping: Callable[[], bool] = lambda: False
+
+
+def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = None) -> Model:
+    """Open a model; nothing heavy is loaded and nothing is asked before its first answer.
+
+    `recite(chat, sample)` returns what a `worked:` teacher says. A model that is paid for keeps its replies in `purse`;
+    without one nothing is kept and nothing is capped.
     """
     parsed = parse(spec)
     kind = parsed.pop("kind")
@@ -50,15 +65,60 @@ def open_model(spec: Spec, recite: Recite | None = None, cache: ReplyStore | Non
     if kind == "worked":
         parsed["recite"] = recite
     factory = getattr(importlib.import_module(module), attribute)
+    if kind in PAID:
+        return _paid(kind, factory, parsed, purse)
+    model: Model = _made(kind, factory, parsed)
+    return model
+
+
+def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[str] = ()) -> Any:
     try:
-        model: Model = factory(**parsed)
+        return factory(**options)
     except TypeError as error:
-        raise ConfigError(_option_problem(kind, factory, parsed) or f"model {spec!r}: {error}") from error
-    return Cached(model, cache) if kind in PAID and cache is not None else model
+        raise ConfigError(_option_problem(kind, factory, options, more) or f"model {kind}: {error}") from error
 
 
-def _option_problem(kind: str, factory: Any, given: Mapping[str, Any]) -> str:
+def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
+    purse = purse or Purse(Forgetful())
+    limits = _limits(kind, {key: options.pop(key) for key in _LIMITS & options.keys()})
+    given = options.pop("price", None)
+    price = _price(kind, given) if given is not None else find(str(options.get("name", "")))
+    meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
+    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, "price"))
+    endpoint.tell = purse.tell
+    return Cached(endpoint, purse.store, purse.stopping)
+
+
+# Options that decide how a model is asked and paid, and nothing about what it answers.
+_LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
+
+
+def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
+    return {key: value for key, value in spec.items() if key not in _LIMITS and key != "price"}
+
+
+def _limits(kind: str, given: Mapping[str, Any]) -> Limits:
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ConfigError(f"model kind {kind!r}: {key} must be a number above 0, and is {value!r}")
+    return Limits(**given)
+
+
+def _price(kind: str, given: Any) -> Price:
+    try:
+        return Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
+    except (TypeError, KeyError, ArithmeticError):
+        raise ConfigError(
+            f"model kind {kind!r}: price must be {{input: …, output: …}} in dollars a million tokens, and is {given!r}"
+        ) from None
+
+
+def _option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
     code = factory.__init__.__code__
-    known = [name for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if name != "recite"]
-    unknown = [name for name in given if name not in known and name != "recite"]
-    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""
+    ours = {"recite", "limits", "meter"}
+    known = [name for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if name not in ours]
+    unknown = [name for name in given if name not in known and name not in ours]
+    return (
+        f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], [*known, *more])}" if unknown else ""
+    )

@@ -1,12 +1,14 @@
 """A model that asks only for replies it does not have yet."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from tutelage.types import Chat, Model, Reply, Sampling
+from tutelage.errors import Interrupted
+from tutelage.models.endpoint import Answer, Request
+from tutelage.types import Chat, Reply, Sampling
 
 
 class ReplyStore(Protocol):
@@ -16,8 +18,36 @@ class ReplyStore(Protocol):
         """The stored replies among these keys."""
         ...
 
-    def put_many(self, rows: Sequence[tuple[str, bytes, Reply]]) -> None:
-        """Keep `(key, request, reply)` rows."""
+    def put(self, key: str, request: bytes, reply: Reply, raw: bytes) -> None:
+        """Keep one reply with the request that brought it and the server's own bytes."""
+        ...
+
+
+class Forgetful:
+    """A store that keeps nothing."""
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, Reply]:
+        """Nothing."""
+        return {}
+
+    def put(self, key: str, request: bytes, reply: Reply, raw: bytes) -> None:
+        """Let go of a reply."""
+
+
+class Asked(Protocol):
+    """Whoever is asked for what is not stored: an `Endpoint`, or its batch form."""
+
+    @property
+    def name(self) -> str:
+        """The identity in every key."""
+        ...
+
+    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        """Yield `(index, answer)` as they come."""
+        ...
+
+    def stop(self) -> None:
+        """Send nothing new; a running `ask` yields what is in flight and ends."""
         ...
 
 
@@ -33,35 +63,61 @@ def request_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> bytes
 
 
 class Cached:
-    """Answers from a store of replies; only what is missing goes to the model, and is kept the moment it comes.
+    """Answers from a store of replies; only what is missing goes to the endpoint, and is kept the moment it comes.
 
     Samples are keyed one by one, so asking for 8 after 4 pays for 4 more, and the first 4 stay the same. Failures
-    are passed on but never kept.
+    are passed on but never kept. When the caller leaves early or asks to stop, what is in flight is awaited and kept.
     """
 
-    def __init__(self, model: Model, store: ReplyStore) -> None:
-        self.model = model
+    def __init__(self, endpoint: Asked, store: ReplyStore, stopping: Callable[[], bool] = lambda: False) -> None:
+        self.endpoint = endpoint
         self.store = store
-        self.name = model.name
+        self.stopping = stopping
+        self.name = endpoint.name
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
-        """Yield what is stored first, then what the model answers."""
-        requests = [[request_of(self.name, chat, sampling, i) for i in range(sampling.n)] for chat in chats]
-        keys = [[hashlib.sha256(request).hexdigest() for request in row] for row in requests]
+        """Yield what is stored first, then each chat when its last sample has come."""
+        rows = [[request_of(self.name, chat, sampling, sample) for sample in range(sampling.n)] for chat in chats]
+        keys = [[hashlib.sha256(request).hexdigest() for request in row] for row in rows]
         stored = self.store.get_many([key for row in keys for key in row])
-        owed: dict[int, list[int]] = {}  # how many leading samples are stored -> chats
-        for index, row in enumerate(keys):
-            have = next((i for i, key in enumerate(row) if key not in stored), len(row))
-            if have == len(row):
-                yield index, [stored[key] for key in row]
-            else:
-                owed.setdefault(have, []).append(index)
-        for have, indices in owed.items():
-            fresh = msgspec.structs.replace(sampling, n=sampling.n - have, seed=sampling.seed + have)
-            for place, replies in self.model.answer([chats[i] for i in indices], fresh):
-                index = indices[place]
-                named = [msgspec.structs.replace(r, key=k) for r, k in zip(replies, keys[index][have:], strict=True)]
-                self.store.put_many(
-                    [(r.key, requests[index][have + i], r) for i, r in enumerate(named) if r.finish != "error"]
-                )
-                yield index, [stored[key] for key in keys[index][:have]] + named
+        replies = [[stored.get(key) for key in row] for row in keys]
+        for index, row in enumerate(replies):
+            if None not in row:
+                yield index, [reply for reply in row if reply is not None]
+        owed = [(i, sample) for i, row in enumerate(replies) for sample, reply in enumerate(row) if reply is None]
+        missing = {i: sum(reply is None for reply in row) for i, row in enumerate(replies)}
+        for (index, sample), reply in self._ask(owed, chats, sampling, rows):
+            replies[index][sample] = reply
+            missing[index] -= 1
+            if missing[index] == 0:
+                yield index, [one for one in replies[index] if one is not None]
+
+    def _ask(
+        self,
+        owed: Sequence[tuple[int, int]],
+        chats: Sequence[Chat],
+        sampling: Sampling,
+        rows: Sequence[Sequence[bytes]],
+    ) -> Iterator[tuple[tuple[int, int], Reply]]:
+        """Ask for what is owed, keeping each reply before it is handed on."""
+
+        def keep(place: int, answer: Answer) -> Reply:
+            index, sample = owed[place]
+            request = rows[index][sample]
+            reply = msgspec.structs.replace(answer.reply, key=hashlib.sha256(request).hexdigest())
+            if reply.finish != "error":
+                self.store.put(reply.key, request, reply, answer.raw)
+            return reply
+
+        coming = self.endpoint.ask([Request(chats[i], sampling, sample) for i, sample in owed])
+        try:
+            for place, answer in coming:
+                reply = keep(place, answer)
+                yield owed[place], reply
+                if self.stopping():
+                    raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
+        except (GeneratorExit, Interrupted):
+            self.endpoint.stop()
+            for place, answer in coming:
+                keep(place, answer)
+            raise

@@ -1,100 +1,154 @@
-"""Teachers behind an OpenAI-compatible endpoint, through the official SDK."""
+"""Any OpenAI-compatible endpoint, by the official SDK; its own retries are off, ours know about each other."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
 from typing import Any
 
-from tutelage.errors import ModelError
-from tutelage.types import Chat, Reply, Sampling
+import msgspec
+
+from tutelage.errors import ConfigError, ModelError
+from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait, split_thinking
+from tutelage.models.metered import Meter
+from tutelage.models.traffic import Fault, Limits
+from tutelage.types import Finish, Reply
 
 
-class OpenAICompatible:
-    """Asks a chat-completions endpoint, several chats at a time.
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
-    The key is read from the environment variable named by `key` when the first question is asked and is kept nowhere
-    else. A call that fails for good becomes a reply with `finish="error"`; a rejected key or an unknown model ends
-    the run, because every other call would fail alike.
-    """
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class OpenAICompatible(Endpoint):
+    """Chat completions of OpenAI or of any server that speaks its protocol (`base_url`)."""
 
     def __init__(
         self,
         name: str,
         base_url: str | None = None,
         key: str = "OPENAI_API_KEY",
-        concurrency: int = 8,
-        timeout: float = 120.0,
         system: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        super().__init__(limits or Limits(), meter or Meter(name))
+        if not name:
+            raise ConfigError("openai: needs the name of a model, such as openai:gpt-4o-mini")
         self.model = name
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         self.key = key
-        self.concurrency = concurrency
-        self.timeout = timeout
         self.system = system
-        # The identity in every cache key: another endpoint or system prompt is another teacher.
+        self.extra = dict(extra or {})  # fields of the request body that only some servers know
+        # The identity in every cache key: another endpoint, system prompt or extra field is another teacher.
         self.name = f"openai:{name}@{self.base_url or 'api.openai.com'}" + (f"#{system}" if system else "")
-        self._client: Any = None
+        self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
+        self._length = "max_tokens"  # newer models of OpenAI know it by another name
 
-    def client(self) -> Any:
-        """The SDK's client, made when first needed."""
-        if self._client is None:
-            import openai
+    def check(self) -> None:
+        """Without a base_url a key is needed."""
+        if not os.environ.get(self.key) and self.base_url is None:
+            raise ModelError(f"the teacher openai:{self.model} needs a key in the environment variable {self.key}")
 
-            key = os.environ.get(self.key)
-            if not key and self.base_url is None:
-                raise ModelError(f"the teacher openai:{self.model} needs a key in the environment variable {self.key}")
-            self._client = openai.OpenAI(
-                api_key=key or "none", base_url=self.base_url, timeout=self.timeout, max_retries=4
-            )
-        return self._client
-
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
-        """Yield each chat's replies as its last sample arrives."""
-        self.client()
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = {pool.submit(self._samples, chat, sampling): index for index, chat in enumerate(chats)}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            finally:
-                for future in futures:
-                    future.cancel()
-
-    def _samples(self, chat: Chat, sampling: Sampling) -> list[Reply]:
-        # One request a sample: many servers lack `n`, and each sample is its own cache entry anyway.
-        return [self._ask(chat, sampling, sampling.seed + sample) for sample in range(sampling.n)]
-
-    def _ask(self, chat: Chat, sampling: Sampling, seed: int) -> Reply:
+    def open(self) -> Any:
+        """The SDK's asynchronous client."""
         import openai
 
-        messages = [{"role": message.role, "content": message.content} for message in chat.messages]
+        key, most = os.environ.get(self.key) or "none", self.limits.concurrency
+        client = openai.DefaultAsyncHttpx2Client(limits=_pool(most), timeout=None)
+        return openai.AsyncOpenAI(
+            api_key=key, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0, http_client=client
+        )
+
+    async def send(self, client: Any, request: Request) -> Answer:
+        """Ask once, and read the reply's own bytes."""
+        import openai
+
+        try:
+            sent = await client.chat.completions.with_raw_response.create(**self.body(request))
+        except openai.APIStatusError as error:
+            raise self._fault(error) from None
+        except openai.OpenAIError as error:
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", os.environ.get(self.key))) from None
+        raw: bytes = sent.content
+        try:
+            done = msgspec.json.decode(raw, type=_Completion)
+        except msgspec.DecodeError as error:
+            raise Fault("passing", f"the reply is no chat completion: {error}") from None
+        if not done.choices:
+            raise Fault("passing", "the reply has no choices")
+        return Answer(_reply(done, self.name), raw)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the SDK takes it."""
+        messages = [{"role": message.role, "content": message.content} for message in request.chat.messages]
         if self.system:
             messages.insert(0, {"role": "system", "content": self.system})
-        options: dict[str, Any] = {"stop": list(sampling.stop)} if sampling.stop else {}
-        try:
-            done = self.client().chat.completions.create(
-                model=self.model,
-                messages=messages,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
-                seed=seed,
-                **options,
-            )
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise ModelError(
-                f"{self.name} refuses: HTTP {error.status_code}; check the key, base_url and model name"
-            ) from None
-        except openai.OpenAIError as error:
-            return Reply(text="", finish="error", error=type(error).__name__, model=self.name)
-        choice = done.choices[0] if done.choices else None
-        usage = done.usage
-        return Reply(
-            text=(choice.message.content or "") if choice else "",
-            finish="error" if choice is None else "length" if choice.finish_reason == "length" else "stop",
-            error="no choices in the reply" if choice is None else "",
-            tokens_in=usage.prompt_tokens if usage else 0,
-            tokens_out=usage.completion_tokens if usage else 0,
-            model=done.model or self.name,
-        )
+        sampling = request.sampling
+        extra = {**self.extra, **({"top_k": sampling.top_k} if sampling.top_k else {})}
+        return {
+            "model": self.model,
+            "messages": messages,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            self._length: sampling.max_tokens,
+            "seed": request.seed,
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
+            **({"extra_body": extra} if extra else {}),
+        }
+
+    def _fault(self, error: Any) -> Fault:
+        status = error.status_code
+        said = redact(f"HTTP {status}: {error.message}", os.environ.get(self.key))
+        code = str(getattr(error, "code", None) or "")
+        if status in (401, 403, 404) or code in ("insufficient_quota", "billing_hard_limit_reached"):
+            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
+        if status == 400 and "max_completion_tokens" in str(error.message) and self._length == "max_tokens":
+            self._length = "max_completion_tokens"
+            return Fault("passing", said)
+        after = seconds_to_wait(error.response.headers)
+        if status in (429, 503, 529):
+            return Fault("busy", said, after)
+        return Fault("passing" if status >= 500 or status in (408, 409, 425) else "row", said, after)
+
+
+def _pool(most: int) -> Any:
+    import httpx2
+
+    return httpx2.Limits(max_connections=most, max_keepalive_connections=most)
+
+
+_FINISHES: dict[str | None, Finish] = {"length": "length", "content_filter": "error"}
+
+
+def _reply(done: _Completion, name: str) -> Reply:
+    choice, usage = done.choices[0], done.usage or _Usage()
+    message = choice.message
+    text, thinking = split_thinking(message.content or "", message.reasoning_content or message.reasoning)
+    finish = _FINISHES.get(choice.finish_reason, "stop")
+    return Reply(
+        text=text,
+        thinking=thinking,
+        finish=finish,
+        error="the content filter withheld the reply" if finish == "error" else "",
+        tokens_in=usage.prompt_tokens or 0,
+        tokens_out=usage.completion_tokens or 0,
+        model=done.model or name,
+    )

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tutelage import tasks
+from tutelage import models, tasks
 from tutelage.config import Settings, build, expand_path, read_yaml
 from tutelage.errors import ConfigError, RunError, nearest
 from tutelage.evaluation.scoreboard import Score, score
-from tutelage.recipes.classroom import Classroom, facts
+from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.provenance import facts
 from tutelage.store import records
 from tutelage.store.run import Listener, Run
 from tutelage.types import Attempt
@@ -80,14 +81,22 @@ def run(
     task = tasks.find(config.task, data=config.data)
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
-    held = Run.start(into, config.model_dump(mode="json"), facts(), reuse=shared, **doors)
-    room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None)
+    held = Run.start(into, config.model_dump(mode="json"), facts(), _essence, reuse=shared, **doors)
+    room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
     try:
         recipe.load().teach(room, config)
     finally:
         room.close()
         held.close()
     return scores(into)
+
+
+def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change while a run goes on: everything but what may be spent, and how fast who is asked."""
+    kept = {key: value for key, value in config.items() if key != "budget"}
+    for role in {"teacher", "student", "model"} & kept.keys():
+        kept[role] = models.essence(kept[role]) if isinstance(kept[role], dict) else kept[role]
+    return kept
 
 
 def _run_at(path: Path) -> Path:

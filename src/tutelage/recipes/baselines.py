@@ -8,6 +8,7 @@ from pydantic import Field
 from tutelage.config import Settings
 from tutelage.exam import ExamConfig
 from tutelage.lessons import rationales
+from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Lesson, Question
@@ -61,6 +62,7 @@ class Teaching(Settings):
         description="what stands beside it in the table [Ho et al. 2022, section 4]",
     )
     shots: Annotated[int, Field(ge=1)] = Field(8, description="worked examples of few_shot_cot, taken from the lessons")
+    budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
 

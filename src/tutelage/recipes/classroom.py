@@ -1,12 +1,7 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +12,10 @@ from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
 from tutelage.lessons.offline import Recital
+from tutelage.models import Purse
+from tutelage.models.metered import BudgetConfig, Spending, Spent
+from tutelage.models.traffic import State
+from tutelage.store import records
 from tutelage.store.cache import ReplyCache, cache_folder, default_path
 from tutelage.store.run import Run, link
 from tutelage.tasks.base import Task
@@ -53,12 +52,15 @@ class Asked(msgspec.Struct, frozen=True):
 class Classroom:
     """Everything with an effect that a recipe uses: questions, models, the run, and one line a finished step."""
 
-    def __init__(self, run: Run, task: Task, seed: int = 0, cache: Path | None = None) -> None:
+    def __init__(
+        self, run: Run, task: Task, seed: int = 0, cache: Path | None = None, budget: BudgetConfig | None = None
+    ) -> None:
         self.run = run
         self.task = task
         self.seed = seed
         self._cache_path = cache or default_path()
-        self._replies: ReplyCache | None = None
+        self._budget = budget or BudgetConfig()
+        self._purse: Purse | None = None
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
         self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
@@ -78,10 +80,10 @@ class Classroom:
             self._opened = None  # let go of the old weights before new ones are loaded
             if spec["kind"] == "hf":
                 spec["cache"] = str(cache_folder())
-            if spec["kind"] in models.PAID and self._replies is None:
-                self._replies = ReplyCache(self._cache_path)
+            if spec["kind"] in models.PAID and self._purse is None:
+                self._purse = self._fill_purse()
             recite = Recital(self.task, self._asked) if self.task.worked else None
-            self._opened = (label, models.open_model(spec, recite, self._replies))
+            self._opened = (label, models.open_model(spec, recite, self._purse))
         return self._opened[1]
 
     def check(self, *everybody: Who) -> None:
@@ -216,14 +218,38 @@ class Classroom:
     def close(self) -> None:
         """Let go of models and files."""
         self._opened = None
-        if self._replies:
-            self._replies.close()
+        if self._purse:
+            self.run.say(event="spending", line=self._purse.spent.line())
+            self._cache.close()
+
+    def _fill_purse(self) -> Purse:
+        """The replies this user has paid for, and what this run has spent in all its sessions."""
+        self._cache = ReplyCache(self._cache_path)
+        ledger = self.run.path / "calls.jsonl"
+        spent = Spending()
+        for row in records.recover(ledger, Spent):
+            spent.calls += row.calls
+            spent.tokens_in += row.tokens_in
+            spent.tokens_out += row.tokens_out
+            known = row.dollars is not None and spent.dollars is not None
+            spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
+
+        def note(row: Spent) -> None:
+            with ledger.open("ab") as file:
+                file.write(records.encode(row))
+
+        def tell(state: State) -> None:
+            self.run.show(event="traffic", state=state, spent=spent.line(), left=self._budget.left(spent))
+            if state.waiting:
+                self.run.say(event="waiting", line=state.waiting)
+
+        return Purse(self._cache, self._budget, spent, note, tell, self.run.stopping)
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)
 
     def _identity(self, who: Who) -> Any:
-        return who if isinstance(who, Checkpoint) else self._spec(who)
+        return who if isinstance(who, Checkpoint) else models.essence(self._spec(who))
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}
@@ -245,32 +271,3 @@ def _feedback(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) ->
         key=reply.key,
         error=reply.error,
     )
-
-
-def facts() -> dict[str, Any]:
-    """What run.json keeps about where a run was made."""
-    packages = ("tutelage", "torch", "transformers", "peft", "accelerate", "openai", "numpy")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-        "commit": _git("rev-parse", "HEAD"),
-        "diff": _git("diff", "HEAD"),
-    }
-
-
-def _git(*words: str) -> str:
-    """What git says of the current folder; empty outside a repository."""
-    try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -9,6 +9,7 @@ from pydantic import Field
 from tutelage.config import Settings
 from tutelage.exam import ExamConfig
 from tutelage.models import parse
+from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
 from tutelage.types import Attempt, Form
 
@@ -26,6 +27,7 @@ class ExamOnly(Settings):
         "auto", description="how it is asked; auto: as it was taught if it was trained here, else zero_shot_cot"
     )
     exam: ExamConfig = ExamConfig()
+    budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the paid replies; default: one for all runs of this user")
     seed: int = 0
 

@@ -3,8 +3,9 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +14,7 @@ from tutelage.types import Reply
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY, request BLOB NOT NULL, reply BLOB NOT NULL, saved REAL NOT NULL
+    key TEXT PRIMARY KEY, request BLOB NOT NULL, reply BLOB NOT NULL, saved REAL NOT NULL, raw BLOB NOT NULL DEFAULT x''
 ) WITHOUT ROWID
 """
 
@@ -31,6 +32,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tutelage"
 
 
+class Kept(NamedTuple):
+    """One stored reply."""
+
+    key: str
+    request: dict[str, Any]  # model, messages, sampling, sample
+    reply: Reply
+    saved: float  # seconds since 1970
+    raw: bytes  # what the server sent
+
+
 class ReplyCache:
     """A table of replies that several processes may use at once (SQLite in WAL mode)."""
 
@@ -42,6 +53,8 @@ class ReplyCache:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_SCHEMA)
+            if "raw" not in {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}:
+                self._connection.execute("ALTER TABLE replies ADD COLUMN raw BLOB NOT NULL DEFAULT x''")
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot use {path} as the file of teacher replies: {error}") from error
 
@@ -55,15 +68,31 @@ class ReplyCache:
             found.update((key, msgspec.json.decode(reply, type=Reply)) for key, reply in rows)
         return found
 
-    def put_many(self, rows: Iterable[tuple[str, bytes, Reply]]) -> None:
-        """Keep `(key, the request as JSON, reply)` rows; a key that is there already stays as it is."""
-        now = time.time()
-        kept = [(key, request, msgspec.json.encode(reply), now) for key, request, reply in rows]
+    def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
+        """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
+        row = (key, request, msgspec.json.encode(reply), time.time(), raw)
         try:
             with self._connection:
-                self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", kept)
+                self._connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
             raise RunError(f"cannot keep teacher replies in {self.path}: {error}") from error
+
+    def rows(self) -> Iterator[Kept]:
+        """Every reply, oldest first, without reading them all into memory."""
+        found = self._connection.execute("SELECT key, request, reply, saved, raw FROM replies ORDER BY saved, key")
+        for key, request, reply, saved, raw in found:
+            asked = msgspec.json.decode(request)
+            yield Kept(key, asked, msgspec.json.decode(reply, type=Reply), saved, raw)
+
+    def prune(self, model: str = "", before: float | None = None) -> int:
+        """Forget replies of models whose identity contains `model` and that were saved before a time; returns how many."""
+        with self._connection:
+            gone = self._connection.execute(
+                "DELETE FROM replies WHERE instr(json_extract(CAST(request AS TEXT), '$.model'), ?) > 0 AND saved < ?",
+                (model, float("inf") if before is None else before),
+            ).rowcount
+        self._connection.execute("VACUUM")
+        return gone
 
     def close(self) -> None:
         """Close the file."""

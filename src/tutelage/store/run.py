@@ -21,6 +21,7 @@ from tutelage.types import Checkpoint
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 Listener = Callable[[dict[str, Any]], None]
+Essence = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 # What a run that was killed while it began may have left.
 _FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
@@ -56,8 +57,13 @@ class Run:
         self._lock: IO[str] | None = None
 
     @classmethod
-    def start(cls, path: Path, config: Mapping[str, Any], facts: Mapping[str, Any], **doors: Any) -> Self:
-        """Open a new or an interrupted run; `facts` (versions, machine, command) are written into run.json once."""
+    def start(
+        cls, path: Path, config: Mapping[str, Any], facts: Mapping[str, Any], essence: Essence = dict, **doors: Any
+    ) -> Self:
+        """Open a new or an interrupted run; `facts` (versions, machine, command) are written into run.json once.
+
+        `essence(config)` is the part of a config that must not change while a run goes on.
+        """
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file; a run needs a folder")
         if path.exists() and not (path / "config.yaml").exists() and {p.name for p in path.iterdir()} - _FIRST:
@@ -68,12 +74,13 @@ class Run:
         saved = path / "config.yaml"
         if saved.exists():
             try:
-                run._same_config(yaml.safe_load(saved.read_text(encoding="utf-8")), config)
+                run._same_config(essence(yaml.safe_load(saved.read_text(encoding="utf-8"))), essence(config))
             except RunError:
                 run.close()
                 raise
         else:
             _write(path / "run.json", json.dumps(facts, indent=1).encode())
+        if not saved.exists() or yaml.safe_load(saved.read_text(encoding="utf-8")) != dict(config):
             _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         run.say(event="session", command=facts.get("command"))
         return run

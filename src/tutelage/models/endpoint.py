@@ -1,0 +1,187 @@
+"""What all teachers behind a network have in common: many requests at once, each reply handed on the moment it comes."""
+
+import asyncio
+import queue
+import re
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from tutelage.errors import BudgetError, ModelError
+from tutelage.models.metered import Meter
+from tutelage.models.traffic import Fault, Limits, State, Traffic
+from tutelage.types import Chat, Reply, Sampling
+
+
+class Request(NamedTuple):
+    """One reply that is wanted: a chat, how it is drawn, and which of the chat's samples it is."""
+
+    chat: Chat
+    sampling: Sampling
+    sample: int
+
+    @property
+    def seed(self) -> int:
+        """The seed to send: samples of one chat count up from the sampling's."""
+        return self.sampling.seed + self.sample
+
+
+class Answer(NamedTuple):
+    """A reply and what the server sent, byte for byte."""
+
+    reply: Reply
+    raw: bytes
+
+
+class Endpoint(ABC):
+    """A teacher behind HTTP. A dialect gives `open` (a client for one event loop) and `send` (one request, one answer)."""
+
+    name: str  # the identity in every cache key
+    model: str
+
+    def __init__(self, limits: Limits, meter: Meter) -> None:
+        self.limits = limits
+        self.meter = meter
+        self.tell: Callable[[State], None] = lambda state: None
+        self._stop: Callable[[], None] | None = None
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ModelError when it can be known beforehand that no request can succeed, such as without a key."""
+
+    @abstractmethod
+    def open(self) -> Any:
+        """A client, to be used on one event loop and closed after the call."""
+
+    @abstractmethod
+    async def send(self, client: Any, request: Request) -> Answer:
+        """Ask once; raises Fault."""
+
+    async def shut(self, client: Any) -> None:
+        """Close a client."""
+        await client.close()
+
+    def stop(self) -> None:
+        """Send nothing new: the running `ask` yields what is in flight and ends."""
+        if self._stop is not None:
+            self._stop()
+
+    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        """Yield `(index, answer)` as they come; a request that failed for good is an answer with an error.
+
+        Raises ModelError when nothing can succeed, and BudgetError when the meter refuses what is left, after
+        everything that was in flight has been yielded.
+        """
+        if not requests:
+            return
+        self.check()
+        arrived: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
+        worker = threading.Thread(target=self._work, args=(requests, arrived), daemon=True)
+        worker.start()
+        try:
+            while (item := arrived.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self.stop()
+            worker.join(timeout=self.limits.timeout)
+            self._stop = None
+
+    def _work(
+        self, requests: Sequence[Request], arrived: "queue.SimpleQueue[tuple[int, Answer] | BaseException | None]"
+    ) -> None:
+        try:
+            asyncio.run(self._run(requests, arrived.put))
+        except BaseException as error:  # handed over to the thread that asked
+            arrived.put(error)
+        arrived.put(None)
+
+    async def _run(self, requests: Sequence[Request], put: Callable[[tuple[int, Answer]], None]) -> None:
+        client = self.open()
+
+        def deliver(index: int, result: Answer | Fault) -> None:
+            if isinstance(result, Fault):
+                self.meter.release(index)
+                result = Answer(Reply(text="", finish="error", error=str(result), model=self.model), b"")
+            else:
+                self.meter.settle(index, result.reply)
+            put((index, result))
+
+        sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
+        traffic = Traffic[Answer](
+            lambda index: self.send(client, requests[index]),
+            deliver,
+            self.limits,
+            admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
+            tell=self.tell,
+            lost=self.meter.lost,
+        )
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(traffic.stop)
+
+        self._stop = stop
+        try:
+            await traffic.run(sizes)
+        except Fault as fault:
+            raise ModelError(f"{self.name}: {fault}") from None
+        finally:
+            self._stop = None
+            self.meter.end()
+            await self.shut(client)
+        if traffic.refused:
+            raise BudgetError(self.meter.refusal())
+
+
+_THINKING = re.compile(r"^\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
+
+
+def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
+    """The answer and the thinking before it: `apart` where the server keeps them apart, else what stands in <think>.
+
+    A thinking that was cut off leaves no answer.
+    """
+    if apart:
+        return text, apart
+    if found := _THINKING.match(text):
+        return text[found.end() :], found.group(1).strip()
+    if text.lstrip().startswith("<think>"):
+        return "", text.lstrip().removeprefix("<think>").strip()
+    return text, ""
+
+
+def redact(message: str, *secrets: str | None) -> str:
+    """A server's message in one short line, without keys."""
+    for secret in secrets:
+        if secret:
+            message = message.replace(secret, "***")
+    message = re.sub(r"\b(?:sk|pk|key|AIza)[-_A-Za-z0-9]{12,}", "***", message)
+    line = " ".join(message.split())
+    return line if len(line) <= 300 else line[:300] + " …"
+
+
+def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
+    """What a Retry-After header asks for, in seconds: a number, or a date [RFC 9110, 10.2.3]; None without one."""
+    value = headers.get("retry-after-ms")
+    if value is not None:
+        try:
+            return max(0.0, float(value) / 1000)
+        except ValueError:
+            pass
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,168 @@
+"""What a teacher's replies cost, and the caps that no request may pass."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Struct
+from pydantic import Field
+
+from tutelage.config import Settings
+from tutelage.errors import ConfigError
+from tutelage.models.prices import Price
+from tutelage.models.traffic import Refused
+from tutelage.types import Chat, Reply, Sampling
+
+MILLION = Decimal(1_000_000)
+
+
+class Spending(Struct, kw_only=True):
+    """What was spent. `dollars` is None as soon as something had no known price."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: Decimal | None = Decimal(0)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all."""
+        return self.tokens_in + self.tokens_out
+
+    def line(self) -> str:
+        """The spending in one line."""
+        price = "unpriced" if self.dollars is None else f"${self.dollars:.4f}"
+        return f"{self.calls} calls, {self.tokens_in} + {self.tokens_out} tokens, {price}"
+
+
+class BudgetConfig(Settings):
+    """The most a run may spend on its teacher, over all its sessions."""
+
+    dollars: Annotated[Decimal, Field(gt=0)] | None = Field(None, description="needs a model whose price is known")
+    tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="of prompts and replies")
+    calls: Annotated[int, Field(ge=1)] | None = Field(None, description="requests sent, retries included")
+
+    def left(self, spent: Spending) -> str:
+        """What remains of each cap, in one line; empty without caps."""
+        parts = []
+        if self.dollars is not None and spent.dollars is not None:
+            parts.append(f"${max(self.dollars - spent.dollars, Decimal(0)):.4f}")
+        if self.tokens is not None:
+            parts.append(f"{max(self.tokens - spent.tokens, 0)} tokens")
+        if self.calls is not None:
+            parts.append(f"{max(self.calls - spent.calls, 0)} calls")
+        return ", ".join(parts)
+
+
+class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a run's calls.jsonl: what one request cost."""
+
+    model: str
+    calls: int = 1
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: str | None = None
+    outcome: str = ""
+
+
+def worst_input(chat: Chat, system: str = "") -> int:
+    """The most tokens a chat can be: no tokenizer makes more than one of a byte, and a few frame each message."""
+    return sum(len(message.content.encode()) + 8 for message in chat.messages) + len(system.encode()) + 16
+
+
+class Meter:
+    """Counts what is spent and refuses what could pass a cap, requests in flight counted at their worst.
+
+    `note(row)` keeps a row where a later session finds it; `spent` is what earlier sessions left.
+    """
+
+    def __init__(
+        self,
+        model: str = "",
+        price: Price | None = None,
+        budget: BudgetConfig | None = None,
+        spent: Spending | None = None,
+        note: Callable[[Spent], None] = lambda row: None,
+    ) -> None:
+        self.model = model
+        self.price = price
+        self.budget = budget or BudgetConfig()
+        self.spent = spent or Spending()
+        self.note = note
+        self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
+        if self.budget.dollars is not None and price is None:
+            raise ConfigError(
+                f"budget.dollars={self.budget.dollars}: the price of {model!r} is not known; give it as price: {{input: …, "
+                "output: …}} in dollars a million tokens, or set budget.tokens instead"
+            )
+
+    def cost(self, tokens_in: int, tokens_out: int) -> Decimal | None:
+        """Dollars for so many tokens; None where the price is not known."""
+        return None if self.price is None else (tokens_in * self.price.input + tokens_out * self.price.output) / MILLION
+
+    def tokens(self, chat: Chat, sampling: Sampling) -> int:
+        """About how many tokens a request takes, as rate limits count them."""
+        return worst_input(chat) // 3 + sampling.max_tokens
+
+    def reserve(self, index: int, chat: Chat, sampling: Sampling) -> None:
+        """Count a request that is about to be sent; raises Refused when a cap could be passed."""
+        most = worst_input(chat), sampling.max_tokens
+        held = {**self._held, index: most}
+        most_in, most_out = (sum(pair[side] for pair in held.values()) for side in (0, 1))
+        budget, spent = self.budget, self.spent
+        if budget.calls is not None and spent.calls + 1 > budget.calls:
+            raise Refused
+        if budget.tokens is not None and spent.tokens + most_in + most_out > budget.tokens:
+            raise Refused
+        if (
+            budget.dollars is not None
+            and (spent.dollars or Decimal(0)) + (self.cost(most_in, most_out) or 0) > budget.dollars
+        ):
+            raise Refused
+        self._held = held
+        spent.calls += 1
+
+    def settle(self, index: int, reply: Reply) -> None:
+        """Put what a reply cost in the place of what it could have cost; a server that reports nothing gets the most."""
+        most = self._held.pop(index, (0, 0))
+        reported = reply.tokens_in or reply.tokens_out
+        self._add(*((reply.tokens_in, reply.tokens_out) if reported else most), reply.finish)
+
+    def release(self, index: int) -> None:
+        """A request failed without a reply: nothing but the call is counted."""
+        if self._held.pop(index, None) is not None:
+            self._add(0, 0, "failed")
+
+    def lost(self, index: int) -> None:
+        """An attempt timed out: the server may have worked, and billed, to the end."""
+        self._add(*self._held.pop(index, (0, 0)), "timed out", calls=1)
+
+    def end(self) -> None:
+        """Nothing is in flight any more."""
+        self._held.clear()
+
+    def refusal(self) -> str:
+        """Why no further request was sent."""
+        caps = {name: value for name, value in self.budget.model_dump().items() if value is not None}
+        listed = ", ".join(f"budget.{name}={value}" for name, value in caps.items())
+        return (
+            f"the budget is spent: {self.spent.line()}, and the next request could pass {listed}. Everything paid for is "
+            "kept: raise the budget and run the same command again"
+        )
+
+    def _add(self, tokens_in: int, tokens_out: int, outcome: str, calls: int = 1) -> None:
+        dollars = self.cost(tokens_in, tokens_out)
+        spent = self.spent
+        spent.tokens_in += tokens_in
+        spent.tokens_out += tokens_out
+        spent.dollars = None if dollars is None or spent.dollars is None else spent.dollars + dollars
+        self.note(
+            Spent(
+                model=self.model,
+                calls=calls,
+                tokens_in=tokens_in,
+                tokens_out=tokens_out,
+                dollars=None if dollars is None else str(dollars),
+                outcome=outcome,
+            )
+        )
