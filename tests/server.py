@@ -69,7 +69,7 @@ class _Server:
         if fault == "hang":
             self.open -= 1
             await asyncio.sleep(3600)
-        status, content, more = self.reply(body, fault)
+        status, content, more = self.reply(body, fault, seen.paths[-1])
         self.open -= 1
         if fault == "closed":
             return False
@@ -80,7 +80,7 @@ class _Server:
         await writer.drain()
         return fault != "half"
 
-    def reply(self, body: dict[str, Any], fault: str) -> tuple[int, bytes, list[str]]:
+    def reply(self, body: dict[str, Any], fault: str, path: str) -> tuple[int, bytes, list[str]]:
         if fault in ("garbage", "no choices"):
             return 200, b"<html>busy</html>" if fault == "garbage" else b'{"choices": []}', []
         if fault == "use max_completion_tokens":
@@ -98,23 +98,47 @@ class _Server:
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
             more = {"after": ["retry-after: 0.3"], "date": [f"retry-after: {later}"]}.get(fault.partition(" ")[2], [])
             return int(fault.split(" ", maxsplit=1)[0]), json.dumps({"error": {"message": "not now"}}).encode(), more
-        text = self.script(body["messages"])
-        words = len(text.split())
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "finish_reason": "length" if fault == "length" else "stop", "message": message}
-        usage = {"prompt_tokens": 10, "completion_tokens": words, "total_tokens": 10 + words}
         if fault not in ("half", "closed"):
             self.teacher.answered.append(body)
-        name = "another-model" if fault == "wrong model" else "teacher-1"
-        reply = {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 0,
-            "model": name,
-            "usage": usage,
-            "choices": [choice],
-        }
-        return 200, json.dumps(reply).encode(), []
+        shape = _anthropic if path.endswith("/messages") else _google if ":generateContent" in path else _openai
+        return 200, json.dumps(shape(self.script(_messages(body)), fault)).encode(), []
+
+
+def _messages(body: dict[str, Any]) -> list[dict[str, str]]:
+    if "contents" not in body:
+        return list(body["messages"])
+    return [{"role": turn["role"], "content": turn["parts"][0]["text"]} for turn in body["contents"]]
+
+
+def _openai(text: str, fault: str) -> dict[str, Any]:
+    words = len(text.split())
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": "length" if fault == "length" else "stop", "message": message}
+    usage = {"prompt_tokens": 10, "completion_tokens": words, "total_tokens": 10 + words}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "teacher-1",
+        "usage": usage,
+        "choices": [choice],
+    }
+
+
+def _anthropic(text: str, fault: str) -> dict[str, Any]:
+    content = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": text}]
+    reason = {"length": "max_tokens", "refusal": "refusal"}.get(fault, "end_turn")
+    usage = {"input_tokens": 10, "output_tokens": len(text.split())}
+    return {"id": "x", "type": "message", "role": "assistant", "model": "claude-x", "content": content,
+            "stop_reason": reason, "stop_sequence": None, "usage": usage}  # fmt: skip
+
+
+def _google(text: str, fault: str) -> dict[str, Any]:
+    parts = [{"text": "Hm.", "thought": True}, {"text": text}]
+    reason = {"length": "MAX_TOKENS", "refusal": "SAFETY"}.get(fault, "STOP")
+    usage = {"promptTokenCount": 10, "candidatesTokenCount": len(text.split()), "thoughtsTokenCount": 2}
+    return {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason}],
+            "usageMetadata": usage, "modelVersion": "gemini-x"}  # fmt: skip
 
 
 @contextmanager

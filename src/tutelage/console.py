@@ -48,6 +48,10 @@ class View:
         elif kind == "progress" and self._task is not None:
             extra = f"loss {event['loss']:.3f}" if "loss" in event else ""
             self._bar.update(self._task, completed=event["done"], total=event["of"], extra=extra)
+        elif kind == "traffic" and self._task is not None:
+            self._bar.update(self._task, extra=_traffic(event))
+        elif kind in ("waiting", "spending"):
+            self._line("teacher", event["line"])
         elif kind == "finished":
             self._drop_bar()
             self._seconds[step] = f"{event['seconds']:.0f} s"
@@ -64,6 +68,13 @@ class View:
     def _line(self, step: str, text: str) -> None:
         line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (f"  ({self._seconds.get(step, '')})", "dim"))
         self.console.print(line, soft_wrap=True)
+
+
+def _traffic(event: Mapping[str, Any]) -> str:
+    """How the asking goes, behind the bar."""
+    state, left = event["state"], event["left"]
+    parts = [f"{state.in_flight} in flight", f"{state.retries} retried" if state.retries else "", event["spent"]]
+    return ", ".join(part for part in (*parts, f"left: {left}" if left else "") if part)
 
 
 def score_table(scores: Mapping[str, Score], title: str) -> Table:

@@ -15,11 +15,13 @@ from tutelage.types import Chat, Model
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
     "openai": ("tutelage.models.http:OpenAICompatible", "any OpenAI-compatible endpoint; base_url= for other servers"),
+    "anthropic": ("tutelage.models.anthropic:Anthropic", "Anthropic's models; needs the extra 'anthropic'"),
+    "google": ("tutelage.models.google:Google", "Google's Gemini models; needs the extra 'google'"),
     "recorded": ("tutelage.models.recorded:Recorded", "replies from a JSONL file; a question it lacks is an error"),
     "scripted": ("tutelage.models.scripted:Scripted", "a Python function package.module:NAME; the test double"),
     "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
 }
-PAID = {"openai"}  # kinds whose replies are kept in the reply cache
+PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
 
 Spec = str | Mapping[str, Any]
 Recite = Callable[[Chat, int], str]

@@ -126,7 +126,7 @@ class Traffic(Generic[Result]):
         self._again: list[tuple[float, int, _Job]] = []
         self._cool = 0.0  # nobody sends before this moment
         self._pace = _Pace(limits)
-        self._fatal: Fault | None = None
+        self._fatal: BaseException | None = None
 
     async def run(self, sizes: Sequence[int]) -> None:
         """Send everything; `sizes` are the requests' tokens at the most. Raises the first fatal fault, once nothing is in flight."""
@@ -197,8 +197,8 @@ class Traffic(Generic[Result]):
 
     def _land(self, task: asyncio.Task[None]) -> None:
         self._flying.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fatal = self._fatal or Fault("fatal", f"{type(error).__name__}: {error}")
+        if not task.cancelled() and task.exception() is not None:
+            self._fatal = self._fatal or task.exception()  # a mistake in our own code: it is raised as it is
         self._woken.set()
 
     async def _try(self, job: _Job) -> None:

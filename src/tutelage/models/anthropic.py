@@ -1,0 +1,138 @@
+"""Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
+
+import os
+import re
+from typing import Any
+
+import msgspec
+
+from tutelage.errors import ConfigError, MissingPackage, ModelError
+from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait
+from tutelage.models.metered import Meter
+from tutelage.models.traffic import Fault, Limits
+from tutelage.types import Finish, Reply
+
+_FINISHES: dict[str | None, Finish] = {"max_tokens": "length", "refusal": "error"}
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str = ""
+    thinking: str = ""
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Completion(msgspec.Struct):
+    content: list[_Block]
+    model: str = ""
+    stop_reason: str | None = None
+    usage: _Usage = msgspec.field(default_factory=_Usage)
+
+
+class Anthropic(Endpoint):
+    """The Messages API."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str | None = None,
+        key: str = "ANTHROPIC_API_KEY",
+        system: str | None = None,
+        limits: Limits | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        super().__init__(limits or Limits(), meter or Meter(name))
+        if not name:
+            raise ConfigError("anthropic: needs the name of a model, such as anthropic:claude-sonnet-4-0")
+        self.model = name
+        self.base_url = base_url
+        self.key = key
+        self.system = system
+        self._drawn = True  # whether the model lets temperature and the like be set
+        self.name = f"anthropic:{name}@{base_url or 'api.anthropic.com'}" + (f"#{system}" if system else "")
+
+    def check(self) -> None:
+        """A key and the SDK are needed."""
+        if not os.environ.get(self.key):
+            raise ModelError(f"the teacher anthropic:{self.model} needs a key in the environment variable {self.key}")
+        try:
+            import anthropic  # noqa: F401
+        except ImportError:
+            raise MissingPackage("anthropic", "a teacher of kind 'anthropic'", "'tutelage[anthropic]'") from None
+
+    def open(self) -> Any:
+        """The SDK's asynchronous client, its retries off."""
+        import anthropic
+
+        return anthropic.AsyncAnthropic(
+            api_key=os.environ[self.key], base_url=self.base_url, timeout=self.limits.timeout, max_retries=0
+        )
+
+    async def send(self, client: Any, request: Request) -> Answer:
+        """Ask once; the API takes no seed, so samples differ by chance alone."""
+        import anthropic
+
+        secret = os.environ.get(self.key)
+        try:
+            sent = await client.messages.with_raw_response.create(**self.body(request))
+            raw: bytes = await sent.http_response.aread()
+        except anthropic.APIStatusError as error:
+            raise self._fault(error, secret) from None
+        except anthropic.AnthropicError as error:
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", secret)) from None
+        try:
+            done = msgspec.json.decode(raw, type=_Completion)
+        except msgspec.DecodeError as error:
+            raise Fault("passing", f"the reply is no message: {error}") from None
+        return Answer(_reply(done), raw)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the SDK takes it; system messages have a field of their own."""
+        sampling, messages = request.sampling, request.chat.messages
+        system = "\n\n".join(
+            text for text in (self.system, *(m.content for m in messages if m.role == "system")) if text
+        )
+        # Not every model takes these, so the SDK no longer names them. Some refuse top_p beside a temperature.
+        drawn = {
+            "temperature": min(sampling.temperature, 1.0),
+            **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
+            **({"top_k": sampling.top_k} if sampling.top_k else {}),
+        }
+        return {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
+            "max_tokens": sampling.max_tokens,
+            **({"system": system} if system else {}),
+            **({"extra_body": drawn} if self._drawn else {}),
+            **({"stop_sequences": list(sampling.stop)} if sampling.stop else {}),
+        }
+
+    def _fault(self, error: Any, secret: str | None) -> Fault:
+        status = error.status_code
+        said = redact(f"HTTP {status}: {error.message}", secret)
+        if status in (401, 403, 404):
+            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
+        if status == 400 and self._drawn and re.search(r"temperature|top_p|top_k", str(error.message)):
+            self._drawn = False
+            return Fault("passing", said)
+        after = seconds_to_wait(error.response.headers)
+        if status in (429, 503, 529):
+            return Fault("busy", said, after)
+        return Fault("passing" if status >= 500 or status in (408, 409) else "row", said, after)
+
+
+def _reply(done: _Completion) -> Reply:
+    finish = _FINISHES.get(done.stop_reason, "stop")
+    return Reply(
+        text="".join(block.text for block in done.content if block.type == "text"),
+        thinking="".join(block.thinking for block in done.content if block.type == "thinking"),
+        finish=finish,
+        error="the model refused" if finish == "error" else "",
+        tokens_in=done.usage.input_tokens,
+        tokens_out=done.usage.output_tokens,
+        model=done.model,
+    )
