@@ -47,7 +47,7 @@ class _Server:
         try:
             while (head := await reader.readuntil(b"\r\n\r\n")) and await self.one(head, reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             self.waiting.discard(task)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tutelage import recipes, tasks
+from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import View, score_table
 from tutelage.demo import demo_config, show_answers
@@ -55,6 +56,23 @@ def run(
 
 
 @app.command()
+def plan(config: Path, overrides: Overrides = None) -> None:
+    """Say how many calls, tokens and dollars a run may take of its teacher; nothing is asked."""
+    for line in recipes.plan(override(read_yaml(config), overrides or []), str(config)).lines():
+        Console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def lessons(config: Path, into: Into, overrides: Overrides = None) -> None:
+    """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
+    console = Console()
+    raw = override(read_yaml(config), overrides or [])
+    with _stoppable(console) as stopping, View(console) as view:
+        file = recipes.lessons(raw, into, view, stopping, str(config))
+    console.print(f"verified lessons with their provenance: {file}", soft_wrap=True, markup=False)
+
+
+@app.command()
 def exam(
     model: Annotated[str, typer.Argument(help="Who answers, such as hf:smollm2, hf:runs/demo/student, openai:NAME.")],
     task: Annotated[str, typer.Option("--task", help="What is asked; `tutelage tasks` lists them.")],
@@ -70,6 +88,9 @@ def exam(
     raw |= {key: value for key, value in (("limit", limit), ("data", data)) if value is not None}
     raw |= {"exam": {"n": samples}} if samples is not None else {}
     _run(override(raw, overrides or []), into, "exam")
+
+
+app.add_typer(replies_app, name="cache")
 
 
 @app.command("tasks")

@@ -83,8 +83,8 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
 def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
     purse = purse or Purse(Forgetful())
     limits = _limits(kind, {key: options.pop(key) for key in _LIMITS & options.keys()})
-    given = options.pop("price", None)
-    price = _price(kind, given) if given is not None else find(str(options.get("name", "")))
+    price = price_of({"kind": kind, **options})
+    options.pop("price", None)
     meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
     endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, "price"))
     endpoint.tell = purse.tell
@@ -98,6 +98,15 @@ _LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout",
 def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
     return {key: value for key, value in spec.items() if key not in _LIMITS and key != "price"}
+
+
+def price_of(spec: Mapping[str, Any]) -> Price | None:
+    """The price of a parsed spec: its own, or the bundled one; None where neither is known. Local models are free."""
+    if spec["kind"] not in PAID:
+        return Price(Decimal(0), Decimal(0), f"{spec['kind']}: costs nothing")
+    if spec.get("price") is not None:
+        return _price(spec["kind"], spec["price"])
+    return find(str(spec["name"]))
 
 
 def _limits(kind: str, given: Mapping[str, Any]) -> Limits:

@@ -1,7 +1,8 @@
 """Recipes: published methods, each one file, run by name from one config."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,10 @@ from tutelage import models, tasks
 from tutelage.config import Settings, build, expand_path, read_yaml
 from tutelage.errors import ConfigError, RunError, nearest
 from tutelage.evaluation.scoreboard import Score, score
+from tutelage.recipes import planning
+from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.planning import Plan
 from tutelage.recipes.provenance import facts
 from tutelage.store import records
 from tutelage.store.run import Listener, Run
@@ -73,22 +77,63 @@ def run(
     `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
     Steps that a run in `reuse` made from the same inputs are taken from there.
     """
-    into = Path(into)
+    with _working(raw, into, source, reuse, listener, stopping) as (room, config):
+        find(config.recipe).load().teach(room, config)
+    return scores(Path(into))
+
+
+def lessons(
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
+    listener: Listener | None = None,
+    stopping: Callable[[], bool] | None = None,
+    source: str = "config",
+) -> Path:
+    """The teacher's part of a recipe alone: no student, no training. Returns the file of verified lessons.
+
+    The steps are those of the whole run: `run` with the same config and folder goes on from here.
+    """
+    with _working(raw, into, source, (), listener, stopping) as (room, config):
+        module = find(config.recipe).load()
+        if not hasattr(module, "lessons"):
+            raise ConfigError(f"recipe {config.recipe!r} has no lessons of a teacher to make")
+        module.lessons(room, config)
+    return Path(into) / "lessons" / "records.jsonl"
+
+
+def plan(raw: Mapping[str, Any] | str | Path, source: str = "config") -> Plan:
+    """What a run will ask of its teacher and what it may cost; nothing is asked."""
+    if isinstance(raw, str | Path):
+        raw, source = read_yaml(Path(raw)), str(raw)
+    config = check(raw, source)
+    if not isinstance(config, Teaching):
+        raise ConfigError(f"{source}: the recipe {raw['recipe']!r} has no teacher whose calls could be planned")
+    return planning.plan(config, tasks.find(config.task, data=config.data))
+
+
+@contextmanager
+def _working(
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
+    source: str,
+    reuse: Sequence[str | Path],
+    listener: Listener | None,
+    stopping: Callable[[], bool] | None,
+) -> Iterator[tuple[Classroom, Any]]:
+    """A classroom in an open run, closed whatever happens."""
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
-    recipe = find(config.recipe)
     task = tasks.find(config.task, data=config.data)
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
-    held = Run.start(into, config.model_dump(mode="json"), facts(), _essence, reuse=shared, **doors)
+    held = Run.start(Path(into), config.model_dump(mode="json"), facts(), _essence, reuse=shared, **doors)
     room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
     try:
-        recipe.load().teach(room, config)
+        yield room, config
     finally:
         room.close()
         held.close()
-    return scores(into)
 
 
 def _essence(config: Mapping[str, Any]) -> dict[str, Any]:

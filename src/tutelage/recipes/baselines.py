@@ -67,6 +67,12 @@ class Teaching(Settings):
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
 
 
+def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
+    """The teacher reasons aloud about the questions by zero-shot-CoT; what ends in the right answer is kept."""
+    paper = config.rationales.exam().paper("zero_shot_cot", room.seed)
+    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper), questions)
+
+
 def baselines(
     room: Classroom, config: Teaching, lessons: Sequence[Lesson], train: Sequence[Question], test: Sequence[Question]
 ) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from tutelage.recipes.baselines import BASELINE_TITLES, Teaching, baselines
+from tutelage.recipes.baselines import BASELINE_TITLES, Teaching, baselines, first_lessons
 from tutelage.recipes.classroom import Classroom
-from tutelage.types import Checkpoint
+from tutelage.types import Checkpoint, Lesson
 
 
 class FinetuneCot(Teaching):
@@ -13,16 +13,20 @@ class FinetuneCot(Teaching):
     recipe: Literal["finetune_cot"] = "finetune_cot"
 
 
+def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:
+    """The teacher's part: ask, and keep what is right."""
+    train = room.questions(config.questions.train, config.questions.train_limit)
+    return first_lessons(room, config, train)
+
+
 def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     """Ask, keep what is right, train, examine; the baselines are the same exam without parts of it."""
     room.check(config.teacher, config.student)
     train = room.questions(config.questions.train, config.questions.train_limit)
     test = room.questions(config.questions.test, config.questions.test_limit)
-
-    asked = room.sit("rationales", config.teacher, train, config.rationales.exam().paper("zero_shot_cot", room.seed))
-    lessons = room.keep("lessons", asked, train)
-    baselines(room, config, lessons, train, test)
-    student = room.fit("student", config.student, lessons, config.training)
+    taught = first_lessons(room, config, train)
+    baselines(room, config, taught, train, test)
+    student = room.fit("student", config.student, taught, config.training)
     room.sit("finetune_cot", student, test, config.exam.paper("taught", room.seed))
     return student
 

@@ -21,6 +21,7 @@ from tutelage.recipes.baselines import (
     Teaching,
     baselines,
     exemplars,
+    first_lessons,
 )
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
@@ -121,6 +122,12 @@ def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
+    """The teacher's part that needs no student: the first lessons."""
+    train, _ = _train_and_dev(room, config.questions)
+    return first_lessons(room, config, tasks.subset(train, config.first))
+
+
 def teach(room: Classroom, config: Tailored) -> Checkpoint:
     """Round 1 learns plain rationales; each further round learns from the mistakes of the student before it."""
     room.check(config.teacher, config.student)
@@ -129,11 +136,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     test = room.questions(config.questions.test, config.questions.test_limit)
     paper = config.exam.paper("taught", room.seed)
 
-    begin_with = tasks.subset(train, config.first)
-    asked = room.sit(
-        "rationales", config.teacher, begin_with, config.rationales.exam().paper("zero_shot_cot", room.seed)
-    )
-    lessons = room.keep("lessons", asked, begin_with)
+    lessons = first_lessons(room, config, tasks.subset(train, config.first))
     baselines(room, config, lessons, train, test)
     student: Who = config.student
     sat: list[tuple[list[Attempt], Checkpoint]] = []

@@ -1,0 +1,95 @@
+"""`tutelage cache`: the replies that were paid for."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import to_builtins
+from rich.console import Console
+
+from tutelage.errors import ConfigError
+from tutelage.store.cache import ReplyCache, default_path
+
+replies_app = typer.Typer(help="The teacher's replies that are kept on this machine.", no_args_is_help=True)
+File = Annotated[Path | None, typer.Option("--file", help="Another file of replies than the user's own.")]
+Of = Annotated[str, typer.Option("--model", help="Only models whose name or address holds this text.")]
+
+
+def _open(file: Path | None) -> ReplyCache:
+    path = file or default_path()
+    if not path.exists():
+        raise ConfigError(f"there is no file of replies at {path}; a run with a paid teacher makes one")
+    return ReplyCache(path)
+
+
+def _print(text: str) -> None:
+    Console().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+@replies_app.command("ls")
+def list_replies(model: Of = "", limit: int = 20, file: File = None) -> None:
+    """List the latest replies: when, whose, how long, and how the question and the reply begin."""
+    rows = [row for row in _open(file).rows() if model in row.request["model"]]
+    for row in rows[-limit:]:
+        when = datetime.fromtimestamp(row.saved, UTC).isoformat(timespec="seconds")
+        asked, said = (" ".join(text.split())[:50] for text in (row.request["messages"][-1][1], row.reply.text))
+        _print(
+            f"{row.key[:12]}  {when}  {row.request['model']}  {row.reply.finish}  {row.reply.tokens_out}  {asked} | {said}"
+        )
+
+
+@replies_app.command()
+def stats(file: File = None) -> None:
+    """Count replies and tokens by model."""
+    count: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    cut: Counter[str] = Counter()
+    cache = _open(file)
+    for row in cache.rows():
+        name = row.request["model"]
+        count[name] += 1
+        tokens[name] += row.reply.tokens_in + row.reply.tokens_out
+        cut[name] += row.reply.finish == "length"
+    for name, replies in count.most_common():
+        _print(f"{name}: {replies} replies, {tokens[name]} tokens, {cut[name]} cut off")
+    _print(f"{sum(count.values())} replies in {cache.path} ({cache.path.stat().st_size / 2**20:.1f} MB)")
+
+
+@replies_app.command()
+def export(into: Path, model: Of = "", file: File = None) -> None:
+    """Write replies as JSON lines: request, reply, when it was saved, and what the server sent."""
+    if into.exists():
+        raise ConfigError(f"{into} exists; choose another file")
+    done = 0
+    draft = into.with_name(f"{into.name}.part")
+    with draft.open("w", encoding="utf-8") as out:
+        for row in _open(file).rows():
+            if model in row.request["model"]:
+                fields = {"key": row.key, "saved": row.saved, "request": row.request, "reply": to_builtins(row.reply)}
+                out.write(json.dumps({**fields, "raw": row.raw.decode("utf-8", "replace")}, ensure_ascii=False) + "\n")
+                done += 1
+    draft.rename(into)
+    _print(f"{done} replies in {into}")
+
+
+@replies_app.command()
+def prune(
+    model: Of = "",
+    older_than_days: Annotated[float | None, typer.Option(help="Only replies older than this.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it the replies are only counted.")] = False,
+    file: File = None,
+) -> None:
+    """Forget replies: they would have to be paid for again."""
+    if not model and older_than_days is None:
+        raise ConfigError("say which replies to forget: --model TEXT, --older-than-days N, or both")
+    before = None if older_than_days is None else (datetime.now(UTC) - timedelta(days=older_than_days)).timestamp()
+    cache = _open(file)
+    if yes:
+        _print(f"{cache.prune(model, before)} replies forgotten")
+        return
+    limit = float("inf") if before is None else before
+    found = sum(model in row.request["model"] and row.saved < limit for row in cache.rows())
+    _print(f"{found} replies would be forgotten; add --yes to do it")

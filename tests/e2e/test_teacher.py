@@ -1,0 +1,145 @@
+"""What a user pays for, through the command line: plan, lessons, budget, cache, and a key that is nowhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.server import Teacher, teaching
+
+from tutelage import tasks
+from tutelage.store import records
+from tutelage.types import Lesson
+
+SECRET = "sk-very-secret-key-0001"
+TASK = "coin_flip?size=40"
+ANSWERS = {q.text: q.answer for split in ("train", "test") for q in tasks.find(TASK).load(split)}
+
+
+def say(messages: list[dict[str, str]]) -> str:
+    answer = next(answer for question, answer in ANSWERS.items() if question in messages[0]["content"])
+    return f"{answer}." if len(messages) > 1 else "Count the flips."
+
+
+def config(teacher: Teacher, **more: Any) -> dict[str, Any]:
+    spec = {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "price": {"input": 1, "output": 2}}
+    return {"recipe": "finetune_cot", "task": TASK, "teacher": spec, "baselines": [], **more}
+
+
+def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OPENAI_API_KEY": SECRET, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "tutelage.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
+
+
+def write(folder: Path, raw: dict[str, Any]) -> None:
+    (folder / "c.yaml").write_text(yaml.safe_dump(raw))
+
+
+def test_the_plan_is_kept(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher))
+        planned = cli(tmp_path, "plan", "c.yaml")
+        assert planned.returncode == 0, planned.stderr
+        assert "in all: 56 calls" in planned.stdout
+        assert "price: $0.01 to $0.02 (the config)" in planned.stdout
+        assert not teacher.requests
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+        assert len(teacher.requests) == 56
+
+
+def test_lessons_alone_need_no_student_and_no_torch(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher, student="hf:no/such-student"))
+        (tmp_path / "torch.py").write_text("raise RuntimeError('torch was imported')")
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+        assert "run/lessons/records.jsonl" in done.stdout
+        assert "56 calls, 560 + 112 tokens, $0.0008" in done.stdout
+        made = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+        assert len(made) == 28
+        assert all(lesson.key and lesson.completion.startswith("Count the flips. --> ") for lesson in made)
+        cli(tmp_path, "lessons", "c.yaml", "--into", "again")
+        assert len(teacher.requests) == 56
+
+
+def test_at_the_cap_it_stops_keeps_and_goes_on(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher, budget={"calls": 20}))
+        stopped = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert stopped.returncode == 3, stopped.stderr
+        assert "budget.calls=20" in stopped.stderr
+        assert len(teacher.requests) == 20
+        more = cli(tmp_path, "lessons", "c.yaml", "budget.calls=100", "--into", "run")
+        assert more.returncode == 0, more.stderr
+        assert len(teacher.requests) == 56  # nothing was paid for twice
+        assert "56 calls" in more.stdout  # the run's spending over both sessions
+
+
+def test_the_cap_counts_earlier_sessions(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher, budget={"calls": 20}))
+        for _ in range(2):
+            assert cli(tmp_path, "lessons", "c.yaml", "--into", "run").returncode == 3
+        assert len(teacher.requests) == 20
+
+
+def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
+    faults = iter(["500", "429"])
+    with teaching(say, faults=lambda number, body: next(faults, "")) as teacher:
+        write(tmp_path, config(teacher))
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+    with teaching(say, faults=lambda number, body: "401") as teacher:
+        write(tmp_path, config(teacher))
+        refused = cli(tmp_path, "lessons", "c.yaml", "--into", "refused")
+        assert refused.returncode == 2
+        assert "check the key (OPENAI_API_KEY)" in refused.stderr
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert SECRET.encode() not in path.read_bytes(), path
+    assert SECRET not in done.stdout + done.stderr + refused.stdout + refused.stderr
+
+
+def test_the_cache_is_listed_counted_exported_and_pruned(tmp_path: Path) -> None:
+    assert "no file of replies" in cli(tmp_path, "cache", "stats").stderr
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher))
+        cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+    assert "56 replies, 672 tokens, 0 cut off" in cli(tmp_path, "cache", "stats").stdout
+    assert len(cli(tmp_path, "cache", "ls", "--limit", "5").stdout.splitlines()) == 5
+    assert "56 replies in all.jsonl" in cli(tmp_path, "cache", "export", "all.jsonl").stdout
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert {row["reply"]["model"] for row in rows} == {"teacher-1"}
+    assert all(json.loads(row["raw"])["choices"] for row in rows)
+    assert cli(tmp_path, "cache", "export", "all.jsonl").returncode == 2
+    assert "say which" in cli(tmp_path, "cache", "prune").stderr
+    assert "0 replies would" in cli(tmp_path, "cache", "prune", "--model", "other").stdout
+    assert "56 replies would" in cli(tmp_path, "cache", "prune", "--model", "teacher-1").stdout
+    assert "56 replies forgotten" in cli(tmp_path, "cache", "prune", "--model", "teacher-1", "--yes").stdout
+    assert "0 replies in" in cli(tmp_path, "cache", "stats").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"budget": {"dollar": 1}}, "unknown key 'budget.dollar'; did you mean 'budget.dollars'"),
+        ({"budget": {"calls": 0}}, "budget.calls = 0"),
+        (
+            {"teacher": {"kind": "openai", "name": "x", "concurency": 3}},
+            "no option 'concurency'; did you mean 'concurrency'",
+        ),
+        ({"teacher": {"kind": "openai", "name": "x", "concurrency": 0}}, "concurrency must be a number above 0"),
+        ({"teacher": {"kind": "openai", "name": "x", "price": 3}}, "price must be {input: …, output: …}"),
+        ({"teacher": {"kind": "openai", "name": "x"}, "budget": {"dollars": 1}}, "the price of 'x' is not known"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    write(tmp_path, {"recipe": "finetune_cot", "task": TASK, **change})
+    done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+    assert done.returncode == 2
+    assert says in done.stderr
