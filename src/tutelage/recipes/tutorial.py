@@ -55,6 +55,10 @@ def lessons_for(
     settings = config.feedback
     missed = {mistake.question for mistake in errors.mistakes}
     candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
+    if settings.writes == "rationales":
+        # A plain rationale of a question that has one says little new: the others come first.
+        taught = {lesson.question for lesson in errors.lessons}
+        candidates = [q for q in candidates if q.id not in taught] or candidates
     rng = random.Random(f"{room.seed}/{number}/choose")
     chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
     room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
