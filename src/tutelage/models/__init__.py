@@ -83,21 +83,31 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
 def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
     purse = purse or Purse(Forgetful())
     limits = _limits(kind, {key: options.pop(key) for key in _LIMITS & options.keys()})
+    batch, poll = options.pop("batch", False), options.pop("poll", 30.0)
+    if batch and kind != "openai":
+        raise ConfigError(f"model kind {kind!r} has no batch form; only openai has")
     price = price_of({"kind": kind, **options})
     options.pop("price", None)
+    if batch and price is not None:
+        price = Price(price.input / 2, price.output / 2, f"half of {price.source}")
     meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
-    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, "price"))
+    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, *_PAYING))
     endpoint.tell = purse.tell
-    return Cached(endpoint, purse.store, purse.stopping)
+    if not batch:
+        return Cached(endpoint, purse.store, purse.stopping)
+    from tutelage.models.batched import Batched
+
+    return Cached(Batched(endpoint, purse.store, float(poll), purse.stopping), purse.store, purse.stopping)
 
 
+_PAYING = {"price", "batch", "poll"}
 # Options that decide how a model is asked and paid, and nothing about what it answers.
 _LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
 
 
 def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
-    return {key: value for key, value in spec.items() if key not in _LIMITS and key != "price"}
+    return {key: value for key, value in spec.items() if key not in _LIMITS | _PAYING}
 
 
 def price_of(spec: Mapping[str, Any]) -> Price | None:

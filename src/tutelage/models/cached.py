@@ -22,9 +22,36 @@ class ReplyStore(Protocol):
         """Keep one reply with the request that brought it and the server's own bytes."""
         ...
 
+    def pending(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Key -> batch, for those among `keys` that wait in one."""
+        ...
+
+    def submitted(self, batch: str, keys: Sequence[str]) -> None:
+        """These requests wait in a batch now."""
+        ...
+
+    def collected(self, batch: str) -> None:
+        """A batch is over."""
+        ...
+
 
 class Forgetful:
-    """A store that keeps nothing."""
+    """A store that keeps nothing longer than the process."""
+
+    def __init__(self) -> None:
+        self._batches: dict[str, str] = {}
+
+    def pending(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Key -> batch."""
+        return {key: self._batches[key] for key in keys if key in self._batches}
+
+    def submitted(self, batch: str, keys: Sequence[str]) -> None:
+        """Note a batch."""
+        self._batches |= dict.fromkeys(keys, batch)
+
+    def collected(self, batch: str) -> None:
+        """Forget a batch."""
+        self._batches = {key: held for key, held in self._batches.items() if held != batch}
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Reply]:
         """Nothing."""
@@ -60,6 +87,11 @@ def request_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> bytes
         "sample": sample,
     }
     return msgspec.json.encode(fields, order="deterministic")
+
+
+def key_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> str:
+    """What a reply is stored under."""
+    return hashlib.sha256(request_of(model, chat, sampling, sample)).hexdigest()
 
 
 class Cached:

@@ -64,14 +64,14 @@ class OpenAICompatible(Endpoint):
 
     def check(self) -> None:
         """Without a base_url a key is needed."""
-        if not os.environ.get(self.key) and self.base_url is None:
+        if not self.secret and self.base_url is None:
             raise ModelError(f"the teacher openai:{self.model} needs a key in the environment variable {self.key}")
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
         import openai
 
-        key, most = os.environ.get(self.key) or "none", self.limits.concurrency
+        key, most = self.secret or "none", self.limits.concurrency
         client = openai.DefaultAsyncHttpx2Client(limits=_pool(most), timeout=None)
         return openai.AsyncOpenAI(
             api_key=key, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0, http_client=client
@@ -86,15 +86,22 @@ class OpenAICompatible(Endpoint):
         except openai.APIStatusError as error:
             raise self._fault(error) from None
         except openai.OpenAIError as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", os.environ.get(self.key))) from None
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         raw: bytes = sent.content
-        try:
-            done = msgspec.json.decode(raw, type=_Completion)
-        except msgspec.DecodeError as error:
-            raise Fault("passing", f"the reply is no chat completion: {error}") from None
-        if not done.choices:
-            raise Fault("passing", "the reply has no choices")
-        return Answer(_reply(done, self.name), raw)
+        return Answer(read_completion(raw, self.name), raw)
+
+    def open_plain(self) -> Any:
+        """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
+        import openai
+
+        return openai.OpenAI(
+            api_key=self.secret or "none", base_url=self.base_url, timeout=self.limits.timeout, max_retries=5
+        )
+
+    @property
+    def secret(self) -> str | None:
+        """The key, from its environment variable."""
+        return os.environ.get(self.key)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it."""
@@ -116,7 +123,7 @@ class OpenAICompatible(Endpoint):
 
     def _fault(self, error: Any) -> Fault:
         status = error.status_code
-        said = redact(f"HTTP {status}: {error.message}", os.environ.get(self.key))
+        said = redact(f"HTTP {status}: {error.message}", self.secret)
         code = str(getattr(error, "code", None) or "")
         if status in (401, 403, 404) or code in ("insufficient_quota", "billing_hard_limit_reached"):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
@@ -138,7 +145,14 @@ def _pool(most: int) -> Any:
 _FINISHES: dict[str | None, Finish] = {"length": "length", "content_filter": "error"}
 
 
-def _reply(done: _Completion, name: str) -> Reply:
+def read_completion(raw: bytes, name: str) -> Reply:
+    """A chat completion's bytes as a reply; raises a passing Fault when they are none."""
+    try:
+        done = msgspec.json.decode(raw, type=_Completion)
+    except msgspec.DecodeError as error:
+        raise Fault("passing", f"the reply is no chat completion: {error}") from None
+    if not done.choices:
+        raise Fault("passing", "the reply has no choices")
     choice, usage = done.choices[0], done.usage or _Usage()
     message = choice.message
     text, thinking = split_thinking(message.content or "", message.reasoning_content or message.reasoning)

@@ -53,6 +53,7 @@ class ReplyCache:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_SCHEMA)
+            self._connection.execute("CREATE TABLE IF NOT EXISTS batches (key TEXT PRIMARY KEY, batch TEXT NOT NULL)")
             if "raw" not in {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}:
                 self._connection.execute("ALTER TABLE replies ADD COLUMN raw BLOB NOT NULL DEFAULT x''")
         except (sqlite3.Error, OSError) as error:
@@ -76,6 +77,25 @@ class ReplyCache:
                 self._connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
             raise RunError(f"cannot keep teacher replies in {self.path}: {error}") from error
+
+    def pending(self, keys: Sequence[str]) -> dict[str, str]:
+        """Key -> batch, for those among `keys` that are in a batch which was not collected yet."""
+        found: dict[str, str] = {}
+        for start in range(0, len(keys), 500):
+            part = keys[start : start + 500]
+            marks = ",".join("?" * len(part))
+            found.update(self._connection.execute(f"SELECT key, batch FROM batches WHERE key IN ({marks})", part))  # noqa: S608 - marks are "?"
+        return found
+
+    def submitted(self, batch: str, keys: Sequence[str]) -> None:
+        """Keep that these requests are in a batch."""
+        with self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?)", [(key, batch) for key in keys])
+
+    def collected(self, batch: str) -> None:
+        """Forget a batch that is over."""
+        with self._connection:
+            self._connection.execute("DELETE FROM batches WHERE batch = ?", (batch,))
 
     def rows(self) -> Iterator[Kept]:
         """Every reply, oldest first, without reading them all into memory."""
