@@ -32,6 +32,9 @@ class Teacher:
     headers: list[dict[str, str]] = field(default_factory=list)
     answered: list[dict[str, Any]] = field(default_factory=list)  # bodies that were given a good reply
     most_at_once: int = 0
+    files: dict[str, bytes] = field(default_factory=dict)
+    batches: dict[str, list[Any]] = field(default_factory=dict)  # looks until it is over, input file
+    batch_looks: int = 2
 
 
 class _Server:
@@ -56,11 +59,20 @@ class _Server:
     async def one(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first, *lines = head.decode().split("\r\n")
         headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines if line)}
-        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
-        seen = self.teacher
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
+        path, seen = first.split(" ")[1], self.teacher
+        if "/files" in path or "/batches" in path:
+            answer = self.batch_service(path, content)
+            writer.write(
+                f"HTTP/1.1 200 X\r\ncontent-length: {len(answer)}\r\ncontent-type: application/json\r\n\r\n".encode()
+                + answer
+            )
+            await writer.drain()
+            return True
+        body = json.loads(content or b"{}")
         number = len(seen.requests)
         seen.requests.append(body)
-        seen.paths.append(first.split(" ")[1])
+        seen.paths.append(path)
         seen.headers.append(headers)
         self.open += 1
         seen.most_at_once = max(seen.most_at_once, self.open)
@@ -79,6 +91,35 @@ class _Server:
         )
         await writer.drain()
         return fault != "half"
+
+    def batch_service(self, path: str, content: bytes) -> bytes:
+        """Files and batches: a batch is over after `batch_looks` looks; faults are asked for each of its rows."""
+        seen = self.teacher
+        if path.endswith("/files"):
+            rows = [line for line in content.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"{")]
+            seen.files[f"file-{len(seen.files)}"] = b"\n".join(rows)
+            return json.dumps({"id": f"file-{len(seen.files) - 1}", "object": "file"}).encode()
+        if path.endswith("/content"):
+            return seen.files[path.split("/")[-2]]
+        if path.endswith("/batches"):
+            batch = f"batch-{len(seen.batches)}"
+            seen.batches[batch] = [seen.batch_looks, json.loads(content)["input_file_id"]]
+            return json.dumps({"id": batch, "object": "batch", "status": "validating"}).encode()
+        batch = path.rpartition("/")[2]
+        seen.batches[batch][0] -= 1
+        if seen.batches[batch][0] >= 0:
+            return json.dumps({"id": batch, "object": "batch", "status": "in_progress"}).encode()
+        out = []
+        for number, line in enumerate(seen.files[seen.batches[batch][1]].splitlines()):
+            row = json.loads(line)
+            fault = self.faults(-1 - number, row["body"])
+            status, answer, _ = self.reply(row["body"], fault, "/chat/completions")
+            response = {"status_code": status, "body": json.loads(answer)}
+            out.append(json.dumps({"custom_id": row["custom_id"], "response": response}))
+        seen.files[f"out-{batch}"] = "\n".join(out).encode()
+        return json.dumps(
+            {"id": batch, "object": "batch", "status": "completed", "output_file_id": f"out-{batch}"}
+        ).encode()
 
     def reply(self, body: dict[str, Any], fault: str, path: str) -> tuple[int, bytes, list[str]]:
         if fault in ("garbage", "no choices"):
