@@ -219,3 +219,27 @@ def serve(script: Script, seconds: float = 0.0) -> Iterator[tuple[str, list[dict
     """A well-behaved server: yields its base URL and the growing list of request bodies."""
     with teaching(script, seconds=seconds) as teacher:
         yield teacher.url, teacher.requests
+
+
+def main() -> None:
+    """Serve in a process of its own: `python -m tests.server SECONDS [SHARE OF FIRST TRIES REFUSED]` prints its URL and waits."""
+    import sys
+    import zlib
+    from collections import Counter
+
+    seen: Counter[str] = Counter()
+    share = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+
+    def refuse(number: int, body: dict[str, Any]) -> str:
+        text = body["messages"][-1]["content"]
+        seen[text] += 1
+        return "429" if seen[text] == 1 and zlib.crc32(text.encode()) % 1000 < 1000 * share else ""
+
+    with teaching(faults=refuse, seconds=float(sys.argv[1])) as teacher:
+        print(teacher.url, flush=True)
+        sys.stdin.read()
+        print(len(teacher.requests), len(teacher.answered), flush=True)
+
+
+if __name__ == "__main__":
+    main()

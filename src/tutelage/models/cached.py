@@ -117,6 +117,8 @@ class Cached:
             if None not in row:
                 yield index, [reply for reply in row if reply is not None]
         owed = [(i, sample) for i, row in enumerate(replies) for sample, reply in enumerate(row) if reply is None]
+        if not owed:
+            return
         missing = {i: sum(reply is None for reply in row) for i, row in enumerate(replies)}
         for (index, sample), reply in self._ask(owed, chats, sampling, rows):
             replies[index][sample] = reply

@@ -121,6 +121,7 @@ class Traffic(Generic[Result]):
         self.done = self.retries = 0
         self._limit = float(min(limits.begin, limits.concurrency))
         self._calm = True  # no congestion yet: the limit may double
+        self._halved = float("-inf")  # when
         self._epoch = 0  # counts the congestions: requests sent before one say nothing new about it
         self._flying: dict[asyncio.Task[None], _Job] = {}
         self._again: list[tuple[float, int, _Job]] = []
@@ -248,10 +249,12 @@ class Traffic(Generic[Result]):
         self._limit = min(self._limit + (1 if self._calm else 1 / self._limit), float(self.limits.concurrency))
 
     def _shrink(self, job: _Job, until: float) -> None:
-        """Halve once a congestion: requests that were in flight when it was noticed belong to the same one."""
+        """Halve once a congestion: requests that were in flight when it was noticed, or fail within a second, belong to it."""
         self._cool = max(self._cool, until)
-        if job.epoch == self._epoch:
+        now = time.monotonic()
+        if job.epoch == self._epoch and now - self._halved > 1.0:
             self._epoch += 1
+            self._halved = now
             self._calm = False
             self._limit = max(1.0, self._limit / 2)
 
