@@ -17,7 +17,7 @@ Script = Callable[[list[dict[str, str]]], str]
 # A fault for the n-th request (counted from 0) with this body, or "" to answer well.
 Faults = Callable[[int, dict[str, Any]], str]
 
-FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "half", "garbage", "no choices", "closed")
+FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "drip", "half", "garbage", "no choices", "closed")
 PERMANENT = ("400", "context", "filter")
 FATAL = ("401", "404", "quota")
 
@@ -87,8 +87,14 @@ class _Server:
             return False
         lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(content)}", *more]
         writer.write(
-            "\r\n".join([*lines, "", ""]).encode() + (content[: len(content) // 2] if fault == "half" else content)
+            "\r\n".join([*lines, "", ""]).encode()
+            + (content[: len(content) // 2] if fault in ("half", "drip") else content)
         )
+        if fault == "drip":  # the rest comes a byte at a time, for ever
+            for byte in content[len(content) // 2 :]:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.2)
         await writer.drain()
         return fault != "half"
 
@@ -139,7 +145,7 @@ class _Server:
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
             more = {"after": ["retry-after: 0.3"], "date": [f"retry-after: {later}"]}.get(fault.partition(" ")[2], [])
             return int(fault.split(" ", maxsplit=1)[0]), json.dumps({"error": {"message": "not now"}}).encode(), more
-        if fault not in ("half", "closed"):
+        if fault not in ("half", "closed", "drip"):
             self.teacher.answered.append(body)
         shape = _anthropic if path.endswith("/messages") else _google if ":generateContent" in path else _openai
         return 200, json.dumps(shape(self.script(_messages(body)), fault)).encode(), []

@@ -56,9 +56,15 @@ def run(
 
 
 @app.command()
-def plan(config: Path, overrides: Overrides = None) -> None:
-    """Say how many calls, tokens and dollars a run may take of its teacher; nothing is asked."""
-    for line in recipes.plan(override(read_yaml(config), overrides or []), str(config)).lines():
+def plan(
+    config: Path,
+    overrides: Overrides = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Ask this many questions, to know better; the replies are kept.")
+    ] = 0,
+) -> None:
+    """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
+    for line in recipes.plan(override(read_yaml(config), overrides or []), str(config), sample):
         Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 

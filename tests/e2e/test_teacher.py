@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,41 @@ def test_the_plan_is_kept(tmp_path: Path) -> None:
         done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
         assert done.returncode == 0, done.stderr
         assert len(teacher.requests) == 56
+
+
+def test_a_plan_may_ask_a_few_questions_and_a_run_pays_for_them_once(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher))
+        planned = cli(tmp_path, "plan", "c.yaml", "--sample", "3")
+        assert planned.returncode == 0, planned.stderr
+        assert "from 3 rationales that were asked for: 20 tokens in and 4 out each, so 560 + 112" in planned.stdout
+        assert len(teacher.requests) == 6
+        cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert len(teacher.requests) == 56
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int) -> None:
+    with teaching(say, seconds=2.0) as teacher:
+        raw = config(teacher)
+        raw["teacher"]["concurrency"] = 4
+        write(tmp_path, raw)
+        environment = {**os.environ, "TUTELAGE_CACHE": str(tmp_path / "cache"), "OPENAI_API_KEY": SECRET}
+        words = [sys.executable, "-m", "tutelage.cli", "lessons", "c.yaml", "--into", "run"]
+        process = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while len(teacher.requests) < 4:
+            time.sleep(0.02)
+        begun = time.monotonic()
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert len(teacher.requests) == 4
+        if times == 2:
+            assert time.monotonic() - begun < 1.9  # before the replies came
+            return
+    assert "4 replies" in cli(tmp_path, "cache", "stats").stdout
 
 
 def test_lessons_alone_need_no_student_and_no_torch(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tutelage.models.cached import Cached, request_of
+from tutelage.models.cached import Cached, key_of, request_of
 from tutelage.models.endpoint import Answer, Request
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -93,3 +95,34 @@ def test_the_file_outlives_the_process(store: ReplyCache, tmp_path: Path) -> Non
     store.close()
     list(Cached(model, ReplyCache(tmp_path / "replies.sqlite")).answer(chats("a"), Sampling()))
     assert model.asked == 1
+
+
+def test_the_order_of_a_mapping_is_no_part_of_a_request() -> None:
+    from tutelage.models.http import OpenAICompatible
+
+    one, other = ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1})
+    assert OpenAICompatible("m", extra=one).name == OpenAICompatible("m", extra=other).name
+    assert OpenAICompatible("m", extra=one).name != OpenAICompatible("m", extra={**one, "a": 2}).name
+
+
+@given(
+    st.sampled_from(["role", "content", *Sampling.__struct_fields__, "model", "sample", "more"]), st.integers(0, 10**6)
+)
+def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
+    chat, sampling, model, sample = Chat(messages=(Message("user", f"q{seed}"),)), Sampling(), "m", 0
+    before = key_of(model, chat, sampling, sample)
+    if field == "role":
+        chat = Chat(messages=(Message("system", f"q{seed}"),))
+    elif field == "content":
+        chat = Chat(messages=(Message("user", f"q{seed} "),))
+    elif field == "more":
+        chat = Chat(messages=(*chat.messages, Message("assistant", "")))
+    elif field == "model":
+        model = "m2"
+    elif field == "sample":
+        sample = 1
+    elif field == "stop":
+        sampling = replace(sampling, stop=("x",))
+    else:
+        sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
+    assert (key_of(model, chat, sampling, sample) == before) == (field == "n")  # n asks for more of the same

@@ -92,7 +92,7 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
         price = Price(price.input / 2, price.output / 2, f"half of {price.source}")
     meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
     endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, *_PAYING))
-    endpoint.tell = purse.tell
+    endpoint.tell, endpoint.stopping = purse.tell, purse.stopping
     if not batch:
         return Cached(endpoint, purse.store, purse.stopping)
     from tutelage.models.batched import Batched

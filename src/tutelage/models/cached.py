@@ -149,7 +149,9 @@ class Cached:
                 reply = keep(place, answer)
                 yield owed[place], reply
                 if self.stopping():
-                    raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
+                    break
+            if owed and self.stopping():
+                raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
         except (GeneratorExit, Interrupted):
             self.endpoint.stop()
             for place, answer in coming:

@@ -36,6 +36,9 @@ class Answer(NamedTuple):
     raw: bytes
 
 
+Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
+
+
 class Endpoint(ABC):
     """A teacher behind HTTP. A dialect gives `open` (a client for one event loop) and `send` (one request, one answer)."""
 
@@ -46,6 +49,7 @@ class Endpoint(ABC):
         self.limits = limits
         self.meter = meter
         self.tell: Callable[[State], None] = lambda state: None
+        self.stopping: Callable[[], bool] = lambda: False  # asked while nothing arrives
         self._stop: Callable[[], None] | None = None
 
     @abstractmethod
@@ -78,22 +82,34 @@ class Endpoint(ABC):
         if not requests:
             return
         self.check()
-        arrived: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         worker = threading.Thread(target=self._work, args=(requests, arrived), daemon=True)
         worker.start()
         try:
-            while (item := arrived.get()) is not None:
+            while (item := self._next(arrived)) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
-        finally:
+        except GeneratorExit:
             self.stop()
             worker.join(timeout=self.limits.timeout)
+            raise
+        except BaseException:  # nothing came of it, or the user wants to leave now: nobody waits
+            self.stop()
+            raise
+        finally:
             self._stop = None
 
-    def _work(
-        self, requests: Sequence[Request], arrived: "queue.SimpleQueue[tuple[int, Answer] | BaseException | None]"
-    ) -> None:
+    def _next(self, arrived: "queue.SimpleQueue[Arrival]") -> "Arrival":
+        """What arrives next; while nothing does, the user may ask to stop."""
+        while True:
+            try:
+                return arrived.get(timeout=0.25)
+            except queue.Empty:
+                if self.stopping():
+                    self.stop()
+
+    def _work(self, requests: Sequence[Request], arrived: "queue.SimpleQueue[Arrival]") -> None:
         try:
             asyncio.run(self._run(requests, arrived.put))
         except BaseException as error:  # handed over to the thread that asked

@@ -89,6 +89,8 @@ class Meter:
         self.budget = budget or BudgetConfig()
         self.spent = spent or Spending()
         self.note = note
+        if price is None:
+            self.spent.dollars = None  # unpriced from the first call on, never $0
         self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
         if self.budget.dollars is not None and price is None:
             raise ConfigError(

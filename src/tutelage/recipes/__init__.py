@@ -1,6 +1,7 @@
 """Recipes: published methods, each one file, run by name from one config."""
 
 import importlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,6 @@ from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes import planning
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.classroom import Classroom
-from tutelage.recipes.planning import Plan
 from tutelage.recipes.provenance import facts
 from tutelage.store import records
 from tutelage.store.run import Listener, Run
@@ -101,14 +101,24 @@ def lessons(
     return Path(into) / "lessons" / "records.jsonl"
 
 
-def plan(raw: Mapping[str, Any] | str | Path, source: str = "config") -> Plan:
-    """What a run will ask of its teacher and what it may cost; nothing is asked."""
+def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
+    """What a run will ask of its teacher and what it may cost, as lines.
+
+    Nothing is asked, unless `sample` questions are: their replies are kept, and a run does not pay for them again.
+    """
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
     config = check(raw, source)
     if not isinstance(config, Teaching):
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} has no teacher whose calls could be planned")
-    return planning.plan(config, tasks.find(config.task, data=config.data))
+    task = tasks.find(config.task, data=config.data)
+    lines = planning.plan(config, task).lines()
+    if sample:
+        with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
+            asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
+            paper = config.rationales.exam().paper("zero_shot_cot", room.seed)
+            lines.append(planning.sampled(config, task, room.sit("rationales", config.teacher, asked, paper)))
+    return lines
 
 
 @contextmanager

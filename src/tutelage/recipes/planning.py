@@ -10,7 +10,7 @@ from tutelage.models.metered import MILLION
 from tutelage.recipes.baselines import Teaching
 from tutelage.tasks import subset
 from tutelage.tasks.base import Task
-from tutelage.types import Question
+from tutelage.types import Attempt, Question
 
 _CHARACTERS = 4  # in a token of English, about; the range of a plan is far wider than this is wrong
 _SHORT = 0.15  # share of the longest reply that a short one takes
@@ -77,6 +77,23 @@ def plan(config: Teaching, task: Task) -> Plan:
         for side in (0, 1)
     )
     return Plan(tuple(rows), (low, high), price.source)
+
+
+def sampled(config: Teaching, task: Task, attempts: Sequence[Attempt]) -> str:
+    """What the first lessons would take, going by a few questions that were really asked."""
+    train = subset(task.load(config.questions.train), config.questions.train_limit)
+    total = len(subset(train, getattr(config, "first", None))) * config.rationales.samples
+    each_in, each_out = (
+        sum(getattr(a, side) for a in attempts) / len(attempts) for side in ("tokens_in", "tokens_out")
+    )
+    price = price_of(parse(config.teacher))
+    dollars = "unpriced"
+    if price is not None:
+        dollars = f"${total * (Decimal(each_in) * price.input + Decimal(each_out) * price.output) / MILLION:.2f}"
+    return (
+        f"from {len(attempts)} rationales that were asked for: {each_in:.0f} tokens in and {each_out:.0f} out each, so "
+        f"{total * each_in:.0f} + {total * each_out:.0f} for the {total} of the first lessons: {dollars}"
+    )
 
 
 def _two_calls(step: str, task: Task, questions: Sequence[Question], samples: int, most: int) -> list[Expected]:
