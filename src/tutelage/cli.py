@@ -17,7 +17,9 @@ from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import View, score_table
 from tutelage.demo import demo_config, show_answers
-from tutelage.errors import TutelageError
+from tutelage.errors import DataError, TutelageError
+from tutelage.evaluation.intervals import holm
+from tutelage.evaluation.pairs import pair
 from tutelage.recipes import RECIPES
 
 app = typer.Typer(
@@ -65,7 +67,7 @@ def plan(
 ) -> None:
     """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
     for line in recipes.plan(override(read_yaml(config), overrides or []), str(config), sample):
-        Console().print(line, soft_wrap=True, highlight=False, markup=False)
+        _plain(line)
 
 
 @app.command()
@@ -94,6 +96,36 @@ def exam(
     raw |= {key: value for key, value in (("limit", limit), ("data", data)) if value is not None}
     raw |= {"exam": {"n": samples}} if samples is not None else {}
     _run(override(raw, overrides or []), into, "exam")
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A run, or one exam's folder such as runs/demo/1-test.")],
+    after: Path,
+    flips: Annotated[int, typer.Option(min=0, help="How many flipped questions to name.")] = 5,
+) -> None:
+    """Say how two runs, or two exams, differ on the same questions: difference, interval, p value, flips."""
+    sides = recipes.exams(before), recipes.exams(after)
+    titles = [title for title in sides[0] if title in sides[1]]
+    if not titles:
+        raise DataError(
+            f"{before} and {after} have no exam in common; name two exams' folders, such as {before}/1-test"
+        )
+    pairs = [pair(sides[0][title], sides[1][title]) for title in titles]
+    chances = holm([one.p if one.p is not None else 1.0 for one in pairs])
+    for title, one, chance in zip(titles, pairs, chances, strict=True):
+        several = (
+            f"; {chance:.3g} among {len(pairs)} comparisons (Holm)" if len(pairs) > 1 and one.p is not None else ""
+        )
+        _plain(f"{title}: {one.line()}{several}")
+        for word, names in (("fixed", one.fixed), ("broken", one.broken)):
+            if names and flips:
+                more = f" and {len(names) - flips} more" if len(names) > flips else ""
+                _plain(f"  {word}: {', '.join(names[:flips])}{more}")
+
+
+def _plain(line: str) -> None:
+    Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 app.add_typer(replies_app, name="cache")

@@ -35,3 +35,25 @@ def paired_rise(before: Sequence[float], after: Sequence[float]) -> tuple[float,
     mean = sum(rises) / len(rises)
     variance = sum((rise - mean) ** 2 for rise in rises) / max(len(rises) - 1, 1)
     return mean, math.sqrt(variance / len(rises))
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """The two-sided p value of McNemar's exact test [McNemar 1947]: could as many flips to one side be chance?
+
+    `fixed` questions turned from wrong to right, `broken` ones from right to wrong; the others say nothing.
+    """
+    flips = fixed + broken
+    if flips == 0:
+        return 1.0
+    tail: float = sum(math.comb(flips, i) for i in range(min(fixed, broken) + 1)) / 2**flips
+    return min(1.0, 2 * tail)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values of several comparisons, raised so that one false alarm among them all stays as rare [Holm 1979]."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted

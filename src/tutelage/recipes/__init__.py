@@ -156,16 +156,23 @@ def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run_at(path: Path) -> Path:
     if not (path / "config.yaml").exists():
-        raise RunError(f"{path} is not a run: it holds no config.yaml; --reuse takes the folder of another run")
+        raise RunError(f"{path} is not a run: it holds no config.yaml")
     return path
 
 
 def scores(path: Path) -> dict[str, Score]:
     """The scores of a run's finished exams by their titles, in the order to be read."""
-    config = check(read_yaml(path / "config.yaml"), str(path / "config.yaml"))
+    return {title: score(attempts) for title, attempts in exams(path).items()}
+
+
+def exams(path: Path) -> dict[str, list[Attempt]]:
+    """The finished exams of a run by their titles, or the one exam of a step's folder."""
+    if (path / "records.jsonl").exists():
+        return {"exam": records.read(path / "records.jsonl", Attempt)}
+    config = check(read_yaml(_run_at(path) / "config.yaml"), str(path / "config.yaml"))
     titles: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
     files = {title: path / step / "records.jsonl" for step, title in titles.items()}
-    return {title: score(records.read(file, Attempt)) for title, file in files.items() if file.exists()}
+    return {title: records.read(file, Attempt) for title, file in files.items() if file.exists()}
 
 
 def options(name: str) -> Sequence[tuple[str, str, str]]:
