@@ -228,6 +228,17 @@ def test_no_room_on_the_disk_is_said_and_nothing_is_half_written(base_student: P
     assert again.returncode == 0, again.stderr
 
 
+def test_two_exams_and_two_runs_are_compared(finished: Path) -> None:
+    steps = cli("compare", str(finished / "zero_shot"), str(finished / "finetune_cot"))
+    assert steps.returncode == 0, steps.stderr
+    assert "n=8, p = " in steps.stdout
+    runs = cli("compare", str(finished), str(finished))
+    assert "Fine-tune-CoT: " in runs.stdout
+    assert "+0.0 points [+0.0, +0.0]" in runs.stdout
+    assert "(Holm)" in runs.stdout
+    assert "is not a run" in cli("compare", str(finished.parent), str(finished)).stderr
+
+
 def test_lists_and_options_are_printed() -> None:
     assert "word_problems" in cli("tasks").stdout
     assert "finetune_cot" in cli("recipes").stdout

@@ -1,6 +1,7 @@
 """Who answers: `open_model(spec)` makes a model from a spec such as "hf:smollm2" or "openai:gpt-4o-mini"."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -136,10 +137,8 @@ def _price(kind: str, given: Any) -> Price:
 
 
 def _option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
-    code = factory.__init__.__code__
-    ours = {"recite", "limits", "meter"}
-    known = [name for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if name not in ours]
-    unknown = [name for name in given if name not in known and name not in ours]
-    return (
-        f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], [*known, *more])}" if unknown else ""
-    )
+    made_here = {"self", "more", "recite", "limits", "meter"}
+    takes = {name for base in factory.__mro__[:-1] for name in inspect.signature(base.__init__).parameters}
+    known = [*sorted(takes - made_here), *more]
+    unknown = [name for name in given if name not in known and name not in made_here]
+    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""

@@ -1,15 +1,12 @@
 """Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
 
-import os
 import re
 from typing import Any
 
 import msgspec
 
-from tutelage.errors import ConfigError, MissingPackage, ModelError
 from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait
-from tutelage.models.metered import Meter
-from tutelage.models.traffic import Fault, Limits
+from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
 _FINISHES: dict[str | None, Finish] = {"max_tokens": "length", "refusal": "error"}
@@ -36,54 +33,28 @@ class _Completion(msgspec.Struct):
 class Anthropic(Endpoint):
     """The Messages API."""
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str | None = None,
-        key: str = "ANTHROPIC_API_KEY",
-        system: str | None = None,
-        limits: Limits | None = None,
-        meter: Meter | None = None,
-    ) -> None:
-        super().__init__(limits or Limits(), meter or Meter(name))
-        if not name:
-            raise ConfigError("anthropic: needs the name of a model, such as anthropic:claude-sonnet-4-0")
-        self.model = name
-        self.base_url = base_url
-        self.key = key
-        self.system = system
-        self._drawn = True  # whether the model lets temperature and the like be set
-        self.name = f"anthropic:{name}@{base_url or 'api.anthropic.com'}" + (f"#{system}" if system else "")
-
-    def check(self) -> None:
-        """A key and the SDK are needed."""
-        if not os.environ.get(self.key):
-            raise ModelError(f"the teacher anthropic:{self.model} needs a key in the environment variable {self.key}")
-        try:
-            import anthropic  # noqa: F401
-        except ImportError:
-            raise MissingPackage("anthropic", "a teacher of kind 'anthropic'", "'tutelage[anthropic]'") from None
+    kind, host, variable, package = "anthropic", "api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"
+    _drawn = True  # whether the model lets temperature and the like be set
 
     def open(self) -> Any:
         """The SDK's asynchronous client, its retries off."""
         import anthropic
 
         return anthropic.AsyncAnthropic(
-            api_key=os.environ[self.key], base_url=self.base_url, timeout=self.limits.timeout, max_retries=0
+            api_key=self.secret, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0
         )
 
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once; the API takes no seed, so samples differ by chance alone."""
         import anthropic
 
-        secret = os.environ.get(self.key)
         try:
             sent = await client.messages.with_raw_response.create(**self.body(request))
             raw: bytes = await sent.http_response.aread()
         except anthropic.APIStatusError as error:
-            raise self._fault(error, secret) from None
+            raise self._fault(error) from None
         except anthropic.AnthropicError as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", secret)) from None
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         try:
             done = msgspec.json.decode(raw, type=_Completion)
         except msgspec.DecodeError as error:
@@ -111,9 +82,9 @@ class Anthropic(Endpoint):
             **({"stop_sequences": list(sampling.stop)} if sampling.stop else {}),
         }
 
-    def _fault(self, error: Any, secret: str | None) -> Fault:
+    def _fault(self, error: Any) -> Fault:
         status = error.status_code
-        said = redact(f"HTTP {status}: {error.message}", secret)
+        said = redact(f"HTTP {status}: {error.message}", self.secret)
         if status in (401, 403, 404):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         if status == 400 and self._drawn and re.search(r"temperature|top_p|top_k", str(error.message)):

@@ -1,6 +1,8 @@
 """What all teachers behind a network have in common: many requests at once, each reply handed on the moment it comes."""
 
 import asyncio
+import importlib
+import os
 import queue
 import re
 import threading
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from tutelage.errors import BudgetError, ModelError
+from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.metered import Meter
 from tutelage.models.traffic import Fault, Limits, State, Traffic
 from tutelage.types import Chat, Reply, Sampling
@@ -42,19 +44,48 @@ Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are 
 class Endpoint(ABC):
     """A teacher behind HTTP. A dialect gives `open` (a client for one event loop) and `send` (one request, one answer)."""
 
-    name: str  # the identity in every cache key
-    model: str
+    kind: str  # of model spec
+    host: str  # where it is without a base_url
+    variable: str  # environment variable of the key, unless the spec names another
+    package: str  # the SDK
 
-    def __init__(self, limits: Limits, meter: Meter) -> None:
-        self.limits = limits
-        self.meter = meter
+    def __init__(
+        self,
+        name: str,
+        base_url: str | None = None,
+        key: str | None = None,
+        system: str | None = None,
+        limits: Limits | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        if not name:
+            raise ConfigError(f"{self.kind}: needs the name of a model, such as {self.kind}:NAME")
+        self.model = name
+        self.base_url = base_url
+        self.key = key or self.variable
+        self.system = system
+        # The identity in every cache key: another endpoint or system prompt is another teacher.
+        self.name = f"{self.kind}:{name}@{base_url or self.host}" + (f"#{system}" if system else "")
+        self.limits = limits or Limits()
+        self.meter = meter or Meter(name)
         self.tell: Callable[[State], None] = lambda state: None
         self.stopping: Callable[[], bool] = lambda: False  # asked while nothing arrives
         self._stop: Callable[[], None] | None = None
 
-    @abstractmethod
+    @property
+    def secret(self) -> str | None:
+        """The key, from its environment variable."""
+        return os.environ.get(self.key)
+
     def check(self) -> None:
-        """Raise ModelError when it can be known beforehand that no request can succeed, such as without a key."""
+        """Raise what can be known before anything is asked: that there is no key, or no SDK."""
+        if not self.secret:
+            raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {self.key}")
+        try:
+            importlib.import_module(self.package)
+        except ImportError:
+            name = self.package.replace(".", "-")
+            raise MissingPackage(name, f"a teacher of kind {self.kind!r}", f"'tutelage[{self.kind}]'") from None
 
     @abstractmethod
     def open(self) -> Any:

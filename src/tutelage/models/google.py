@@ -1,12 +1,9 @@
 """Google's Gemini models, by the official SDK (`pip install 'tutelage[google]'`)."""
 
-import os
 from typing import Any
 
-from tutelage.errors import ConfigError, MissingPackage, ModelError
 from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait
-from tutelage.models.metered import Meter
-from tutelage.models.traffic import Fault, Limits
+from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
 _WITHHELD = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
@@ -15,42 +12,13 @@ _WITHHELD = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
 class Google(Endpoint):
     """The Gemini API's generateContent."""
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str | None = None,
-        key: str = "GEMINI_API_KEY",
-        system: str | None = None,
-        limits: Limits | None = None,
-        meter: Meter | None = None,
-    ) -> None:
-        super().__init__(limits or Limits(), meter or Meter(name))
-        if not name:
-            raise ConfigError("google: needs the name of a model, such as google:gemini-2.5-flash")
-        self.model = name
-        self.base_url = base_url
-        self.key = key
-        self.system = system
-        self.name = f"google:{name}@{base_url or 'generativelanguage.googleapis.com'}" + (
-            f"#{system}" if system else ""
-        )
-
-    def check(self) -> None:
-        """A key and the SDK are needed."""
-        if not os.environ.get(self.key):
-            raise ModelError(f"the teacher google:{self.model} needs a key in the environment variable {self.key}")
-        try:
-            from google import genai  # noqa: F401
-        except ImportError:
-            raise MissingPackage("google-genai", "a teacher of kind 'google'", "'tutelage[google]'") from None
+    kind, host, variable, package = "google", "generativelanguage.googleapis.com", "GEMINI_API_KEY", "google.genai"
 
     def open(self) -> Any:
         """The SDK's client; it retries nothing unless it is told to."""
         from google import genai
 
-        return genai.Client(
-            api_key=os.environ[self.key], http_options={"base_url": self.base_url} if self.base_url else None
-        )
+        return genai.Client(api_key=self.secret, http_options={"base_url": self.base_url} if self.base_url else None)
 
     async def shut(self, client: Any) -> None:
         """Close the client's connections."""
@@ -60,20 +28,19 @@ class Google(Endpoint):
         """Ask once."""
         from google.genai import errors, types
 
-        secret = os.environ.get(self.key)
         contents, config = self.body(request)
         try:
             done = await client.aio.models.generate_content(
                 model=self.model, contents=contents, config=types.GenerateContentConfig(**config)
             )
         except errors.APIError as error:
-            raise self._fault(error, secret) from None
+            raise self._fault(error) from None
         except (ValueError, OSError) as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", secret)) from None
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         except Exception as error:
             if type(error).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "aiohttp"):
                 raise
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", secret)) from None
+            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         return Answer(_reply(done, self.name), done.model_dump_json(exclude_none=True).encode())
 
     def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -98,9 +65,9 @@ class Google(Endpoint):
         config |= {"stop_sequences": list(sampling.stop)} if sampling.stop else {}
         return contents, config
 
-    def _fault(self, error: Any, secret: str | None) -> Fault:
+    def _fault(self, error: Any) -> Fault:
         status = error.code
-        said = redact(f"HTTP {status}: {error.message}", secret)
+        said = redact(f"HTTP {status}: {error.message}", self.secret)
         if status in (401, 403, 404) or "API key not valid" in str(error.message):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         headers = getattr(error.response, "headers", None) or {}

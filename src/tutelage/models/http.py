@@ -6,10 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tutelage.errors import ConfigError, ModelError
 from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait, split_thinking
-from tutelage.models.metered import Meter
-from tutelage.models.traffic import Fault, Limits
+from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
 
@@ -39,33 +37,20 @@ class _Completion(msgspec.Struct):
 class OpenAICompatible(Endpoint):
     """Chat completions of OpenAI or of any server that speaks its protocol (`base_url`)."""
 
+    kind, host, variable, package = "openai", "api.openai.com", "OPENAI_API_KEY", "openai"
+
     def __init__(
-        self,
-        name: str,
-        base_url: str | None = None,
-        key: str = "OPENAI_API_KEY",
-        system: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
-        meter: Meter | None = None,
+        self, name: str, base_url: str | None = None, extra: Mapping[str, Any] | None = None, **more: Any
     ) -> None:
-        super().__init__(limits or Limits(), meter or Meter(name))
-        if not name:
-            raise ConfigError("openai: needs the name of a model, such as openai:gpt-4o-mini")
-        self.model = name
-        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
-        self.key = key
-        self.system = system
+        super().__init__(name, base_url or os.environ.get("OPENAI_BASE_URL"), **more)
         self.extra = dict(extra or {})  # fields of the request body that only some servers know
-        # The identity in every cache key: another endpoint, system prompt or extra field is another teacher.
-        self.name = f"openai:{name}@{self.base_url or 'api.openai.com'}" + (f"#{system}" if system else "")
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
         self._length = "max_tokens"  # newer models of OpenAI know it by another name
 
     def check(self) -> None:
-        """Without a base_url a key is needed."""
-        if not self.secret and self.base_url is None:
-            raise ModelError(f"the teacher openai:{self.model} needs a key in the environment variable {self.key}")
+        """A server of one's own may need no key."""
+        if self.base_url is None:
+            super().check()
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
@@ -97,11 +82,6 @@ class OpenAICompatible(Endpoint):
         return openai.OpenAI(
             api_key=self.secret or "none", base_url=self.base_url, timeout=self.limits.timeout, max_retries=5
         )
-
-    @property
-    def secret(self) -> str | None:
-        """The key, from its environment variable."""
-        return os.environ.get(self.key)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it."""
