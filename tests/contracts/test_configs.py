@@ -8,7 +8,9 @@ import yaml
 
 from tutelage import recipes
 from tutelage.demo import demo_config
-from tutelage.recipes import RECIPES
+from tutelage.recipes import RECIPES, Recipe
+from tutelage.recipes.classroom import Classroom
+from tutelage.types import Lesson
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -45,3 +47,23 @@ def test_defaults_alone_make_a_config(name: str) -> None:
     needed = {key: "x" for key, default, _ in recipes.options(name) if default == "required"}
     needed |= {"model": "worked:", "task": "coin_flip"} if "model" in needed else {}
     assert recipes.check({"recipe": name, **needed}, "test")
+
+
+def test_the_recipe_in_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "add-a-recipe.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    (tmp_path / "two_helpings.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(RECIPES, "two_helpings", Recipe("two_helpings", "TwoHelpings", "from the docs"))
+    taught: list[int] = []
+
+    def fit(room: Classroom, step: str, who: object, lessons: list[Lesson], training: object) -> str:
+        taught.append(len(lessons))
+        return "worked:"
+
+    monkeypatch.setattr(Classroom, "fit", fit)
+    raw = {"recipe": "two_helpings", "task": "coin_flip?size=40", "student": "worked:", "baselines": []}
+    scores = recipes.run(raw, tmp_path / "run")
+    assert taught == [14, 14]
+    assert scores["two helpings"].questions == 8
