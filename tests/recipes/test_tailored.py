@@ -182,6 +182,14 @@ def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
     assert not any(lesson.wrong for lesson in easy)
 
 
+def test_setting_one_thing_leaves_the_method_s_other_defaults(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(rounds=1, training={"epochs": 3}, rationales={"max_tokens": 64}), tmp_path / "run")
+    (_, _, lessons, training) = fitted[0]
+    assert (training.epochs, training.learning_rate, training.prompt_weight) == (3, 7e-6, 0.1)
+    assert training.reflection is not None
+    assert len(lessons) == 2 * len({lesson.question for lesson in lessons})  # still two rationales a question
+
+
 def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> None:
     later = {"learning_rate": 1e-6, "reflection": {"weight": 0.1}}
     recipes.run(config(rounds=2, later=later), tmp_path / "run")

@@ -60,14 +60,36 @@ class MistakesConfig(Settings):
         )
 
 
+class FirstRationales(RationalesConfig):
+    """The first lessons: plain rationales."""
+
+    samples: Annotated[int, Field(ge=1)] = Field(2, description="rationales a question; self-reflection needs two")
+
+
+class TailoredTraining(TrainingConfig):
+    """How a round is trained, with the defaults of Wang et al. 2023 for GPT-J."""
+
+    epochs: Annotated[int, Field(ge=1)] = Field(10, description="passes over the lessons [Wang et al. 2023: 10]")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(7e-6, description="AdamW [Wang et al. 2023: 7e-6]")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.02, description="share of the steps that warm up [Wang et al. 2023: 100 steps]"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="[Wang et al. 2023: 0.01]")
+    batch: Annotated[int, Field(ge=1)] = Field(16, description="lessons a step [Wang et al. 2023: 16]")
+    prompt_weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="of a prompt token's loss beside 1 for a completion token [Wang et al. 2023: 0.1]"
+    )
+    reflection: ReflectionConfig | None = Field(
+        ReflectionConfig(), description="self-reflection on the student's own mistakes; null: off"
+    )
+
+
 class Tailored(Teaching):
     """Teach in rounds: the student sits an exam, and its mistakes become its next lessons."""
 
     recipe: Literal["tailored"] = "tailored"
     questions: TailoredSplits = TailoredSplits()
-    rationales: RationalesConfig = Field(
-        RationalesConfig(samples=2), description="the first lessons; self-reflection needs two a question"
-    )
+    rationales: FirstRationales = FirstRationales()
     rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
     patience: Annotated[int, Field(ge=1)] | None = Field(
         1, description="stop after this many rounds whose rise on dev is within its standard error; null: never"
@@ -83,18 +105,7 @@ class Tailored(Teaching):
     )
     merge: Literal["union", "latest"] = Field("union", description="lessons of all rounds, or of the last alone")
     start: Literal["warm", "scratch"] = Field("warm", description="a round begins with the last student, or anew")
-    training: TrainingConfig = Field(
-        TrainingConfig(
-            epochs=10,
-            learning_rate=7e-6,
-            weight_decay=0.01,
-            warmup=0.02,
-            batch=16,
-            prompt_weight=0.1,
-            reflection=ReflectionConfig(),
-        ),
-        description="[Wang et al. 2023: AdamW 7e-6, 10 epochs, batch 16, for GPT-J]",
-    )
+    training: TailoredTraining = TailoredTraining()
     later: dict[str, Any] = Field(
         default_factory=dict,
         description="training settings that differ from round 2 on, such as {learning_rate: 3.0e-5}",
