@@ -10,16 +10,14 @@ import sys
 from pathlib import Path
 
 from tutelage.evaluation.intervals import clustered_bootstrap
+from tutelage.evaluation.pairs import shares
 from tutelage.store import records
 from tutelage.types import Attempt
 
 
 def verdicts(step: str) -> dict[str, float]:
-    """Question -> share of its samples that are right."""
-    rows: dict[str, list[bool]] = {}
-    for attempt in records.read(Path(step) / "records.jsonl", Attempt):
-        rows.setdefault(attempt.question, []).append(attempt.verdict == "right")
-    return {question: sum(row) / len(row) for question, row in rows.items()}
+    """The shares of an exam step."""
+    return shares(records.read(Path(step) / "records.jsonl", Attempt))
 
 
 def main() -> None:

@@ -112,3 +112,12 @@ def test_only_what_ends_right_is_kept(
 def test_a_failed_call_is_counted(task: Task, question: Question) -> None:
     kept = feedback.keep([Feedback(question="q1", error="timed out")], task, {"q1": question}, FeedbackConfig(), 2)
     assert kept.line() == "0 lessons from 1 calls (dropped: 1 failed)"
+
+
+def test_what_was_learned_already_is_a_repetition(task: Task, question: Question) -> None:
+    reply = Feedback(question="q1", text=solutions("A. The answer is 7.", "B. The answer is 7.", "C. The answer is 7."))
+    old = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=1), 2)
+    new = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(), 3, old.lessons)
+    assert [lesson.completion for lesson in new.lessons] == ["B. --> 7", "C. --> 7"]
+    assert [lesson.sample for lesson in new.lessons] == [0, 1]
+    assert new.line() == "2 lessons from 1 calls (dropped: 1 repeated)"

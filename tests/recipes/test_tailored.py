@@ -38,6 +38,13 @@ def repeats(chat: Chat, sample: int) -> str:
     return "".join(f"<solution>{text}</solution>" for text in chat.mistakes)
 
 
+def again(chat: Chat, sample: int) -> str:
+    """Feedback that says what the first lessons said."""
+    if chat.purpose != "feedback":
+        return good(chat, sample)
+    return f"<solution>Plain reasoning 0. The answer is {ANSWERS[chat.question]}.</solution>"
+
+
 def empty(chat: Chat, sample: int) -> str:
     return "" if chat.purpose == "feedback" else good(chat, sample)
 
@@ -243,6 +250,15 @@ def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: l
     fresh = [lesson for lesson in fitted[1][2] if lesson.kind == "feedback"]
     assert all(int(lesson.question.partition("-")[2]) % 2 for lesson in fresh)
     assert "unread)" in (tmp_path / "run" / "events.jsonl").read_text()
+
+
+def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitted: list[Any]) -> None:
+    recipes.run(config(teacher=f"scripted:{__name__}:again"), tmp_path / "run")
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "0 lessons from 98 calls (dropped: 98 repeated)" in events
+    assert "says nothing that was not learned already" in events
+    assert [step for step, *_ in fitted] == ["1-student"]
+    assert "round 1, the best on dev" in events
 
 
 def test_budgets_bind(tmp_path: Path, fitted: list[Any]) -> None:

@@ -38,7 +38,7 @@ class Pair(Struct, frozen=True, kw_only=True):
 
 def pair(before: Sequence[Attempt], after: Sequence[Attempt]) -> Pair:
     """Compare two exams; they must be on the same questions. The interval is a bootstrap over questions."""
-    a, b = _shares(before), _shares(after)
+    a, b = shares(before), shares(after)
     if a.keys() != b.keys():
         missing = sorted(a.keys() ^ b.keys())
         raise DataError(
@@ -61,7 +61,8 @@ def pair(before: Sequence[Attempt], after: Sequence[Attempt]) -> Pair:
     )
 
 
-def _shares(attempts: Sequence[Attempt]) -> dict[str, float]:
+def shares(attempts: Sequence[Attempt]) -> dict[str, float]:
+    """Question -> the share of its samples that are right, in the order of the attempts."""
     rows: dict[str, list[bool]] = {}
     for attempt in attempts:
         rows.setdefault(attempt.question, []).append(attempt.verdict == "right")

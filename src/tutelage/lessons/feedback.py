@@ -162,9 +162,21 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 def keep(
-    replies: Iterable[Feedback], task: Task, questions: Mapping[str, Question], config: FeedbackConfig, number: int
+    replies: Iterable[Feedback],
+    task: Task,
+    questions: Mapping[str, Question],
+    config: FeedbackConfig,
+    number: int,
+    learned: Iterable[Lesson] = (),
 ) -> Kept:
-    """Keep up to `config.rationales` different solutions a question, each with the right answer, as the lessons of a round."""
+    """Keep up to `config.rationales` different solutions a question, each with the right answer, as the lessons of a round.
+
+    A solution that is among the lessons `learned` so far is a repetition.
+    """
+    known: dict[str, set[str]] = {}
+    for lesson in learned:
+        body = lesson.completion.rpartition(ARROW.strip())[0]
+        known.setdefault(lesson.question, set()).add(" ".join(body.split()).lower())
     counts = dict.fromkeys(("failed", "unanswered", "wrong", "unread", "repeated", "empty"), 0)
     lessons: list[Lesson] = []
     calls = 0
@@ -174,14 +186,15 @@ def keep(
         if reply.error or not parts.solutions:
             counts["failed" if reply.error else "unanswered"] += 1
             continue
-        question, seen = questions[reply.question], set[str]()
+        question, seen, new = questions[reply.question], known.get(reply.question, set()), 0
         for solution in parts.solutions:
             body, answer, reason = settle(task, question, solution, seen)
             if reason:
                 counts[reason] += 1
-            elif len(seen) <= config.rationales:
+            elif new < config.rationales:
                 made = _lesson(task, question, reply, f"{body}{ARROW}{answer}")
-                lessons.append(replace(made, round=number, sample=len(seen) - 1, feedback=parts.error))
+                lessons.append(replace(made, round=number, sample=new, feedback=parts.error))
+                new += 1
     return Kept(lessons=tuple(lessons), calls=calls, **counts)
 
 

@@ -50,7 +50,7 @@ class Purse(NamedTuple):
 
     store: ReplyStore
     budget: BudgetConfig = BudgetConfig()
-    spent: Spending = Spending()  # so far; goes on counting
+    spent: Spending | None = None  # so far, and goes on counting; None begins at nothing
     note: Callable[[Spent], None] = lambda row: None  # keeps a row for the next session
     tell: Callable[[State], None] = lambda state: None  # how it goes, about once a second
     stopping: Callable[[], bool] = lambda: False

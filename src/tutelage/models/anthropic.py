@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait
+from tutelage.models.endpoint import Answer, Endpoint, Request, redact
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -34,6 +34,7 @@ class Anthropic(Endpoint):
     """The Messages API."""
 
     kind, host, variable, package = "anthropic", "api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"
+    again = frozenset({408, 409})
     _drawn = True  # whether the model lets temperature and the like be set
 
     def open(self) -> Any:
@@ -83,17 +84,11 @@ class Anthropic(Endpoint):
         }
 
     def _fault(self, error: Any) -> Fault:
-        status = error.status_code
-        said = redact(f"HTTP {status}: {error.message}", self.secret)
-        if status in (401, 403, 404):
-            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
-        if status == 400 and self._drawn and re.search(r"temperature|top_p|top_k", str(error.message)):
+        said = str(error.message)
+        if error.status_code == 400 and self._drawn and re.search(r"temperature|top_p|top_k", said):
             self._drawn = False
-            return Fault("passing", said)
-        after = seconds_to_wait(error.response.headers)
-        if status in (429, 503, 529):
-            return Fault("busy", said, after)
-        return Fault("passing" if status >= 500 or status in (408, 409) else "row", said, after)
+            return Fault("passing", redact(said, self.secret))
+        return self.fault(error.status_code, said, error.response.headers)
 
 
 def _reply(done: _Completion) -> Reply:

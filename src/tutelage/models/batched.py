@@ -11,7 +11,7 @@ from tutelage.errors import BudgetError, Interrupted, ModelError
 from tutelage.models.cached import ReplyStore, key_of
 from tutelage.models.endpoint import Answer, Request, redact
 from tutelage.models.http import OpenAICompatible, read_completion
-from tutelage.models.traffic import Refused
+from tutelage.models.traffic import Fault, Refused
 
 _MOST = 20_000  # requests a batch; the service takes 50,000
 _OVER = {"completed", "failed", "expired", "cancelled"}
@@ -112,7 +112,10 @@ class Batched:
                 response = row.get("response") or {}
                 if response.get("status_code") == 200:
                     raw = msgspec.json.encode(response["body"])
-                    reply = read_completion(raw, self.name)
+                    try:
+                        reply = read_completion(raw, self.name)
+                    except Fault:
+                        continue
                     if reply.finish != "error":
                         yield row["custom_id"], Answer(reply, raw)
 

@@ -87,6 +87,20 @@ class Endpoint(ABC):
             name = self.package.replace(".", "-")
             raise MissingPackage(name, f"a teacher of kind {self.kind!r}", f"'tutelage[{self.kind}]'") from None
 
+    # Which statuses ask for less, and which others than a 5xx pass by themselves.
+    busy = frozenset({429, 503, 529})
+    again = frozenset({408, 409, 425})
+
+    def fault(self, status: int, message: object, headers: Any, hopeless: bool = False) -> Fault:
+        """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
+        said = redact(f"HTTP {status}: {message}", self.secret)
+        if hopeless or status in (401, 403, 404):
+            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
+        after = seconds_to_wait(headers)
+        if status in self.busy:
+            return Fault("busy", said, after)
+        return Fault("passing" if status >= 500 or status in self.again else "row", said, after)
+
     @abstractmethod
     def open(self) -> Any:
         """A client, to be used on one event loop and closed after the call."""

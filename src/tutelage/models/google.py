@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait
+from tutelage.models.endpoint import Answer, Endpoint, Request, redact
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -13,6 +13,7 @@ class Google(Endpoint):
     """The Gemini API's generateContent."""
 
     kind, host, variable, package = "google", "generativelanguage.googleapis.com", "GEMINI_API_KEY", "google.genai"
+    busy, again = frozenset({429, 503}), frozenset({408})
 
     def open(self) -> Any:
         """The SDK's client; it retries nothing unless it is told to."""
@@ -66,14 +67,8 @@ class Google(Endpoint):
         return contents, config
 
     def _fault(self, error: Any) -> Fault:
-        status = error.code
-        said = redact(f"HTTP {status}: {error.message}", self.secret)
-        if status in (401, 403, 404) or "API key not valid" in str(error.message):
-            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         headers = getattr(error.response, "headers", None) or {}
-        if status in (429, 503):
-            return Fault("busy", said, seconds_to_wait(headers))
-        return Fault("passing" if status >= 500 or status == 408 else "row", said)
+        return self.fault(error.code, error.message, headers, "API key not valid" in str(error.message))
 
 
 def _reply(done: Any, name: str) -> Reply:

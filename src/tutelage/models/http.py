@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact, seconds_to_wait, split_thinking
+from tutelage.models.endpoint import Answer, Endpoint, Request, redact, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -102,18 +102,12 @@ class OpenAICompatible(Endpoint):
         }
 
     def _fault(self, error: Any) -> Fault:
-        status = error.status_code
-        said = redact(f"HTTP {status}: {error.message}", self.secret)
-        code = str(getattr(error, "code", None) or "")
-        if status in (401, 403, 404) or code in ("insufficient_quota", "billing_hard_limit_reached"):
-            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
-        if status == 400 and "max_completion_tokens" in str(error.message) and self._length == "max_tokens":
+        said, code = str(error.message), str(getattr(error, "code", None) or "")
+        if error.status_code == 400 and "max_completion_tokens" in said and self._length == "max_tokens":
             self._length = "max_completion_tokens"
-            return Fault("passing", said)
-        after = seconds_to_wait(error.response.headers)
-        if status in (429, 503, 529):
-            return Fault("busy", said, after)
-        return Fault("passing" if status >= 500 or status in (408, 409, 425) else "row", said, after)
+            return Fault("passing", redact(said, self.secret))
+        spent = code in ("insufficient_quota", "billing_hard_limit_reached")
+        return self.fault(error.status_code, said, error.response.headers, spent)
 
 
 def _pool(most: int) -> Any:

@@ -1,7 +1,7 @@
 """What a million tokens cost, for models whose price is known. Dollars, as decimals.
 
-From the providers' public price pages; a table goes out of date, so a price in the config (`price: {input: …, output: …}`)
-always wins, and a model that is not here is unpriced, never free.
+List prices of about June 2025, written down without a fresh look at the pages that are named: look there before you rely on
+one. A price in the config (`price: {input: …, output: …}`) always wins, and a model that is not here is unpriced, never free.
 """
 
 from decimal import Decimal
@@ -16,9 +16,9 @@ class Price(NamedTuple):
     source: str
 
 
-READ = "2025-06"
+AS_OF = "2025-06"
 _OPENAI, _ANTHROPIC, _GOOGLE = (
-    f"{page}, read {READ}"
+    f"list price of about {AS_OF}, to be checked at {page}"
     for page in ("openai.com/api/pricing", "anthropic.com/pricing", "ai.google.dev/gemini-api/docs/pricing")
 )
 PRICES = {

@@ -61,6 +61,7 @@ class Classroom:
         self._cache_path = cache or default_path()
         self._budget = budget or BudgetConfig()
         self._purse: Purse | None = None
+        self._spent = Spending()
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
         self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
@@ -219,14 +220,14 @@ class Classroom:
         """Let go of models and files."""
         self._opened = None
         if self._purse:
-            self.run.say(event="spending", line=self._purse.spent.line())
+            self.run.say(event="spending", line=self._spent.line())
             self._cache.close()
 
     def _fill_purse(self) -> Purse:
         """The replies this user has paid for, and what this run has spent in all its sessions."""
         self._cache = ReplyCache(self._cache_path)
         ledger = self.run.path / "calls.jsonl"
-        spent = Spending()
+        spent = self._spent
         for row in records.recover(ledger, Spent):
             spent.calls += row.calls
             spent.tokens_in += row.tokens_in

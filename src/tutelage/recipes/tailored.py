@@ -10,6 +10,7 @@ from tutelage import exam, tasks
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
 from tutelage.evaluation import intervals
+from tutelage.evaluation.pairs import shares
 from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
@@ -160,6 +161,9 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
                 room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
                 break
             fresh = lessons_for(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
+            if not fresh:
+                room.note(f"{number}-exam", "the teacher says nothing that was not learned already; no further round")
+                break
             lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
         begin = student if config.start == "warm" else config.student
         own = [attempt for attempt in attempts if attempt.verdict == "right" and config.mistakes.own]
@@ -227,17 +231,9 @@ def _rounds_without_rise(rounds: Sequence[Sequence[Attempt]]) -> int:
     """How many rounds it is since dev rose by more than the standard error of the paired rise."""
     best, idle = rounds[0], 0
     for later in rounds[1:]:
-        rise, error = intervals.paired_rise(_by_question(best), _by_question(later))
+        rise, error = intervals.paired_rise(list(shares(best).values()), list(shares(later).values()))
         best, idle = (later, 0) if rise > error else (best, idle + 1)
     return idle
-
-
-def _by_question(attempts: Sequence[Attempt]) -> list[float]:
-    """The share of right samples of each question, in the order of the questions."""
-    rows: dict[str, list[bool]] = {}
-    for attempt in attempts:
-        rows.setdefault(attempt.question, []).append(attempt.verdict == "right")
-    return [sum(row) / len(row) for row in rows.values()]
 
 
 def titles(config: Tailored) -> dict[str, str]:

@@ -61,7 +61,8 @@ def lessons_for(
         candidates = [q for q in candidates if q.id not in taught] or candidates
     rng = random.Random(f"{room.seed}/{number}/choose")
     chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
-    room.note(f"{number}-exam", f"{len(missed)} questions missed, {len(chosen)} go up to the teacher")
+    which = "of them" if settings.of == "missed" else "of all, missed or not,"
+    room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
         again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
         paper = again.paper("zero_shot_cot", seed_of(room, number))
@@ -86,8 +87,15 @@ def _feedback(
     }
     sampling = settings.sampling(seed_of(room, number))
     replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
-    kept = feedback.keep(replies, room.task, {question.id: question for question in chosen}, settings, number)
-    lessons = room.lessons(f"{number}-lessons", kept, {"replies": replies, "feedback": settings})
+    kept = feedback.keep(
+        replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
+    )
+    inputs = {"replies": replies, "feedback": settings, "learned": list(errors.lessons)}
+    if kept.repeated and not kept.lessons:  # nothing new is no failure
+        room.note(f"{number}-feedback", kept.line())
+        lessons = []
+    else:
+        lessons = room.lessons(f"{number}-lessons", kept, inputs)
     if not settings.practice:
         return lessons
     made = practice.exercises(replies, room.task, held_out, settings, number)

@@ -61,13 +61,14 @@ class ReplyCache:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The stored replies among these keys."""
-        found: dict[str, Reply] = {}
+        rows = self._among("SELECT key, reply FROM replies", keys)
+        return {key: msgspec.json.decode(reply, type=Reply) for key, reply in rows}
+
+    def _among(self, select: str, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """The rows of these keys, some hundreds at a time since a statement takes only so many."""
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
-            marks = ",".join("?" * len(part))
-            rows = self._connection.execute(f"SELECT key, reply FROM replies WHERE key IN ({marks})", part)  # noqa: S608 - marks are "?"
-            found.update((key, msgspec.json.decode(reply, type=Reply)) for key, reply in rows)
-        return found
+            yield from self._connection.execute(f"{select} WHERE key IN ({','.join('?' * len(part))})", part)
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
@@ -80,12 +81,7 @@ class ReplyCache:
 
     def pending(self, keys: Sequence[str]) -> dict[str, str]:
         """Key -> batch, for those among `keys` that are in a batch which was not collected yet."""
-        found: dict[str, str] = {}
-        for start in range(0, len(keys), 500):
-            part = keys[start : start + 500]
-            marks = ",".join("?" * len(part))
-            found.update(self._connection.execute(f"SELECT key, batch FROM batches WHERE key IN ({marks})", part))  # noqa: S608 - marks are "?"
-        return found
+        return dict(self._among("SELECT key, batch FROM batches", keys))
 
     def submitted(self, batch: str, keys: Sequence[str]) -> None:
         """Keep that these requests are in a batch."""
