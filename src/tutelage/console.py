@@ -81,7 +81,7 @@ def score_table(scores: Mapping[str, Score], title: str) -> Table:
     """The scores of a run, each with n, its interval and what could not be read."""
     table = Table(title=title, title_justify="left")
     table.add_column("exam")
-    for heading in ("accuracy", "95 % interval", "n", "unread", "cut off", "tokens"):
+    for heading in ("accuracy", "95 % interval", "strict", "n", "unread", "cut off", "tokens"):
         table.add_column(heading, justify="right")
     for name, score in scores.items():
         samples = f" x {score.samples}" if score.samples > 1 else ""
@@ -89,6 +89,7 @@ def score_table(scores: Mapping[str, Score], title: str) -> Table:
             Text(name),
             f"{score.accuracy:.1%}",
             f"{score.low:.1%} to {score.high:.1%}",
+            f"{score.strict:.1%}",
             f"{score.questions}{samples}",
             f"{score.unread:.1%}",
             f"{score.truncated:.1%}",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
-from tutelage.tasks.base import Task, judge
+from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."
@@ -160,6 +160,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
     failed = reply.error or (second.error if second else "")
     read = reply.text if second is None else f"The answer is {second.text}"
     answer, verdict = (None, "unread") if failed else judge(task, question, read)
+    strict = "unread" if failed else strictly(task, question, read, verdict)
     return Attempt(
         question=question.id,
         sample=sample,
@@ -167,6 +168,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
         answer_text=second.text if second else "",
         answer=answer,
         verdict=verdict,
+        strict=strict,
         truncated=reply.finish == "length",
         tokens_in=reply.tokens_in + (second.tokens_in if second else 0),
         tokens_out=reply.tokens_out + (second.tokens_out if second else 0),

@@ -76,6 +76,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answer_text: str = ""  # the reply to the second call of zero-shot-CoT
     answer: str | None = None  # what was read from it
     verdict: Verdict = "unread"
+    strict: Verdict = "unread"  # the verdict where only an answer that is clearly committed to counts as read
     truncated: bool = False
     tokens_in: int = 0
     tokens_out: int = 0

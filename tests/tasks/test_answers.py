@@ -1,151 +1,39 @@
-"""What is read from a text, for every kind of answer, traps included."""
+"""What is read from a text, for every kind of answer, traps included: the cases are the rows of verdicts.tsv."""
+
+from pathlib import Path
 
 import pytest
 
-from tutelage.tasks.answers import READERS
+from tutelage.tasks.answers import READERS, grading
+from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Question
 
-NUMBERS = [
-    ("The answer is 5", "5"),
-    ("The answer is: 5.", "5"),
-    ("Therefore, the answer (arabic numerals) is 8.", "8"),
-    ("**Answer:** 12", "12"),
-    ("3 + 4 = 7 --> 7", "7"),
-    ("#### 1,000", "1000"),
-    ("The answer is $1,234.50.", "1234.5"),
-    ("The answer is 18.0", "18"),
-    ("The answer is -3", "-3"),
-    ("The answer is \u22123", "-3"),
-    ("The answer is -$5", "-5"),
-    ("The answer is $-5", "-5"),
-    ("So we have 5-3", "3"),
-    ("The answer is 5-3", "5"),
-    ("x-5", "5"),
-    ("(3,4)", "4"),
-    ("1,2,3", "3"),
-    ("The answer is .5", "0.5"),
-    ("The answer is 0.50 dollars", "0.5"),
-    ("The answer is 50%", "50"),
-    ("She has 2 left.7 more make 9.So 9", "9"),
-    ("step by step.The total is 12.", "12"),
-    ("First 4, then 6", "6"),
-    ("The answer is 4, not 6", "4"),
-    ("The answer is 4. No, the answer is 6", "6"),
-    ('The answer is 47.\nThe answer (words) is "forty-seven."', "47"),
-    ("The answer is", None),
-    ("3 apples. The answer is", "3"),
-    ("The answer is unknown", None),
-    ("I like cheese.", None),
-    ("", None),
-    ("covid19 b2b", None),
-    ("v1.2.3", None),
-    ("0", "0"),
-    ("The answer is 000", "0"),
-    ("The answer is 12,34", "12"),
-    ("We took 100.", "100"),
-    ("The answer is 2nd", "2"),
-    ("The answer isn't 4 but 5", "5"),
-    ("10,000,000 people", "10000000"),
-    ("it costs US$5", "5"),
-]
-
 COLOURS = ("orange ball", "white ball", "blue ball")
-CHOICES = [
-    ("The answer is B", "B"),
-    ("The answer is (B)", "B"),
-    ("The answer is (b).", "B"),
-    ("The answer is: **B**", "B"),
-    ("The answer is B.", "B"),
-    ("The answer is (C) 5", "C"),
-    ("The answer is B because (A) is wrong", "B"),
-    ("The answer is A because it is white", "A"),
-    ("--> C", "C"),
-    ("Therefore, among A through C, the answer is B.", "B"),
-    ("(A) is wrong, so (C)", "C"),
-    ("so it is C", "C"),
-    ("A. no\nB. no\nC\n", "C"),
-    ("The answer is the white ball", "B"),
-    ("The answer is A white ball", "B"),
-    ("Bob has the orange ball.", "A"),
-    ("The answer is Bob", None),
-    ("The answer is Bob's blue ball", "C"),
-    ("Alice, Bob and Claire swap. Bob has it", None),
-    ("The answer is (D)", None),
-    ("The answer is D", None),
-    ("J.B. Smith", None),
-    ("Alice has orange ball, Bob has white ball", "B"),
-    ("BLUE BALL", "C"),
-    ("The answer is A/C", "A"),
-    ("The answer is A's ball", None),
-    ("I like cheese.", None),
-    ("A good start", None),
-    ("", None),
-    ("The answer is", None),
-    ("The answer is \n\n(C)", "C"),
-    ("The answer is 'C'", "C"),
-    ("Answer: C) blue ball", "C"),
-    ("I pick C, as said", "C"),
-    ("The white balloon", None),
-    ("(A) (B) (C): the answer is (A)", "A"),
-    ("choice (B).", "B"),
-    ("The answer is none. Plan B", "B"),
-    ("step by step.The answer is C", "C"),
-    ("The answer is\nB", "B"),
-]
-
-YES_NO = [
-    ("Therefore, the answer is: Yes", "yes"),
-    ("Therefore, the answer (Yes or No) is no.", "no"),
-    ("The answer is YES!", "yes"),
-    ("The answer is **No**", "no"),
-    ("--> yes", "yes"),
-    ("The answer is true", "yes"),
-    ("The answer is False.", "no"),
-    ("No, it was flipped. Yes.", "yes"),
-    ("The answer is no, not yes", "no"),
-    ("yesterday", None),
-    ("Nobody knows", None),
-    ("nothing", None),
-    ("I like cheese.", None),
-    ("", None),
-    ("The answer is unclear", None),
-    ("Is it heads? no", "no"),
-]
-
-TEXTS = [
-    ("The answer is yajo", "yajo"),
-    ('The answer is "yajo".', "yajo"),
-    ("The answer is: yajo", "yajo"),
-    ("The answer is \u201cyajo\u201d", "yajo"),
-    ("The answer is y a j o", "yajo"),
-    ("The answer is **YAJO**.", "yajo"),
-    ("--> yajo\nMore text", "yajo"),
-    ("The answer is\n\nyajo", "yajo"),
-    ("some thought\nyajo", "yajo"),
-    ("The answer is '...'", None),
-    ("", None),
-    ("   \n ", None),
+OTHER = {"number": "123456789", "choice": "Z", "yes_no": "maybe", "date": "01/01/1000", "text": "something else"}
+CASES = [
+    tuple(line.split("\t"))
+    for line in (Path(__file__).parent / "verdicts.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
 ]
 
 
-@pytest.mark.parametrize(("text", "wanted"), NUMBERS)
-def test_numbers(text: str, wanted: str | None) -> None:
-    assert READERS["number"][0](text, Question(id="", text="", answer="1")) == wanted
+def test_there_are_many_cases() -> None:
+    assert len(CASES) >= 330
 
 
-@pytest.mark.parametrize(("text", "wanted"), CHOICES)
-def test_choices(text: str, wanted: str | None) -> None:
-    assert READERS["choice"][0](text, Question(id="", text="", answer="A", choices=COLOURS)) == wanted
-
-
-@pytest.mark.parametrize(("text", "wanted"), YES_NO)
-def test_yes_no(text: str, wanted: str | None) -> None:
-    assert READERS["yes_no"][0](text, Question(id="", text="", answer="yes")) == wanted
-
-
-@pytest.mark.parametrize(("text", "wanted"), TEXTS)
-def test_texts(text: str, wanted: str | None) -> None:
-    assert READERS["text"][0](text, Question(id="", text="", answer="yajo")) == wanted
+@pytest.mark.parametrize(("kind", "text", "wanted", "committed"), CASES)
+def test_verdicts(kind: str, text: str, wanted: str, committed: str) -> None:
+    text = text.replace("\\n", "\n")
+    task = Task(name="t", kind=kind, splits=(), load=lambda split: [], **grading(kind))
+    choices = COLOURS if kind == "choice" else ()
+    gold = Question(id="", text="", answer=wanted, choices=choices)
+    other = Question(id="", text="", answer=OTHER[kind], choices=choices)
+    if wanted == "-":
+        assert judge(task, other, text) == (None, "unread")
+        return
+    assert judge(task, gold, text) == (wanted, "right")
+    assert judge(task, other, text)[1] == "wrong"
+    assert strictly(task, gold, text, "right") == ("right" if committed == "y" else "unread")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +44,16 @@ def test_texts(text: str, wanted: str | None) -> None:
         ("number", "0.3333333", "0.33333333", True),
         ("number", "0.333", "0.33333333", False),
         ("number", "5", "-5", False),
+        ("number", "1/3", "0.33333333", True),
+        ("number", "1/3", "1/3", True),
+        ("number", "50%", "50", True),
+        ("number", "50%", "0.5", True),
+        ("number", "50%", "50%", True),
+        ("number", "0.5", "50%", True),
+        ("number", "5%", "50", False),
+        ("number", "5", "no number", False),
+        ("date", "2021-05-01", "05/01/2021", True),
+        ("date", "2021-05-01", "05/02/2021", False),
         ("choice", "B", "(B)", True),
         ("choice", "A", "(B)", False),
         ("yes_no", "yes", "True", True),

@@ -17,6 +17,7 @@ class Score(Struct, frozen=True, kw_only=True):
     accuracy: float  # avg@samples where samples > 1
     low: float
     high: float
+    strict: float  # accuracy where only what is clearly committed to counts
     unread: float  # share of the attempts
     truncated: float
     failed: int  # attempts whose call failed (counted as unread)
@@ -54,6 +55,7 @@ def score(attempts: Iterable[Attempt]) -> Score:
         accuracy=metrics.avg_at_k(right),
         low=low,
         high=high,
+        strict=sum(attempt.strict == "right" for attempt in flat) / len(flat),
         unread=sum(attempt.verdict == "unread" for attempt in flat) / len(flat),
         truncated=sum(attempt.truncated for attempt in flat) / len(flat),
         failed=sum(bool(attempt.error) for attempt in flat),

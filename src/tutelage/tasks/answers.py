@@ -1,71 +1,45 @@
 """Reading answers from text and comparing them, one pair of functions per answer kind. Pure: strings in, strings out.
 
-The rule for every kind: the first candidate after the last answer marker that has one behind it ("The answer is 47. The
-answer in words is forty-seven."); without a marker, the last candidate of the whole text. No candidate: None, which
-makes the verdict "unread".
+The rule for every kind: the last segment behind an answer marker, or box, that has a candidate decides, and there the
+first one ("The answer is 47. The answer in words is forty-seven."); without markers, the last candidate of the whole
+text. No candidate, or several at once ("3 to 5"): None, which makes the verdict "unread".
 """
 
 import re
 import string
-from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterable
+from datetime import date
+from functools import cache, lru_cache
+from typing import NamedTuple, TypedDict
 
+from tutelage.tasks import numerals
+from tutelage.tasks.markers import REFUSED, commits, pick
+from tutelage.tasks.symbolic import read_math, same_math
 from tutelage.types import Question
 
 Reader = Callable[[str, Question], str | None]
-Comparer = Callable[[str, Question], bool]
+Comparer = Callable[[str, Question], bool | None]
 
-# "--> 5", "#### 5", "The answer is 5", "Answer: 5", "the answer (arabic numerals) is: 5", "**Answer:** 5".
-_MARKER = re.compile(r"-->|####|\banswer[*\s]*(?:\([^)\n]{0,40}\)\s*)?(?:is\b(?:\s*:)?|:|=)\**", re.IGNORECASE)
-# A minus is a sign only where no number or letter stands before it: "5-3" holds 5 and 3, not -3.
-_NUMBER = re.compile(r"(?<!\w)(?<!\d\.)-?\$?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\.)\.\d+)")
 _LISTED = re.compile(r"\([A-Z]\)")
 _YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
-
-
-def _tails(text: str) -> list[str]:
-    """What stands behind each answer marker, the last marker first."""
-    ends = [match.end() for match in _MARKER.finditer(text)]
-    return [text[end:] for end in reversed(ends) if text[end:].strip()]
-
-
-def after_marker(text: str) -> str | None:
-    """The text after the last answer marker, or None when there is no marker with anything behind it."""
-    return next(iter(_tails(text)), None)
-
-
-def _pick(text: str, candidates: Callable[[str], list[str]]) -> str | None:
-    tails = _tails(text)
-    for tail in tails:
-        if found := candidates(tail):
-            return found[0]
-    found = [] if tails else candidates(text)
-    return found[-1] if found else None
-
-
-def _plain(number: str) -> str:
-    """Write a number one way: no separators, no trailing zeros, no exponent."""
-    try:
-        value = Decimal(number.replace(",", "").replace("$", "").replace("\u2212", "-"))
-    except InvalidOperation:  # pragma: no cover - the pattern admits only decimals
-        return number
-    return format(value.normalize(), "f") if value else "0"
-
-
-def numbers(text: str) -> list[str]:
-    """Every number of the text, in order, written one way ("1,000.0" and "$1000" are both "1000")."""
-    return [_plain(match.group()) for match in _NUMBER.finditer(text.replace("\u2212", "-"))]
+_EITHER = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|or)\s*(?:yes|no|true|false)\b", re.IGNORECASE)
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
 
 
 def read_number(text: str, question: Question) -> str | None:
-    """The number the text commits to, written one way."""
-    return _pick(text, numbers)
+    """The number the text commits to, written one way; a fraction that has no end as "a/b", a percentage with its sign."""
+    return pick(text, numerals.first_number, numerals.last_number)
 
 
 def same_number(answer: str, question: Question) -> bool:
-    """Equal as numbers, within 1e-6 (the tolerance of Ho et al.)."""
-    gold = numbers(question.answer)
-    return bool(gold) and abs(Decimal(answer) - Decimal(gold[-1])) <= Decimal("1e-6")
+    """Equal as numbers, within 1e-6 (the tolerance of Ho et al., 2022)."""
+    gold = _gold_number(question.answer)
+    return gold == answer or (gold is not None and numerals.same_value(answer, gold))
+
+
+@lru_cache(maxsize=1024)
+def _gold_number(answer: str) -> str | None:
+    return next(reversed(numerals.numbers(answer)), None)
 
 
 def letters(question: Question) -> str:
@@ -76,29 +50,43 @@ def letters(question: Question) -> str:
 
 def read_choice(text: str, question: Question) -> str | None:
     """The choice the text commits to, by its letter or else by its whole text, never by a capital inside a word."""
-    span = letters(question)
-    tail = after_marker(text)
-    if tail is not None and (leading := _leading_letter(tail, question)):
-        return leading
+    named = _forms(letters(question))
 
     def candidates(part: str) -> list[str]:
-        # "(B)", "B.", "B," or a B that ends its line; not the B of "J.B." or the A of "A good start".
-        found = re.findall(rf"\(([{span}])\)|(?<![\w(.'\u2019-])([{span}])(?=[).:,*]|\s*$)", part, re.MULTILINE)
-        return [a or b for a, b in found] or _by_text(part, question)
+        found = [next(filter(None, groups)).upper() for groups in named.anywhere.findall(part)]
+        return found or _by_text(part, question)
 
-    return _pick(text, candidates)
+    def first(part: str) -> object:
+        part = _WRAPPED.sub(r"\1", part) if "\\" in part else part
+        match = named.leading.match(part)
+        # "The answer is A bird": an article, when a choice's text follows.
+        if match and match[2] == "A" and re.match(r" [a-z]", part[match.end() :]) and _by_text(part, question):
+            match = None
+        if match:
+            return REFUSED if named.several.match(part, match.end()) else (match[1] or match[2]).upper()
+        return next(iter(candidates(part)), None)
+
+    return pick(text, first, lambda part: next(reversed(candidates(part)), None))
 
 
-def _leading_letter(tail: str, question: Question) -> str | None:
-    """The letter that directly follows the marker: "B", "(b)", "**B**", "B because (A) is wrong"."""
-    span = letters(question)
-    match = re.match(rf"[\s*:\"']*(?:\(([{span}{span.lower()}])\)|([{span}])(?!['\u2019]?\w))", tail)
-    if match is None:
-        return None
-    # "The answer is a bird" in a text that shouts its first letter: an article, when a choice's text follows.
-    if match[2] == "A" and re.match(r" [a-z]", tail[match.end() :]) and _by_text(tail, question):
-        return None
-    return (match[1] or match[2]).upper()
+class _Forms(NamedTuple):
+    """The ways to name a choice by its letter."""
+
+    leading: re.Pattern[str]  # directly behind a marker: "B", "(b)", "**B**", "option B", "B because (A) is wrong"
+    anywhere: re.Pattern[str]  # "(B)", "B.", "B,", "option B" or a B that ends its line; not "J.B." or "A good start"
+    several: re.Pattern[str]  # "/C", "or C" behind a letter
+
+
+@cache
+def _forms(span: str) -> _Forms:
+    either, named = f"{span}{span.lower()}", r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s+"
+    return _Forms(
+        re.compile(rf"[\s*:\"'$]*(?:the\s+)?(?:{named})?\**(?:\(([{either}])\)|([{span}])(?!['\u2019]?\w))"),
+        re.compile(
+            rf"\(([{span}])\)|{named}\(?([{span}])\b|(?<![\w(.'\u2019-])([{span}])(?=[).:,*]|\s*$)", re.MULTILINE
+        ),
+        re.compile(rf"\)?\**\s*(?:/|\bor\b|\band\b|&)\s*\(?\**[{span}](?:\)|\*|[.,;]|\s*$)", re.MULTILINE),
+    )
 
 
 def _by_text(part: str, question: Question) -> list[str]:
@@ -124,7 +112,11 @@ def same_choice(answer: str, question: Question) -> bool:
 
 def read_yes_no(text: str, question: Question) -> str | None:
     """ "yes" or "no"; true and false count as them."""
-    word = _pick(text, lambda part: [found.lower() for found in _YES_NO.findall(part)])
+
+    def words(part: str) -> list[str]:
+        return [found.lower() for found in _YES_NO.findall(_EITHER.sub(" ", part))]
+
+    word = pick(text, lambda part: next(iter(words(part)), None), lambda part: next(reversed(words(part)), None))
     return {"true": "yes", "false": "no"}.get(word, word) if word else None
 
 
@@ -134,11 +126,12 @@ def _bare(text: str) -> str:
 
 def read_text(text: str, question: Question) -> str | None:
     """The rest of the line after the marker, or else the last line, without quotes, dots, stars and spaces."""
-    tail = after_marker(text)
-    lines = [line for line in (text if tail is None else tail).splitlines() if line.strip()]
-    if not lines:
-        return None
-    return _bare(lines[-1] if tail is None else lines[0]) or None
+
+    def bare(lines: Iterable[str]) -> str | None:
+        line = next((line for line in lines if line.strip()), "")
+        return _bare(_WRAPPED.sub(r"\1", line)) or None
+
+    return pick(text, lambda part: bare(part.splitlines()), lambda part: bare(reversed(part.splitlines())))
 
 
 def same_text(answer: str, question: Question) -> bool:
@@ -146,9 +139,61 @@ def same_text(answer: str, question: Question) -> bool:
     return _bare(answer) == _bare(question.answer)
 
 
+_MONTHS = {
+    name[:3]: number
+    for number, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
+}
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\\.?"
+_DATE = re.compile(
+    r"(?<!\d)(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{1,2})/(\d{1,2})/(\d{4})"
+    rf"|{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?,?\s+(\d{{4}})|(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+(\d{{4}}))(?!\d)",
+    re.IGNORECASE,
+)
+
+
+def read_date(text: str, question: Question) -> str | None:
+    """A date as YYYY-MM-DD; 05/06/2021 is the sixth of May, as in the United States."""
+
+    def dates(part: str) -> list[str]:
+        return [found for match in _DATE.finditer(part) if (found := _iso(match))]
+
+    return pick(text, lambda part: next(iter(dates(part)), None), lambda part: next(reversed(dates(part)), None))
+
+
+def _iso(match: re.Match[str]) -> str | None:
+    y1, m1, d1, m2, d2, y2, name3, d3, y3, d4, name4, y4 = match.groups()
+    month = m1 or m2 or _MONTHS[(name3 or name4).lower()[:3]]
+    try:
+        return date(int(y1 or y2 or y3 or y4), int(month), int(d1 or d2 or d3 or d4)).isoformat()
+    except ValueError:
+        return None  # the 31st of February
+
+
 READERS: dict[str, tuple[Reader, Comparer]] = {
     "number": (read_number, same_number),
     "choice": (read_choice, same_choice),
     "yes_no": (read_yes_no, lambda answer, question: answer == read_yes_no(question.answer, question)),
+    "date": (read_date, lambda answer, question: answer == read_date(question.answer, question)),
     "text": (read_text, same_text),
+    "math": (read_math, same_math),
 }
+
+
+class Grading(TypedDict):
+    """What a task of a kind grades with: three of its functions."""
+
+    read: Reader
+    same: Comparer
+    commits: Callable[[str, Question], bool]
+
+
+def grading(kind: str) -> Grading:
+    """How answers of a kind are read and compared."""
+    read, same = READERS[kind]
+
+    def committed(text: str, question: Question) -> bool:
+        return commits(text, lambda part: read(part, question))
+
+    return {"read": read, "same": same, "commits": committed}

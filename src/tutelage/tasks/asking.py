@@ -30,3 +30,8 @@ def ask_which_is_true(question: Question) -> Chat:
         return ask_plainly(question)
     stem = question.text.rstrip()
     return _ask(question, f"{stem}\nWhich choice is true? Answer choices: {lettered(question.choices)}")
+
+
+def ask_for_a_box(question: Question) -> Chat:
+    """Ask for the final answer in a box, as is usual for mathematics [Lewkowycz et al. 2022; the MATH data set's own form]."""
+    return _ask(question, f"{question.text.rstrip()}\nPut your final answer within \\boxed{{}}.")

@@ -20,7 +20,8 @@ class Task:
 
     `load(split)` raises `ConfigError` for an unknown split and `DataError` for an empty one. `read(text, question)` returns the answer as a
     normalised string, or None when the text commits to none. `same(answer, question)` compares such an answer with
-    the question's gold. Procedural tasks also give `worked(question, variant)`, a step-by-step solution without the
+    the question's gold, None meaning that this cannot be decided. `commits(text, question)` says whether the text names one
+    answer clearly, for the strict verdict; without it whatever was read counts. Procedural tasks also give `worked(question, variant)`, a step-by-step solution without the
     final "the answer is" (variants differ in wording only; variant 0 always exists, other variants may repeat), and
     `similar(question, rng)`, a fresh train-split question that needs the same skill.
     """
@@ -30,7 +31,8 @@ class Task:
     splits: tuple[str, ...]
     load: Callable[[str], list[Question]]
     read: Callable[[str, Question], str | None]
-    same: Callable[[str, Question], bool]
+    same: Callable[[str, Question], bool | None]
+    commits: Callable[[str, Question], bool] | None = None
     ask: Callable[[Question], Chat] = ask_plainly
     worked: Callable[[Question, int], str] | None = None
     similar: Callable[[Question, random.Random], Question] | None = None
@@ -44,9 +46,13 @@ class Task:
 def judge(task: Task, question: Question, text: str) -> tuple[str | None, Verdict]:
     """Read a text and compare it with the gold answer: the one way a verdict is made, for every task."""
     answer = task.read(text, question)
-    if answer is None:
-        return None, "unread"
-    return answer, "right" if task.same(answer, question) else "wrong"
+    same = None if answer is None else task.same(answer, question)
+    return answer, "unread" if same is None else "right" if same else "wrong"
+
+
+def strictly(task: Task, question: Question, text: str, verdict: Verdict) -> Verdict:
+    """The same verdict, or "unread" where the text names no answer behind a marker or in a box, or several different ones."""
+    return verdict if task.commits is None or task.commits(text, question) else "unread"
 
 
 def check_split(task: str, split: str, splits: tuple[str, ...]) -> None:

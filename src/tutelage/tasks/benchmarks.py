@@ -9,10 +9,10 @@ from typing import Any
 
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
-from tutelage.tasks.answers import numbers
-from tutelage.tasks.asking import ask_which_is_true, ask_with_choices
+from tutelage.tasks.asking import ask_for_a_box, ask_which_is_true, ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import questions_of
+from tutelage.tasks.numerals import numbers
 from tutelage.tasks.rows import Row, read_rows
 from tutelage.tasks.sources import hub_rows, in_split, one_file, task_of
 from tutelage.types import Chat, Question
@@ -20,7 +20,7 @@ from tutelage.types import Chat, Question
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One published data set, as Ho et al. (2022) use it."""
+    """One published data set: for those of Ho et al. (2022) as they use it."""
 
     kind: str
     sizes: Mapping[str, int]  # questions in each split
@@ -30,7 +30,37 @@ class Benchmark:
     columns: Mapping[str, str] = field(default_factory=dict)  # what the hub's copy calls our fields
     renamed: Mapping[str, str] = field(default_factory=dict)  # splits that are published under another name
     template_sizes: Mapping[str, int] = field(default_factory=dict)  # where a split by template is published
+    tidy: Callable[[dict[str, Any], str], dict[str, Any]] | None = None  # a record and its answer's column -> a record
+    left_out: Mapping[str, str] = field(default_factory=dict)  # id -> why its gold answer cannot be graded
+    samples: int = 1  # a question, as its scores are usually given: avg@16 for contests of 30 questions
     ask: Callable[[Question], Chat] = ask_with_choices
+
+
+def _solution(record: dict[str, Any], answer: str) -> dict[str, Any]:
+    """Numbers written one way, and a written solution that ends in "#### N" taken apart."""
+    gold = str(record.get(answer, ""))
+    if "####" in gold:
+        solution, _, gold = gold.rpartition("####")
+        # "<<48/2=24>>" is a mark for a calculator, not part of the text.
+        record = {**record, "rationale": re.sub(r"<<[^<>]*>>", "", solution).strip()}
+    found = numbers(gold)
+    return {**record, answer: found[-1]} if found else record
+
+
+def _options(record: dict[str, Any], answer: str) -> dict[str, Any]:
+    """Options that stand in the question's text, "(A) red" or "(1) red" a line, taken out of it."""
+    stem, found, options = str(record.get("question", "")).removeprefix("Question: ").partition("\nOptions:\n")
+    parts = re.findall(r"^\((\w)\) (.*)$", options, re.MULTILINE)
+    if not found or not parts:
+        return record
+    choices = {"label": [label for label, _ in parts], "text": [text for _, text in parts]}
+    return {**record, "question": stem, "choices": choices, answer: str(record.get(answer)).strip("()")}
+
+
+def _together(record: dict[str, Any], answer: str) -> dict[str, Any]:
+    """A list of final answers as one text; the unit that the question asks in is no part of it."""
+    gold = record.get(answer, record.get("final_answer"))
+    return {**record, answer: ", ".join(map(str, gold)) if isinstance(gold, list) else gold}
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -80,6 +110,62 @@ BENCHMARKS: dict[str, Benchmark] = {
         hub="ChilleD/StrategyQA",
         columns={"id": "qid"},
     ),
+    "arc_challenge": Benchmark(
+        kind="choice",
+        sizes={"train": 1119, "test": 1172},
+        source="Clark et al. (2018)",
+        hub="allenai/ai2_arc",
+        config="ARC-Challenge",
+        columns={"answer": "answerKey"},
+        tidy=_options,
+    ),
+    "math500": Benchmark(
+        kind="math",
+        sizes={"test": 500},
+        source="Hendrycks et al. (2021), the subset of Lightman et al. (2023)",
+        hub="HuggingFaceH4/MATH-500",
+        columns={"id": "unique_id", "question": "problem", "rationale": "solution"},
+        ask=ask_for_a_box,
+    ),
+    "olympiadbench": Benchmark(
+        kind="math",
+        sizes={"test": 673},  # of the 675 that Yang et al. (2024) evaluate; the hub's copy has 674
+        left_out={"1965": "its answer is a sentence", "2349": "its answer is misprinted: $221,$8$"},
+        source="He et al. (2024): English, text only, open-ended, mathematics",
+        tidy=_together,
+        hub="Hothan/OlympiadBench",
+        config="OE_TO_maths_en_COMP",
+        columns={"answer": "final_answer"},
+        renamed={"test": "train"},  # the hub names its only split so
+        ask=ask_for_a_box,
+    ),
+    "aime24": Benchmark(
+        kind="math",
+        sizes={"test": 30},
+        source="American Invitational Mathematics Examination 2024, I and II",
+        hub="HuggingFaceH4/aime_2024",
+        columns={"question": "problem", "rationale": "solution"},
+        renamed={"test": "train"},
+        samples=16,
+        ask=ask_for_a_box,
+    ),
+    "aime25": Benchmark(
+        kind="math",
+        sizes={"test": 30},
+        source="American Invitational Mathematics Examination 2025, I and II",
+        hub="math-ai/aime25",
+        columns={"question": "problem"},
+        samples=16,
+        ask=ask_for_a_box,
+    ),
+    "amc23": Benchmark(
+        kind="math",
+        sizes={"test": 40},
+        source="American Mathematics Competitions 12, 2023",
+        hub="math-ai/amc23",
+        samples=16,
+        ask=ask_for_a_box,
+    ),
     "coin_flip": Benchmark(kind="yes_no", sizes={"train": 350, "test": 150}, source="Wei et al. (2022)"),
     "last_letter_concatenation": Benchmark(kind="text", sizes={"train": 350, "test": 150}, source="Wei et al. (2022)"),
     "tracking_shuffled_objects": Benchmark(
@@ -120,7 +206,7 @@ def make(name: str, data: str | None = None, template_split: bool = False) -> Ta
         found = _local(name, row, folder, split, template_split) if folder else _hub(row, split)
         if not found:
             raise DataError(f"task {name!r}: no row is in the split {split!r}")
-        return tuple(found)
+        return tuple(one for one in found if one.id not in row.left_out)
 
     def load(split: str) -> list[Question]:
         check_split(name, split, check)
@@ -152,17 +238,6 @@ def _local(name: str, row: Benchmark, folder: Path, split: str, template_split: 
 
 
 def _normal(rows: list[Row], row: Benchmark, answer: str = "answer") -> list[Row]:
-    """Numbers written one way, and a written solution that ends in "#### N" taken apart."""
-    if row.kind != "number":
-        return rows
-    return [(where, _solution(record, answer)) for where, record in rows]
-
-
-def _solution(record: dict[str, Any], answer: str) -> dict[str, Any]:
-    gold = str(record.get(answer, ""))
-    if "####" in gold:
-        solution, _, gold = gold.rpartition("####")
-        # "<<48/2=24>>" is a mark for a calculator, not part of the text.
-        record = {**record, "rationale": re.sub(r"<<[^<>]*>>", "", solution).strip()}
-    found = numbers(gold)
-    return {**record, answer: found[-1]} if found else record
+    """The records as `questions_of` wants them, whoever published them."""
+    tidy = row.tidy or (_solution if row.kind == "number" else None)
+    return [(where, tidy(record, answer)) for where, record in rows] if tidy else rows

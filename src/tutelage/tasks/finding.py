@@ -56,6 +56,12 @@ TASKS: dict[str, Entry] = {
     "aqua": _published("aqua", "algebra with five choices"),
     "commonsense_qa": _published("commonsense_qa", "everyday knowledge with five choices"),
     "strategy_qa": _published("strategy_qa", "yes or no, by way of unstated facts"),
+    "arc_challenge": _published("arc_challenge", "school science with four choices"),
+    "math500": _published("math500", "competition mathematics, 500 questions of MATH"),
+    "olympiadbench": _published("olympiadbench", "olympiad mathematics with a final answer"),
+    "aime24": _published("aime24", "AIME 2024, 30 questions with whole numbers as answers"),
+    "aime25": _published("aime25", "AIME 2025, 30 questions with whole numbers as answers"),
+    "amc23": _published("amc23", "AMC 12 of 2023, 40 questions"),
     "local": Entry("tutelage.tasks.sources:make_local", "your own .jsonl, .csv or .parquet file"),
     "hub": Entry("tutelage.tasks.sources:make_hub", "a data set of the Hugging Face hub"),
 }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from tutelage.errors import ConfigError, DataError
-from tutelage.tasks.answers import READERS
+from tutelage.tasks.answers import grading
 from tutelage.tasks.base import SHARES, Belongs, Draw, Task, ask_plainly, check_split, draw_disjoint, share_of
 from tutelage.types import Chat, Question
 
@@ -60,7 +60,6 @@ def share_sizes(size: int) -> dict[str, int]:
 def make_task(making: Making, size: int, seed: int, options: Mapping[str, object]) -> Task:
     """Make a task of `size` questions over its three splits from a way to draw one question."""
     check_option(making.name, "size", size, 1)
-    read, same = READERS[making.kind]
     sizes = share_sizes(size)
 
     def load(split: str) -> list[Question]:
@@ -81,8 +80,7 @@ def make_task(making: Making, size: int, seed: int, options: Mapping[str, object
         kind=making.kind,
         splits=tuple(sizes),
         load=load,
-        read=read,
-        same=same,
+        **grading(making.kind),
         ask=making.ask,
         worked=making.worked,
         similar=similar,

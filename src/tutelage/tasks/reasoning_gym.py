@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
-from tutelage.tasks.answers import after_marker
 from tutelage.tasks.base import Task, check_split, share_of
+from tutelage.tasks.markers import after_marker
 from tutelage.tasks.procedural import check_option, share_sizes
 from tutelage.tasks.rows import require
 from tutelage.types import Question

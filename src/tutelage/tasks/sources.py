@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
-from tutelage.tasks.answers import READERS
+from tutelage.tasks.answers import READERS, grading
 from tutelage.tasks.asking import ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import check_fields, questions_of
@@ -93,8 +93,7 @@ def task_of(
     ask: Callable[[Question], Chat] = ask_with_choices,
 ) -> Task:
     """Put a task together from a loader and the reader of its kind."""
-    read, same = READERS[kind]
-    return Task(name=name, kind=kind, splits=splits, load=load, read=read, same=same, ask=ask, options=options)
+    return Task(name=name, kind=kind, splits=splits, load=load, ask=ask, options=options, **grading(kind))
 
 
 def split_loader(name: str, fields: Mapping[str, str], kind: str, files: Mapping[str, Path]) -> Load:

@@ -1,0 +1,131 @@
+"""A process that says whether two expressions are equal: `python -m tutelage.tasks.prover`, one JSON object a line.
+
+It runs apart because a computer algebra system can take for ever, or all memory, over a short line; whoever asks kills
+it then. The parser is latex2sympy, the one of math-verify; equality is decided here, by exact arithmetic and at points.
+"""
+
+import json
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+
+MEMORY = 2 << 30  # bytes
+_DIGITS = 40
+_POINTS = ((3, 7), (-5, 11), (13, 4), (-17, 9), (29, 23), (2, 19), (-31, 37), (41, 43))  # numerator, denominator
+_NOISE = 1e-36  # what 40 digits leave of zero
+_EXACT, _DECIMAL = 1e-25, 1e-9  # relative; an answer with a decimal point carries a float's rounding
+
+
+def parse(latex: str) -> Any:
+    """A sympy expression, with i as the imaginary unit and e as Euler's number."""
+    import sympy
+    from latex2sympy2_extended import latex2sympy
+
+    made = latex2sympy(latex)
+    if not isinstance(made, sympy.Basic):
+        raise ValueError("no expression")
+    return made.subs({sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E})
+
+
+def same_value(a: str, b: str) -> bool | None:
+    """Equal as numbers, or at every point where both are real."""
+    import sympy
+
+    x, y = parse(a), parse(b)
+    if isinstance(x, sympy.Set) or isinstance(y, sympy.Set) or _relational(x) or _relational(y):
+        return bool(x.doit() == y.doit())
+    decimal = "." in a or "." in b
+    values: list[bool] = []
+    for point in _points(x, y):
+        pair = _number(x, point), _number(y, point)
+        if None not in pair and not _close(*pair, _DECIMAL if decimal else _EXACT):
+            return False
+        values.append(None not in pair)
+    return True if sum(values) >= min(3, len(values)) else None
+
+
+def same_equation(a: str, b: str) -> bool | None:
+    """The same line, circle and so on: one side less the other differs by a constant factor alone."""
+    import sympy
+
+    f, g = (left - right for left, right in map(_sides, (a, b)))
+    if f.free_symbols != g.free_symbols:
+        return False
+    ratios = []
+    for point in _points(f, g):
+        top, bottom = _number(f, point), _number(g, point)
+        if top is not None and bottom is not None and bottom != 0:
+            ratios.append(top / bottom)
+    if len(ratios) < 3 or not all(isinstance(ratio, sympy.Expr) for ratio in ratios):
+        return None
+    return bool(ratios[0] != 0) and all(_close(ratio, ratios[0], _EXACT) for ratio in ratios[1:])
+
+
+def _sides(text: str) -> tuple[Any, Any]:
+    left, _, right = text.partition("=")
+    return parse(left), parse(right)
+
+
+def _relational(x: Any) -> bool:
+    import sympy
+
+    return isinstance(x, sympy.core.relational.Relational | sympy.logic.boolalg.Boolean | sympy.MatrixBase)
+
+
+def _points(x: Any, y: Any) -> list[dict[Any, Any]]:
+    """Values for the letters of both; a single empty point where there are none."""
+    import sympy
+
+    symbols = sorted(x.free_symbols | y.free_symbols, key=str)
+    if not symbols:
+        return [{}]
+    pairs = [sympy.Rational(*pair) for pair in _POINTS]
+    return [
+        {symbol: pairs[(start + step * 3) % len(pairs)] + step for step, symbol in enumerate(symbols)}
+        for start in range(len(pairs))
+    ]
+
+
+def _number(x: Any, point: dict[Any, Any]) -> Any:
+    """The value at a point with 40 digits, or None where it is none; at a point of letters only real values count."""
+    import sympy
+
+    found = sympy.N(x.subs(point).doit(), _DIGITS)
+    if found in (sympy.oo, -sympy.oo) and not point:
+        return found
+    if not found.is_number or found.has(sympy.nan, sympy.zoo, sympy.oo) or not found.is_finite:
+        return None
+    return None if point and sympy.im(found) != 0 else found
+
+
+def _close(a: Any, b: Any, tolerance: float) -> bool:
+    import sympy
+
+    if a == b or sympy.oo in (a, b) or -sympy.oo in (a, b):
+        return bool(a == b)
+    return bool(abs(a - b) <= (_NOISE if 0 in (a, b) else tolerance * max(abs(a), abs(b))))
+
+
+ASKED: dict[str, Callable[[str, str], bool | None]] = {"value": same_value, "equation": same_equation}
+
+
+def main() -> None:
+    """Answer requests until there are no more; what fails is not decided."""
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.setrecursionlimit(5000)
+    same_value(r"\frac{\sqrt{2}}{2}+x", r"\frac{1}{\sqrt{2}}+x")  # the first parse is slow
+    print("ready", flush=True)
+    for line in sys.stdin:
+        what, a, b = json.loads(line)
+        try:
+            verdict = ASKED[what](a, b)
+        except (Exception, RecursionError):
+            verdict = None
+        print(json.dumps(verdict), flush=True)
+
+
+if __name__ == "__main__":
+    main()
