@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tutelage import recipes, tasks
+from tutelage import cli_grade, recipes, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import View, score_table
@@ -20,6 +20,7 @@ from tutelage.demo import demo_config, show_answers
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
+from tutelage.evaluation.scoreboard import several
 from tutelage.recipes import RECIPES
 
 app = typer.Typer(
@@ -129,6 +130,9 @@ def _plain(line: str) -> None:
 
 
 app.add_typer(replies_app, name="cache")
+app.command()(cli_grade.grade)
+app.command()(cli_grade.audit)
+app.command()(cli_grade.contamination)
 
 
 @app.command("tasks")
@@ -165,6 +169,9 @@ def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (
     with _stoppable(console) as stopping, View(console) as view:
         scores = recipes.run(config, into, view, stopping, source, reuse)
     console.print(score_table(scores, f"{config.model_dump()['recipe']} on {_task_name(raw)}, in {into}"))
+    for title, attempts in recipes.exams(into).items():
+        if numbers := several(attempts):
+            _plain(f"{title}: {', '.join(number.line() for number in numbers)}")
 
 
 def _task_name(raw: dict[str, Any]) -> str:

@@ -66,7 +66,8 @@ class View:
             self._task = None
 
     def _line(self, step: str, text: str) -> None:
-        line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (f"  ({self._seconds.get(step, '')})", "dim"))
+        time = f"  ({self._seconds[step]})" if step in self._seconds else ""
+        line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (time, "dim"))
         self.console.print(line, soft_wrap=True)
 
 

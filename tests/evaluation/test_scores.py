@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tutelage.evaluation import intervals, metrics
-from tutelage.evaluation.scoreboard import score
+from tutelage.evaluation.scoreboard import score, several
 from tutelage.types import Attempt, Verdict
 
 
@@ -75,3 +75,27 @@ def test_samples_of_one_question_do_not_narrow_the_interval() -> None:
 def test_an_empty_exam_has_no_score() -> None:
     with pytest.raises(ValueError, match="without attempts"):
         score([])
+
+
+def test_several_samples_are_scored_in_every_usual_way() -> None:
+    """Two questions of four samples: one is right in 2 of 4 by majority, the other in 1 of 4 against it."""
+    answers = {"a": ["5", "5", "7", None], "b": ["1", "2", "2", "3"]}
+    gold = {"a": "5", "b": "1"}
+    exam = [
+        attempt(q, i, "unread" if said is None else "right" if said == gold[q] else "wrong", answer=said)
+        for q, row in answers.items()
+        for i, said in enumerate(row)
+    ]
+    found = {number.name: number.value for number in several(exam)}
+    assert found == pytest.approx(
+        {"avg@4": (2 / 4 + 1 / 4) / 2, "pass@2": ((1 - 1 / 6) + 1 / 2) / 2, "pass@4": 1.0, "maj@4": 0.5}
+    )
+    assert several(attempt_ for attempt_ in exam if attempt_.sample == 0) == []
+
+
+def test_an_interval_is_never_empty() -> None:
+    assert intervals.of_shares([0.0] * 12) == pytest.approx(intervals.wilson(0, 12))
+    assert intervals.of_shares([1.0, 0.0]) == pytest.approx(intervals.wilson(1, 2))
+    low, high = intervals.of_shares([0.5] * 7)
+    assert low < 0.5 < high
+    assert intervals.of_shares([0.25, 0.5, 0.75] * 5) == intervals.clustered_bootstrap([0.25, 0.5, 0.75] * 5)

@@ -27,6 +27,18 @@ def clustered_bootstrap(means: Sequence[float], draws: int = 2000, seed: int = 0
     return totals[int(0.025 * draws)], totals[min(draws - 1, math.ceil(0.975 * draws))]
 
 
+def of_shares(shares: Sequence[float]) -> tuple[float, float]:
+    """An interval at 95 % for the mean of one share a question: Wilson's where each is 0 or 1, else a bootstrap over questions.
+
+    Where all questions have the same share a bootstrap would claim certainty, so Wilson's interval stands in there.
+    """
+    if shares and (set(shares) <= {0.0, 1.0} or len(set(shares)) == 1):
+        mean = sum(shares) / len(shares)
+        low, high = wilson(round(mean * len(shares)), len(shares))
+        return min(low, mean), max(high, mean)
+    return clustered_bootstrap(shares)
+
+
 def paired_rise(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
     """The mean rise from before to after on the same questions, in the same order, and its standard error."""
     if len(before) != len(after) or not before:

@@ -44,10 +44,7 @@ def score(attempts: Iterable[Attempt]) -> Score:
     right = [[attempt.verdict == "right" for attempt in row] for row in rows]
     count = sum(map(sum, right))
     samples = max(map(len, rows))
-    if samples == 1:
-        low, high = intervals.wilson(count, len(rows))
-    else:
-        low, high = intervals.clustered_bootstrap([metrics.accuracy(row) for row in right])
+    low, high = intervals.of_shares([metrics.accuracy(row) for row in right])
     return Score(
         questions=len(rows),
         samples=samples,
@@ -61,3 +58,46 @@ def score(attempts: Iterable[Attempt]) -> Score:
         failed=sum(bool(attempt.error) for attempt in flat),
         tokens=sum(attempt.tokens_out for attempt in flat) / len(flat),
     )
+
+
+class Several(Struct, frozen=True, kw_only=True):
+    """What several samples a question are worth together. Shares are between 0 and 1; the interval is at 95 %."""
+
+    name: str  # pass@4: one of four samples is right; maj@4: the answer that most of four samples give is right
+    value: float
+    low: float
+    high: float
+
+    def line(self) -> str:
+        """The number in one line."""
+        return f"{self.name} {self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+def several(attempts: Iterable[Attempt]) -> list[Several]:
+    """avg@n, pass@k for k = 1, 2, 4, … n, and maj@n of an exam with n samples a question; empty with one sample.
+
+    Among answers that equally many samples give, the one that came first is the majority's.
+    """
+    by_question: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_question.setdefault(attempt.question, []).append(attempt)
+    rows = [sorted(row, key=lambda attempt: attempt.sample) for row in by_question.values()]
+    n = min(map(len, rows), default=0)
+    if n < 2:
+        return []
+    right = [[attempt.verdict == "right" for attempt in row] for row in rows]
+    found = [_clustered(f"avg@{n}", [metrics.accuracy(row) for row in right])]
+    for k in sorted({2**power for power in range(1, n.bit_length()) if 2**power <= n} | {n}):
+        passed = [metrics.pass_at_k(row, k) for row in right]
+        found.append(_clustered(f"pass@{k}", [share for share in passed if share is not None]))
+    return [*found, _clustered(f"maj@{n}", [float(_majority_is_right(row)) for row in rows])]
+
+
+def _clustered(name: str, shares: Sequence[float]) -> Several:
+    low, high = intervals.of_shares(shares)
+    return Several(name=name, value=sum(shares) / len(shares), low=low, high=high)
+
+
+def _majority_is_right(row: Sequence[Attempt]) -> bool:
+    answer = metrics.majority([attempt.answer for attempt in row])
+    return any(attempt.answer == answer and attempt.verdict == "right" for attempt in row if answer is not None)

@@ -1,8 +1,6 @@
 """New exercises like the questions a student missed: read from feedback, kept when their answer can be trusted."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,36 +8,8 @@ from msgspec.structs import replace
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
 from tutelage.lessons.rationales import ARROW
 from tutelage.tasks.base import Task
+from tutelage.tasks.overlap import HeldOut, plain
 from tutelage.types import Attempt, Feedback, Lesson, Question
-
-_GRAM = 8  # words that two questions must share in a row to be alike in one place
-_ALIKE = 0.8  # share of such places from which on a question counts as copied
-
-
-class HeldOut:
-    """The questions of dev and test: nothing that is learned may copy one."""
-
-    def __init__(self, questions: Iterable[Question]) -> None:
-        self._texts = {tuple(_words(question.text)) for question in questions}
-        self._places: dict[tuple[str, ...], list[int]] = {}  # gram -> the texts that hold it
-        for number, words in enumerate(self._texts):
-            for gram in _grams(words):
-                self._places.setdefault(gram, []).append(number)
-
-    def copies(self, text: str) -> bool:
-        """Whether a text is one of the questions, but for spacing, case and punctuation, or nearly all taken from one."""
-        words = tuple(_words(text))
-        grams = _grams(words)
-        shared = Counter(number for gram in grams for number in self._places.get(gram, ()))
-        return words in self._texts or (bool(grams) and max(shared.values(), default=0) / len(grams) >= _ALIKE)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _grams(words: Sequence[str]) -> set[tuple[str, ...]]:
-    return {tuple(words[i : i + _GRAM]) for i in range(len(words) - _GRAM + 1)}
 
 
 class Exercises(Struct, frozen=True, kw_only=True):
@@ -65,10 +35,10 @@ def exercises(
             question = Question(id=f"{reply.question}~{number}.{place}", text=problem, answer="", split="practice")
             question = replace(question, answer=task.read(solution, question) or "")
             body, answer, reason = settle(task, question, solution, set()) if question.answer else ("", "", "unread")
-            if reason or held_out.copies(problem) or " ".join(_words(problem)) in seen:
+            if reason or held_out.copies(problem) or plain(problem) in seen:
                 counts["unread" if reason else "copied" if held_out.copies(problem) else "repeated"] += 1
                 continue
-            seen.add(" ".join(_words(problem)))
+            seen.add(plain(problem))
             questions.append(question)
             lessons.append(_lesson(task, question, reply, f"{body}{ARROW}{answer}", number))
     return Exercises(questions=tuple(questions), lessons=tuple(lessons), **counts)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tutelage import models, tasks
 from tutelage.config import Settings, build, expand_path, read_yaml
 from tutelage.errors import ConfigError, RunError, nearest
+from tutelage.evaluation import grading
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes import planning
 from tutelage.recipes.baselines import Teaching
@@ -173,6 +174,16 @@ def exams(path: Path) -> dict[str, list[Attempt]]:
     titles: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
     files = {title: path / step / "records.jsonl" for step, title in titles.items()}
     return {title: records.read(file, Attempt) for title, file in files.items() if file.exists()}
+
+
+def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
+    """A finished run's exams, or one step's, as they were graded and as today's reader grades them; nobody is asked."""
+    run_at = path if (path / "config.yaml").exists() else path.parent
+    config: Any = check(read_yaml(_run_at(run_at) / "config.yaml"), str(run_at / "config.yaml"))
+    task = tasks.find(config.task, data=config.data)
+    known = {question.id: question for split in task.splits for question in task.load(split)}
+    sat = exams(path)
+    return {title: (score(rows), score(grading.again(task, known, rows))) for title, rows in sat.items()}
 
 
 def options(name: str) -> Sequence[tuple[str, str, str]]:

@@ -10,6 +10,8 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons import rationales
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
+from tutelage.tasks import overlap
+from tutelage.tasks.overlap import HeldOut
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Lesson, Question
 
@@ -23,6 +25,10 @@ class Splits(Settings):
     test: str = "test"
     train_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
     test_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
+
+    copies: Literal["drop", "keep"] = Field(
+        "drop", description="training questions that are test questions, too; keep: as some published splits do"
+    )
 
 
 class RationalesConfig(Settings):
@@ -65,6 +71,26 @@ class Teaching(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
+
+
+def asked_in_the_end(room: Classroom, splits: Splits) -> list[Question]:
+    """The test questions, as far as the task has any: whoever wants lessons alone may have none."""
+    return room.questions(splits.test, splits.test_limit) if splits.test in room.task.splits else []
+
+
+def without_copies(
+    room: Classroom, splits: Splits, train: Sequence[Question], held_out: Sequence[Question]
+) -> list[Question]:
+    """The training questions that are not asked in the end, too; what else they share with those is told."""
+    against = HeldOut(held_out)
+    found = overlap.find(((question.id, question.text) for question in train), against)
+    room.note("train", found.line())
+    for kind, (name, shared) in found.examples.items():
+        room.run.say(event="contamination", kind=kind, question=name, held_out=shared.question, text=shared.text)
+    if splits.copies == "keep" or not found.counts["same"]:
+        return list(train)
+    known = {overlap.plain(question.text) for question in held_out}
+    return [question for question in train if overlap.plain(question.text) not in known]
 
 
 def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:

@@ -2,7 +2,14 @@
 
 from typing import Literal
 
-from tutelage.recipes.baselines import BASELINE_TITLES, Teaching, baselines, first_lessons
+from tutelage.recipes.baselines import (
+    BASELINE_TITLES,
+    Teaching,
+    asked_in_the_end,
+    baselines,
+    first_lessons,
+    without_copies,
+)
 from tutelage.recipes.classroom import Classroom
 from tutelage.types import Checkpoint, Lesson
 
@@ -15,15 +22,17 @@ class FinetuneCot(Teaching):
 
 def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:
     """The teacher's part: ask, and keep what is right."""
-    train = room.questions(config.questions.train, config.questions.train_limit)
-    return first_lessons(room, config, train)
+    splits = config.questions
+    train = room.questions(splits.train, splits.train_limit)
+    return first_lessons(room, config, without_copies(room, splits, train, asked_in_the_end(room, splits)))
 
 
 def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     """Ask, keep what is right, train, examine; the baselines are the same exam without parts of it."""
     room.check(config.teacher, config.student)
-    train = room.questions(config.questions.train, config.questions.train_limit)
-    test = room.questions(config.questions.test, config.questions.test_limit)
+    splits = config.questions
+    test = room.questions(splits.test, splits.test_limit)
+    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)

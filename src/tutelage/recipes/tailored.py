@@ -20,9 +20,11 @@ from tutelage.recipes.baselines import (
     RationalesConfig,
     Splits,
     Teaching,
+    asked_in_the_end,
     baselines,
     exemplars,
     first_lessons,
+    without_copies,
 )
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
@@ -136,7 +138,9 @@ def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
     """The teacher's part that needs no student: the first lessons."""
-    train, _ = _train_and_dev(room, config.questions)
+    train, dev = _train_and_dev(room, config.questions)
+    asked = asked_in_the_end(room, config.questions)
+    train = without_copies(room, config.questions, train, (*dev, *asked))
     return first_lessons(room, config, tasks.subset(train, config.first))
 
 
@@ -146,6 +150,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     _check_practice(room, config)
     train, dev = _train_and_dev(room, config.questions)
     test = room.questions(config.questions.test, config.questions.test_limit)
+    train = without_copies(room, config.questions, train, (*dev, *test))
     paper = config.exam.paper("taught", room.seed)
 
     lessons = first_lessons(room, config, tasks.subset(train, config.first))

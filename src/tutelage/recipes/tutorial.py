@@ -8,8 +8,8 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.choosing import choose
 from tutelage.lessons.feedback import FeedbackConfig
-from tutelage.lessons.practice import HeldOut
 from tutelage.recipes.classroom import Classroom, Who
+from tutelage.tasks.overlap import HeldOut
 from tutelage.types import Attempt, Lesson, Question
 
 

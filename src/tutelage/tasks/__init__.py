@@ -1,30 +1,47 @@
 """Tasks: sets of questions that can be loaded, asked, read and graded, each found by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from tutelage.errors import ConfigError, DataError
 from tutelage.tasks.base import Task, judge
 from tutelage.tasks.finding import TASKS, find
 from tutelage.types import Question
 
-__all__ = ["TASKS", "audit", "find", "subset"]
+__all__ = ["TASKS", "Misread", "audit", "find", "misread", "subset"]
 
 _SHOWN = 5  # golds in an error message
 
 
+class Misread(NamedTuple):
+    """A gold answer that its own reader does not find right."""
+
+    question: Question
+    read: str | None
+
+    def line(self) -> str:
+        """The gold answer with its place in one line."""
+        place = f" ({self.question.source})" if self.question.source else ""
+        return f"{self.question.id}{place}: gold {self.question.answer!r} is read as {self.read!r}"
+
+
+def misread(task: Task, questions: Iterable[Question]) -> Iterator[Misread]:
+    """The questions whose own gold answer, said plainly, would not be graded as right."""
+    for question in questions:
+        said = f"\\boxed{{{question.answer}}}" if task.kind == "math" else question.answer
+        answer, verdict = judge(task, question, f"The answer is {said}")
+        if verdict != "right":
+            yield Misread(question, answer)
+
+
 def audit(task: Task, questions: Sequence[Question]) -> None:
     """Refuse questions whose own gold answer, said plainly, would not be graded as right."""
-    bad = []
-    for question in questions:
-        answer, verdict = judge(task, question, f"The answer is {question.answer}")
-        if verdict != "right":
-            place = f" ({question.source})" if question.source else ""
-            bad.append(f"{question.id}{place}: gold {question.answer!r} is read as {answer!r}")
+    bad = list(misread(task, questions))
     if bad:
         more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise DataError(
             f"task {task.name!r}: {len(bad)} of {len(questions)} gold answers are not read back as right by the "
-            f"reader for {task.kind!r} answers: {'; '.join(bad[:_SHOWN])}{more}"
+            f"reader for {task.kind!r} answers: {'; '.join(one.line() for one in bad[:_SHOWN])}{more}"
         )
 
 

@@ -22,6 +22,14 @@ def require(module: str, purpose: str, install: str) -> Any:
 
 def read_rows(path: Path) -> list[Row]:
     """Read all records of a .jsonl, .csv or .parquet file."""
+    rows = list(stream(path))
+    if not rows:
+        raise DataError(f"{path}: holds no rows")
+    return rows
+
+
+def stream(path: Path) -> Iterator[Row]:
+    """The records of a .jsonl, .csv or .parquet file, one at a time."""
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -29,14 +37,11 @@ def read_rows(path: Path) -> list[Row]:
     if not path.is_file():
         raise DataError(f"no file {path}; {_whereabouts(path)}")
     try:
-        rows = list(reader(path))
+        yield from reader(path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not rows:
-        raise DataError(f"{path}: holds no rows")
-    return rows
 
 
 def _whereabouts(path: Path) -> str:

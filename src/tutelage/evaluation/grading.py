@@ -1,0 +1,148 @@
+"""Grading completions that are there already, in any file, without asking a model."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from tutelage.errors import DataError, nearest
+from tutelage.evaluation import intervals
+from tutelage.tasks.answers import grading
+from tutelage.tasks.base import Task, judge, strictly
+from tutelage.tasks.rows import stream
+from tutelage.types import Attempt, Question, Verdict
+
+_COMPLETIONS = ("completion", "text", "response", "output", "generation", "prediction")
+_IDS = ("id", "question_id", "question")
+
+
+class Graded(Struct, frozen=True, kw_only=True):
+    """One graded row of a file."""
+
+    id: str
+    verdict: Verdict  # lenient: the last answer that a text names
+    strict: Verdict  # unread where a text names no answer behind a marker, or several different ones
+    read: str | None
+
+
+class Tally(Struct, kw_only=True):
+    """What became of all rows."""
+
+    right: int = 0
+    wrong: int = 0
+    unread: int = 0
+    strict_right: int = 0
+    strict_unread: int = 0
+    by_question: dict[str, list[int]] = {}  # id -> [right, rows]
+
+    def add(self, row: Graded) -> None:
+        """Count one row."""
+        setattr(self, row.verdict, getattr(self, row.verdict) + 1)
+        self.strict_right += row.strict == "right"
+        self.strict_unread += row.strict == "unread"
+        counts = self.by_question.setdefault(row.id, [0, 0])
+        counts[0] += row.verdict == "right"
+        counts[1] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, as one JSON object: shares between 0 and 1, the interval at 95 %."""
+        rows, questions = self.right + self.wrong + self.unread, len(self.by_question)
+        shares = [right / count for right, count in self.by_question.values()]
+        low, high = intervals.of_shares(shares)
+        return {
+            "rows": rows,
+            "questions": questions,
+            "accuracy": sum(shares) / questions,
+            "low": low,
+            "high": high,
+            "strict_accuracy": self.strict_right / rows,
+            "unread": self.unread / rows,
+            "strict_unread": self.strict_unread / rows,
+            "right": self.right,
+            "wrong": self.wrong,
+        }
+
+
+def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[str, dict[str, Any]], Graded]:
+    """A grader of rows that name a question of a task by its id."""
+    questions = {question.id: question for question in task.load(split)}
+
+    def grade(where: str, row: dict[str, Any]) -> Graded:
+        column = next((name for name in _IDS if str(row.get(name)) in questions), None)
+        if column is None:
+            named = [str(row[name]) for name in _IDS if name in row]
+            what = f"{named[0]!r} is no question of {task.name!r} ({split})" if named else f"no field {_IDS[0]!r}"
+            raise DataError(f"{where}: {what}; {nearest(named[0] if named else '', questions)}")
+        return _graded(task, questions[str(row[column])], _said(where, row, completion))
+
+    return grade
+
+
+def by_kind(
+    kind: str, answer: str = "answer", completion: str | None = None
+) -> Callable[[str, dict[str, Any]], Graded]:
+    """A grader of rows that bring their own gold answer."""
+    task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind))
+
+    def grade(where: str, row: dict[str, Any]) -> Graded:
+        if answer not in row:
+            raise DataError(f"{where}: no field {answer!r} for the gold answer; {nearest(answer, row)}")
+        name = str(row.get("id", row.get("question_id", where.rpartition(":")[2])))
+        choices = row.get("choices") or ()
+        gold = Question(id=name, text=str(row.get("question", "")), answer=str(row[answer]), choices=tuple(choices))
+        return _graded(task, gold, _said(where, row, completion))
+
+    return grade
+
+
+def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
+    if row.get("answer_text"):  # the second call of zero-shot-CoT, in a run's own records
+        return f"The answer is {row['answer_text']}"
+    names = [completion] if completion else [name for name in _COMPLETIONS if name in row][:1]
+    if not names or names[0] not in row:
+        wanted = completion or _COMPLETIONS[0]
+        raise DataError(f"{where}: no field {wanted!r} for the completion; {nearest(wanted, row)}")
+    if not isinstance(row[names[0]], str):
+        raise DataError(f"{where}: the field {names[0]!r} is a {type(row[names[0]]).__name__}, and must be text")
+    return str(row[names[0]])
+
+
+def _graded(task: Task, question: Question, text: str) -> Graded:
+    answer, verdict = judge(task, question, text)
+    return Graded(id=question.id, verdict=verdict, strict=strictly(task, question, text, verdict), read=answer)
+
+
+def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into: Path | None = None) -> Tally:
+    """Grade the rows of a file one by one; `into` is written whole, or not at all."""
+    tally = Tally(by_question={})
+    draft = into.with_name(f"{into.name}.draft") if into else Path(os.devnull)
+    try:
+        with draft.open("wb") as file:
+            for where, row in stream(path):
+                graded = grader(where, row)
+                tally.add(graded)
+                file.write(msgspec.json.encode(graded) + b"\n")
+        if not tally.by_question:
+            raise DataError(f"{path}: holds no rows")
+        if into:
+            draft.replace(into)
+    finally:
+        if into:
+            draft.unlink(missing_ok=True)
+    return tally
+
+
+def again(task: Task, questions: Mapping[str, Question], attempts: Iterable[Attempt]) -> list[Attempt]:
+    """The attempts of a finished exam with the verdicts of today's reader; failed calls stay unread."""
+    fresh = []
+    for attempt in attempts:
+        if attempt.error:
+            fresh.append(attempt)
+            continue
+        said = f"The answer is {attempt.answer_text}" if attempt.answer_text else attempt.text
+        graded = _graded(task, questions[attempt.question], said)
+        fresh.append(msgspec.structs.replace(attempt, answer=graded.read, verdict=graded.verdict, strict=graded.strict))
+    return fresh

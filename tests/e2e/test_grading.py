@@ -1,0 +1,139 @@
+"""The commands that ask no model, through the command line: grade, audit, contamination."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage import tasks
+
+ROOT = Path(__file__).parents[2]
+TASK = "word_problems?size=60"
+
+
+def cli(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tutelage.cli", *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_completions_are_graded_against_a_task(tmp_path: Path) -> None:
+    questions = tasks.find(TASK).load("test")
+    says = ["The answer is {}.", "I think {}", "The answer is 123456.", "No idea."]
+    rows = [{"id": q.id, "completion": says[i % 4].format(q.answer)} for i, q in enumerate(questions)]
+    file, out = write(tmp_path / "c.jsonl", rows), tmp_path / "out.jsonl"
+    done = cli("grade", file, "--task", TASK, "--into", out, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    graded = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["id"] for row in graded] == [q.id for q in questions]
+    kinds = [("right", "right"), ("right", "unread"), ("wrong", "wrong"), ("unread", "unread")]
+    assert [(row["verdict"], row["strict"]) for row in graded] == [kinds[i % 4] for i in range(len(questions))]
+    assert graded[0]["read"] == questions[0].answer
+    assert summary["rows"] == summary["questions"] == len(questions) == 12
+    assert (summary["accuracy"], summary["strict_accuracy"], summary["unread"]) == (0.5, 0.25, 0.25)
+    assert summary["low"] < 0.5 < summary["high"]
+
+
+def test_rows_may_bring_their_own_gold(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "gold": r"\frac{1}{2}", "text": r"So \boxed{0.5}"},
+        {"id": "a", "gold": r"\frac{1}{2}", "text": r"So \boxed{0.6}"},
+        {"id": "b", "gold": "(1,2)", "text": "The answer is $(1,2)$"},
+    ]
+    file = write(tmp_path / "c.jsonl", rows)
+    done = cli("grade", file, "--kind", "math", "--answer-field", "gold", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["rows"], summary["questions"], summary["accuracy"]) == (3, 2, 0.75)
+    assert "75.0% [" in cli("grade", file, "--kind", "math", "--answer-field", "gold").stdout
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "says"),
+    [
+        ({"id": "x", "completion": "1"}, ["--task", TASK], "c.jsonl:2: 'x' is no question of 'word_problems' (test)"),
+        ({"id": "test-0", "complétion": "1"}, ["--task", TASK], "c.jsonl:2: no field 'completion' for the completion"),
+        ({"id": "test-0", "completion": 5}, ["--task", TASK], "c.jsonl:2: the field 'completion' is a int"),
+        ({"id": "test-0", "completion": "5"}, ["--kind", "number"], "no field 'answer' for the gold answer"),
+        ({"id": "test-0", "completion": "5"}, ["--kind", "numbr"], "did you mean 'number'"),
+        ({"id": "test-0", "completion": "5"}, [], "give --task"),
+    ],
+)
+def test_bad_rows_are_named_and_nothing_is_written(
+    tmp_path: Path, row: dict[str, Any], words: list[str], says: str
+) -> None:
+    good = {"id": "test-0", "completion": "5", **({} if "number" in words else {"answer": "5"})}
+    file = write(tmp_path / "c.jsonl", [good, row])
+    done = cli("grade", file, *words, "--into", tmp_path / "out.jsonl")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl"]
+
+
+def test_a_finished_run_is_graded_again_without_a_model(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = cli("exam", "worked:", "--task", TASK, "--into", run)
+    assert done.returncode == 0, done.stderr
+    file = run / "exam" / "records.jsonl"
+    file.write_text(file.read_text().replace('"verdict":"right"', '"verdict":"wrong"'))
+    done = cli("grade", run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("exam: was 0.0%, is 100.0% [")
+    assert json.loads(cli("grade", run / "exam", "--json").stdout)["accuracy"] == 1.0
+
+
+def test_golds_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    rows = [{"id": "a", "question": "1+1?", "answer": "2"}, {"id": "b", "question": "1+2?", "answer": "3 to 4"}]
+    file = write(tmp_path / "mine.jsonl", rows)
+    done = cli("audit", "--task", f"local?path={file}&kind=number")
+    assert done.returncode == 2
+    assert f"b ({file}:2): gold '3 to 4' is read as None" in done.stdout
+    assert "1 of 2 gold answers" in done.stderr
+    assert "all 60 gold answers are read back as right" in cli("audit", "--task", TASK).stdout
+
+
+def test_contamination_shows_what_is_shared(tmp_path: Path) -> None:
+    first, second = tasks.find(TASK).load("test")[:2]
+    changed = "".join("7" if letter.isdigit() else letter for letter in second.text)
+    rows = [{"prompt": first.text.upper() + " "}, {"prompt": changed}, {"prompt": "How much is one and one?"}]
+    file = write(tmp_path / "lessons.jsonl", rows)
+    done = cli("contamination", file, "--task", TASK)
+    assert done.returncode == 0, done.stderr
+    assert f"lessons.jsonl:1: same as {first.id}: {first.text.upper()}" in done.stdout
+    assert f"lessons.jsonl:2: template as {second.id}: " in done.stdout
+    assert "3 texts against the held-out questions: 1 the same, 1 the same but for numbers" in done.stdout
+    assert "no text in the field 'promt'" in cli("contamination", file, "--task", TASK, "--field", "promt").stderr
+
+
+def test_training_questions_that_are_test_questions_are_not_taught(tmp_path: Path) -> None:
+    questions = [{"id": str(i), "question": f"What is {i} and {i}?", "answer": str(2 * i)} for i in range(10)]
+    train, test = write(tmp_path / "train.jsonl", questions), write(tmp_path / "test.jsonl", questions[:3])
+    config = {
+        "recipe": "finetune_cot",
+        "task": {"name": "local", "path": {"train": str(train), "test": str(test)}, "kind": "number"},
+        "teacher": "scripted:tests.e2e.test_grading:recite",
+    }
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(config))  # YAML holds JSON
+    done = cli("lessons", file, "--into", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "10 texts against the held-out questions: 3 the same" in done.stdout
+    kept = [json.loads(line)["question"] for line in (tmp_path / "run/lessons/records.jsonl").read_text().splitlines()]
+    assert kept == [str(i) for i in range(3, 10)]
+    done = cli("lessons", file, "questions.copies=keep", "--into", tmp_path / "all")
+    assert len((tmp_path / "all/lessons/records.jsonl").read_text().splitlines()) == 10
+
+
+def recite(chat: Any, sample: int) -> str:
+    """The right answer to a question of the last test."""
+    answer = 2 * int(chat.question)
+    return f"{answer}." if chat.purpose == "answer" else f"Twice {chat.question} makes it."
