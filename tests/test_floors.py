@@ -12,7 +12,7 @@ FLOORS = [
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
-    {"console", "demo", "cli_cache"},
+    {"console", "demo", "cli_cache", "cli_grade"},
     {"cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

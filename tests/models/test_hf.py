@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tutelage.errors import MissingPackage, ModelError
-from tutelage.models import open_model, pretrained
+from tutelage.models import decoding, hf, open_model, pretrained
 from tutelage.models.hf import Hf
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -55,6 +55,55 @@ def test_a_sample_does_not_depend_on_its_neighbours(base_student: Path) -> None:
     assert len({r.text for r in together[0]}) == 3
     other = replies(student(base_student), Sampling(temperature=1.0, max_tokens=12, n=3, seed=5), *TEXTS)
     assert [r.text for r in other[0]] != [r.text for r in together[0]]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_prompts_begin_with_alike_is_read_once(
+    base_student: Path, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Worked examples before every question: the same replies as one by one, for far fewer tokens read."""
+    shots = "Maya flips the coin. Is the coin still heads up? yes. " * 20
+    texts = [shots + text for text in TEXTS]
+    sampling = Sampling(temperature=0.7 if n > 1 else 0.0, max_tokens=12, n=n, seed=3)
+    alone = [replies(student(base_student, batch=1), sampling, text)[0] for text in texts]
+    model, read = student(base_student), []
+    forward = decoding.Decoder._forward
+
+    def counted(self: decoding.Decoder, ids_BT: torch.Tensor, *rest: object) -> torch.Tensor:
+        read.append(ids_BT.numel())
+        return forward(self, ids_BT, *rest)
+
+    monkeypatch.setattr(decoding.Decoder, "_forward", counted)
+    together = replies(model, sampling, *texts)
+    assert [[r.text for r in row] for row in together] == [[r.text for r in row] for row in alone]
+    assert [[r.tokens_in for r in row] for row in together] == [[r.tokens_in for r in row] for row in alone]
+    assert sum(read) < sum(row[0].tokens_in for row in alone) / 2
+    # The same prompt twice keeps a token of its own.
+    assert replies(model, sampling, texts[0], texts[0])[0][0].text == alone[0][0].text
+
+
+def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = replies(student(base_student, batch=1), Sampling(max_tokens=8), *TEXTS)
+    sizes = []
+    generate = Hf._generate
+
+    def short(self: Hf, prompts: list[list[int]], *rest: object) -> list[list[Reply]]:
+        sizes.append(len(prompts))
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return generate(self, prompts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Hf, "_generate", short)
+    got = replies(student(base_student, batch=4), Sampling(max_tokens=8), *TEXTS)
+    assert [row[0].text for row in got] == [row[0].text for row in wanted]
+    assert sizes == [4, 2, 1, 1, 1, 1, 1]
+
+
+def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, _ = student(base_student).loaded()
+    assert hf.fitting(model, 100) == 32
+    monkeypatch.setattr(hf, "_free_memory", lambda: 40_000_000)
+    assert 1 <= hf.fitting(model, 10_000) < 32
 
 
 def test_samples_follow_the_model_distribution(base_student: Path) -> None:

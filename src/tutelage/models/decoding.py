@@ -16,6 +16,19 @@ from tutelage.types import Sampling
 NO_IDS: Any = torch.empty(0, 0, dtype=torch.long)  # these warpers look at the scores only
 
 
+_WORTH = 64  # tokens in common from which on reading them once is worth a pass of its own
+
+
+def _shared(prompts: list[list[int]]) -> int:
+    """How many tokens all prompts begin with, when it is worth it; each keeps one of its own."""
+    if len(prompts) < 2:
+        return 0
+    first, last = min(prompts), max(prompts)  # in lexical order: what these share all share
+    same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    same = min(same, min(map(len, prompts)) - 1)
+    return same if same >= _WORTH else 0
+
+
 class Decoder:
     """Decodes one batch with a key-value cache that shrinks as rows end."""
 
@@ -36,12 +49,20 @@ class Decoder:
     def run(self, prompts: list[list[int]], seeds: list[int]) -> list[list[int]]:
         """Decode `sampling.n` rows a prompt, one seed a row; returns the new tokens of each row, stop token included."""
         device = self.model.device
-        width = max(map(len, prompts))
+        shared = prompts[0][: _shared(prompts)]
+        tails = [prompt[len(shared) :] for prompt in prompts]
+        width = max(map(len, tails))
         pad = self.tokenizer.pad_token_id
-        ids_BT = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
-        mask_BT = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        ids_BT = torch.tensor([[pad] * (width - len(p)) + p for p in tails], device=device)
+        mask_BT = torch.tensor(
+            [[1] * len(shared) + [0] * (width - len(p)) + [1] * len(p) for p in tails], device=device
+        )
         cache = DynamicCache(config=self.model.config)
-        logits_BV = self._forward(ids_BT, mask_BT, (mask_BT.cumsum(-1) - 1).clamp(min=0), cache)
+        if shared:  # what all prompts begin with, such as worked examples, is read once
+            self._forward(torch.tensor([shared], device=device), mask_BT[:1, : len(shared)], None, cache)
+            cache.batch_repeat_interleave(len(prompts))
+        position_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)[:, len(shared) :]
+        logits_BV = self._forward(ids_BT, mask_BT, position_BT, cache)
         if self.sampling.n > 1:
             cache.batch_repeat_interleave(self.sampling.n)
             logits_BV = logits_BV.repeat_interleave(self.sampling.n, 0)

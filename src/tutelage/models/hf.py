@@ -21,7 +21,7 @@ class Hf:
     def __init__(
         self,
         name: str,
-        batch: int = 32,
+        batch: int | None = None,
         dtype: str = "auto",
         device: str = "auto",
         trust_remote_code: bool = False,
@@ -56,12 +56,21 @@ class Hf:
         prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
         self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
         order = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
-        rows = max(1, self.batch // sampling.n)
-        for start in range(0, len(order), rows):
+        longest = max(map(len, prompts), default=0) + sampling.max_tokens
+        rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
+        start = 0
+        while start < len(order):
             part = order[start : start + rows]
             seeds = [[_seed(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
-            replies = self._generate([prompts[i] for i in part], seeds, sampling)
+            try:
+                replies = self._generate([prompts[i] for i in part], seeds, sampling)
+            except _memory_errors() as error:
+                if rows == 1:
+                    raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
+                rows = rows // 2
+                continue
             yield from zip(part, replies, strict=True)
+            start += len(part)
 
     def _check_lengths(self, chats: Sequence[Chat], prompts: list[list[int]], new: int, room: int) -> None:
         for chat, prompt in zip(chats, prompts, strict=True):
@@ -94,6 +103,42 @@ class Hf:
                 )
             )
         return [replies[i : i + sampling.n] for i in range(0, len(replies), sampling.n)]
+
+
+_MOST = {"cpu": 32, "cuda": 256}  # more rows at once gain nothing
+
+
+def fitting(model: Any, length: int) -> int:
+    """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two."""
+    import torch
+
+    config, kind = model.config.get_text_config(), model.device.type
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    # Keys and values of every layer, and the scores of the next token in float32 with their sorted copy.
+    row = 2 * config.num_hidden_layers * heads * width * length * model.dtype.itemsize + 12 * config.vocab_size
+    free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
+    rows = _MOST.get(kind, 32)
+    while rows > 1 and rows * row > free // 2:
+        rows //= 2
+    return rows
+
+
+def _free_memory() -> int:
+    """Bytes that the machine can still give."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30  # elsewhere: what any machine has
+
+
+def _memory_errors() -> tuple[type[BaseException], ...]:
+    import torch
+
+    return (torch.OutOfMemoryError,)
 
 
 def _seed(chat: Chat, seed: int, sample: int) -> int:
