@@ -79,10 +79,13 @@ def _traffic(event: Mapping[str, Any]) -> str:
 
 
 def score_table(scores: Mapping[str, Score], title: str) -> Table:
-    """The scores of a run, each with n, its interval and what could not be read."""
-    table = Table(title=title, title_justify="left")
+    """The scores of a run, each with n, its interval and what could not be read; the strict reading where it differs."""
+    strict = any(score.strict != score.accuracy for score in scores.values())
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = None if strict else "read strictly: the same"
     table.add_column("exam")
-    for heading in ("accuracy", "95 % interval", "strict", "n", "unread", "cut off", "tokens"):
+    headings = ["accuracy", "95 % interval", *(["strict"] if strict else []), "n", "unread", "cut off", "tokens"]
+    for heading in headings:
         table.add_column(heading, justify="right")
     for name, score in scores.items():
         samples = f" x {score.samples}" if score.samples > 1 else ""
@@ -90,7 +93,7 @@ def score_table(scores: Mapping[str, Score], title: str) -> Table:
             Text(name),
             f"{score.accuracy:.1%}",
             f"{score.low:.1%} to {score.high:.1%}",
-            f"{score.strict:.1%}",
+            *([f"{score.strict:.1%}"] if strict else []),
             f"{score.questions}{samples}",
             f"{score.unread:.1%}",
             f"{score.truncated:.1%}",

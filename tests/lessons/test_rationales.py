@@ -41,6 +41,11 @@ def test_every_dropped_rationale_has_its_reason() -> None:
     )
 
 
+def test_a_teacher_that_was_a_student_here_writes_its_arrow_once() -> None:
+    kept = rationales.keep([attempt(1, "One and one make 2. --> 2"), attempt(2, "--> 4")], TASK, QUESTIONS)
+    assert [lesson.completion for lesson in kept.lessons] == ["One and one make 2. --> 2", "--> 4 --> 4"]
+
+
 def test_a_repetition_is_judged_within_its_question() -> None:
     kept = rationales.keep([attempt(1, "So it is."), attempt(2, "So it is.")], TASK, QUESTIONS)
     assert [lesson.question for lesson in kept.lessons] == ["1", "2"]

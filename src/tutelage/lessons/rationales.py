@@ -46,7 +46,7 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     total = 0
     for attempt in sorted(attempts, key=lambda attempt: attempt.sample):
         total += 1
-        body = " ".join(attempt.text.split(" ")).strip()
+        body = _reasoning(attempt.text)
         identity = (attempt.question, " ".join(attempt.text.lower().split()))
         if reason := _reason_to_drop(attempt, body, identity in seen):
             counts[reason] += 1
@@ -56,6 +56,13 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     order = {question.id: place for place, question in enumerate(questions)}
     lessons.sort(key=lambda lesson: (order[lesson.question], lesson.sample))
     return Kept(lessons=tuple(lessons), asked=total, **counts)
+
+
+def _reasoning(text: str) -> str:
+    """The rationale alone: a teacher that was a student here ends it in "--> answer" already."""
+    body = " ".join(text.split(" ")).strip()
+    head, arrow, tail = body.rpartition(ARROW.strip())
+    return head.strip() if arrow and head.strip() and "\n" not in tail else body
 
 
 def _reason_to_drop(attempt: Attempt, body: str, repeated: bool) -> str:
