@@ -34,7 +34,7 @@ def test_a_slip_in_an_override_is_told(slip: str) -> None:
         (b"a: [1\nb: 2", r"c\.yaml:\d is not YAML"),
         (b"- 1", "must hold keys and values, not a list"),
         (b"\xff\xfe\x00", "not a text file|not YAML"),
-        (b"", "not a NoneType"),
+        (b"", "and is empty"),
     ],
 )
 def test_a_file_that_is_no_config_is_named(tmp_path: Path, content: bytes, says: str) -> None:
@@ -66,3 +66,10 @@ def test_paths_expand_or_say_what_is_unset(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("WHERE")
     with pytest.raises(ConfigError, match="variable WHERE"):
         expand_path("$WHERE/x")
+
+
+def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("recipe: exam\nexam:\n  n: 1\n  n: 2\n")
+    with pytest.raises(ConfigError, match=r"c.yaml:4 is not YAML: the key 'n' stands twice"):
+        read_yaml(file)

@@ -45,7 +45,9 @@ def demo(overrides: Overrides = None, into: Into = Path("runs/demo")) -> None:
 def run(
     config: Path,
     overrides: Overrides = None,
-    into: Annotated[Path | None, typer.Option("--into")] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="The run's folder; default: runs/ and the config's name.")
+    ] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
     ] = None,

@@ -63,6 +63,8 @@ def export(into: Path, model: Of = "", file: File = None) -> None:
     """Write replies as JSON lines: request, reply, when it was saved, and what the server sent."""
     if into.exists():
         raise ConfigError(f"{into} exists; choose another file")
+    if not into.parent.is_dir():
+        raise ConfigError(f"there is no folder {into.parent} to write {into.name} into")
     done = 0
     draft = into.with_name(f"{into.name}.part")
     with draft.open("w", encoding="utf-8") as out:
@@ -78,7 +80,7 @@ def export(into: Path, model: Of = "", file: File = None) -> None:
 @replies_app.command()
 def prune(
     model: Of = "",
-    older_than_days: Annotated[float | None, typer.Option(help="Only replies older than this.")] = None,
+    older_than_days: Annotated[float | None, typer.Option(min=0, help="Only replies older than this.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it the replies are only counted.")] = False,
     file: File = None,
 ) -> None:

@@ -22,10 +22,25 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
+class _OnceOnly(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not the last one's value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys differ."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -36,7 +51,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise ConfigError(f"{path} must hold keys and values, not a {type(loaded).__name__}")
+        raise ConfigError(
+            f"{path} must hold keys and values, {'and is empty' if loaded is None else f'not a {type(loaded).__name__}'}"
+        )
     return loaded
 
 

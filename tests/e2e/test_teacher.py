@@ -180,3 +180,59 @@ def test_bad_input_is_one_sentence(tmp_path: Path, change: dict[str, Any], says:
     done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_calls_of_all_sessions_count_retries_included(tmp_path: Path) -> None:
+    """A budget of calls holds over sessions, whatever the server refuses: its own count says so."""
+    refused = {"count": 0}
+
+    def busy(number: int, body: dict[str, Any]) -> str:
+        refused["count"] += number % 2
+        return "500" if number % 2 else ""
+
+    with teaching(say, faults=busy) as teacher:
+        write(tmp_path, config(teacher))
+        for calls in (8, 15, 21):
+            done = cli(tmp_path, "lessons", "c.yaml", f"budget.calls={calls}", "--into", "run")
+            assert done.returncode == 3, done.stderr
+            assert len(teacher.requests) <= calls
+            rows = [json.loads(line) for line in (tmp_path / "run" / "calls.jsonl").read_text().splitlines()]
+            assert sum(row.get("calls", 0) for row in rows) == len(teacher.requests)
+        assert refused["count"] > 5
+
+
+def test_a_folder_is_bound_by_its_first_step_not_by_a_typo(tmp_path: Path) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher))
+        wrong = cli(tmp_path, "lessons", "c.yaml", "teacher.nam=x", "--into", "run")
+        assert wrong.returncode == 2
+        assert "no option 'nam'; did you mean 'name'" in wrong.stderr
+        assert "no option 'nam'" in cli(tmp_path, "plan", "c.yaml", "teacher.nam=x").stderr
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+        later = cli(tmp_path, "lessons", "c.yaml", "teacher.system=Be brief.", "--into", "run")
+        assert later.returncode == 2
+        assert "was started with another config: teacher.system" in later.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("teacher.key=MY_KEY", "needs a key in the environment variable MY_KEY"),
+        ("teacher.extra=low", "extra must hold keys and values, and is 'low'"),
+        ("teacher.base_url=5", "base_url must be text, and is 5"),
+        ("teacher.base_url=127.0.0.1:8000/v1", "base_url must begin with http:// or https://"),
+        ("teacher.system=5", "system must be text, and is 5"),
+        ("teacher.batch=maybe", "batch must be true or false, and is 'maybe'"),
+        ("teacher.args=5", "no option 'args'"),
+    ],
+)
+def test_what_a_teacher_cannot_be_is_one_sentence(tmp_path: Path, change: str, says: str) -> None:
+    with teaching(say) as teacher:
+        write(tmp_path, config(teacher))
+        done = cli(tmp_path, "lessons", "c.yaml", change, "--into", "run")
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "kwargs" not in done.stderr
+        assert not teacher.requests

@@ -126,3 +126,12 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
     else:
         sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
     assert (key_of(model, chat, sampling, sample) == before) == (field == "n")  # n asks for more of the same
+
+
+def test_two_chats_with_the_same_words_are_one_request(store: ReplyCache) -> None:
+    """Two samples of a rationale may say the same, and "Therefore, the answer is" behind both is paid for once."""
+    model = Counting()
+    replies = dict(Cached(model, store).answer(chats("a", "b", "a", "a"), Sampling(n=2)))
+    assert model.asked == 4
+    assert replies[0] == replies[2] == replies[3]
+    assert len(replies) == 4

@@ -175,6 +175,13 @@ def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
     assert not [chat for chat in ASKED if chat.purpose == "feedback"]
 
 
+def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fitted: list[Any]) -> None:
+    """All missed questions have a first lesson already; plain rationales of them go up all the same."""
+    recipes.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run")
+    asked = records.read(tmp_path / "run" / "2-rationales" / "records.jsonl", Attempt)
+    assert len({attempt.question for attempt in asked}) == 98  # as many as missed, as in the test of feedback above
+
+
 def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
     tmp_path: Path, fitted: list[Any]
 ) -> None:

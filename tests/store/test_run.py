@@ -43,7 +43,10 @@ def test_other_inputs_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_another_config_is_refused_by_name(tmp_path: Path) -> None:
-    start(tmp_path / "run", {"exam": {"n": 4}}).close()
+    start(tmp_path / "run", {"exam": {"n": 2}}).close()
+    run = start(tmp_path / "run", {"exam": {"n": 4}})  # nothing was made yet, so nothing binds it
+    run.records("exam", Attempt, lambda kept: attempts(2), {})
+    run.close()
     with pytest.raises(RunError, match=r"exam\.n: 4 -> 8.*--into"):
         start(tmp_path / "run", {"exam": {"n": 8}})
 

@@ -85,6 +85,8 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     purse = purse or Purse(Forgetful())
     limits = _limits(kind, {key: options.pop(key) for key in _LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), options.pop("poll", 30.0)
+    if not isinstance(batch, bool):
+        raise ConfigError(f"model kind {kind!r}: batch must be true or false, and is {batch!r}")
     if batch and kind != "openai":
         raise ConfigError(f"model kind {kind!r} has no batch form; only openai has")
     price = price_of({"kind": kind, **options})
@@ -137,8 +139,9 @@ def _price(kind: str, given: Any) -> Price:
 
 
 def _option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
-    made_here = {"self", "more", "recite", "limits", "meter"}
-    takes = {name for base in factory.__mro__[:-1] for name in inspect.signature(base.__init__).parameters}
+    made_here = {"self", "recite", "limits", "meter"}
+    signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
+    takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     known = [*sorted(takes - made_here), *more]
     unknown = [name for name in given if name not in known and name not in made_here]
     return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""

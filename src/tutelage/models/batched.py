@@ -78,8 +78,7 @@ class Batched:
             for place, request in enumerate(requests):
                 meter.reserve(place, request.chat, request.sampling)
         except Refused:
-            meter.spent.calls -= place
-            meter.end()
+            meter.take_back(place)
             raise BudgetError(f"a batch of {len(requests)} requests does not fit: {meter.refusal()}") from None
 
     def _submit(self, client: Any, rows: Sequence[tuple[str, Request]]) -> str:

@@ -120,11 +120,15 @@ class Cached:
         if not owed:
             return
         missing = {i: sum(reply is None for reply in row) for i, row in enumerate(replies)}
-        for (index, sample), reply in self._ask(owed, chats, sampling, rows):
-            replies[index][sample] = reply
-            missing[index] -= 1
-            if missing[index] == 0:
-                yield index, [one for one in replies[index] if one is not None]
+        alike: dict[str, list[tuple[int, int]]] = {}  # two rationales with the same words make the same request
+        for i, sample in owed:
+            alike.setdefault(keys[i][sample], []).append((i, sample))
+        for (first, asked), reply in self._ask([places[0] for places in alike.values()], chats, sampling, rows):
+            for index, sample in alike[keys[first][asked]]:
+                replies[index][sample] = reply
+                missing[index] -= 1
+                if missing[index] == 0:
+                    yield index, [one for one in replies[index] if one is not None]
 
     def _ask(
         self,

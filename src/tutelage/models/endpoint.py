@@ -60,8 +60,16 @@ class Endpoint(ABC):
     ) -> None:
         if not name:
             raise ConfigError(f"{self.kind}: needs the name of a model, such as {self.kind}:NAME")
+        for option, value in (("name", name), ("base_url", base_url), ("key", key), ("system", system)):
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"model kind {self.kind!r}: {option} must be text, and is {value!r}")
+        if base_url is not None and not base_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"model kind {self.kind!r}: base_url must begin with http:// or https://, and is {base_url!r}"
+            )
         self.model = name
         self.base_url = base_url
+        self.key_is_named = key is not None
         self.key = key or self.variable
         self.system = system
         # The identity in every cache key: another endpoint or system prompt is another teacher.

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tutelage.errors import ConfigError
 from tutelage.models.endpoint import Answer, Endpoint, Request, redact, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
@@ -43,13 +44,15 @@ class OpenAICompatible(Endpoint):
         self, name: str, base_url: str | None = None, extra: Mapping[str, Any] | None = None, **more: Any
     ) -> None:
         super().__init__(name, base_url or os.environ.get("OPENAI_BASE_URL"), **more)
+        if not isinstance(extra, Mapping | None):
+            raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
         self.extra = dict(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
         self._length = "max_tokens"  # newer models of OpenAI know it by another name
 
     def check(self) -> None:
         """A server of one's own may need no key."""
-        if self.base_url is None:
+        if self.base_url is None or self.key_is_named:
             super().check()
 
     def open(self) -> Any:

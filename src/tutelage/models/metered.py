@@ -55,10 +55,10 @@ class BudgetConfig(Settings):
 
 
 class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of a run's calls.jsonl: what one request cost."""
+    """One row of a run's calls.jsonl: a request that is sent, or what became of one."""
 
     model: str
-    calls: int = 1
+    calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     dollars: str | None = None
@@ -94,8 +94,8 @@ class Meter:
         self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
         if self.budget.dollars is not None and price is None:
             raise ConfigError(
-                f"budget.dollars={self.budget.dollars}: the price of {model!r} is not known; give it as price: {{input: …, "
-                "output: …}} in dollars a million tokens, or set budget.tokens instead"
+                f"budget.dollars={self.budget.dollars}: the price of {model!r} is not known; give it as price: "
+                "{input: …, output: …} in dollars a million tokens, or set budget.tokens instead"
             )
 
     def cost(self, tokens_in: int, tokens_out: int) -> Decimal | None:
@@ -122,7 +122,13 @@ class Meter:
         ):
             raise Refused
         self._held = held
-        spent.calls += 1
+        # Written down before it is sent: what a killed process had in flight counts, and every try of a request does.
+        self._count(1, "sent")
+
+    def take_back(self, calls: int) -> None:
+        """Requests that were counted and are not sent after all."""
+        self._count(-calls, "not sent")
+        self.end()
 
     def settle(self, index: int, reply: Reply) -> None:
         """Put what a reply cost in the place of what it could have cost; a server that reports nothing gets the most."""
@@ -137,7 +143,7 @@ class Meter:
 
     def lost(self, index: int) -> None:
         """An attempt timed out: the server may have worked, and billed, to the end."""
-        self._add(*self._held.pop(index, (0, 0)), "timed out", calls=1)
+        self._add(*self._held.pop(index, (0, 0)), "timed out")
 
     def end(self) -> None:
         """Nothing is in flight any more."""
@@ -152,7 +158,12 @@ class Meter:
             "kept: raise the budget and run the same command again"
         )
 
-    def _add(self, tokens_in: int, tokens_out: int, outcome: str, calls: int = 1) -> None:
+    def _count(self, calls: int, outcome: str) -> None:
+        self.spent.calls += calls
+        nothing = None if self.price is None else "0"
+        self.note(Spent(model=self.model, calls=calls, dollars=nothing, outcome=outcome))
+
+    def _add(self, tokens_in: int, tokens_out: int, outcome: str) -> None:
         dollars = self.cost(tokens_in, tokens_out)
         spent = self.spent
         spent.tokens_in += tokens_in
@@ -161,7 +172,7 @@ class Meter:
         self.note(
             Spent(
                 model=self.model,
-                calls=calls,
+                calls=0,
                 tokens_in=tokens_in,
                 tokens_out=tokens_out,
                 dollars=None if dollars is None else str(dollars),

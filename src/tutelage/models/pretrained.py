@@ -44,6 +44,10 @@ def check(name: str) -> None:
     elif name.startswith((".", "/", "~")) or name.endswith(".gguf"):
         if not Path(name).exists():
             raise ModelError(f"no model at {name}: the folder or file does not exist")
+    elif (
+        "/" in name and Path(name).parts[0] not in ("", ".") and Path(name).parent.is_dir() and not Path(name).exists()
+    ):
+        raise ModelError(f"no model at {name}: the folder {Path(name).parent} is here and holds no {Path(name).name}")
     elif not name or (name.count("/") > 1 and not Path(name).is_dir()):
         raise ModelError(f"hf:{name} is neither a hub id (org/name), nor a folder, nor one of: {', '.join(PACKAGED)}")
 

@@ -113,6 +113,8 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if not isinstance(config, Teaching):
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} has no teacher whose calls could be planned")
     task = tasks.find(config.task, data=config.data)
+    if models.parse(config.teacher)["kind"] in models.PAID:
+        models.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     lines = planning.plan(config, task).lines()
     if sample:
         with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
@@ -196,9 +198,11 @@ def _options(kind: type[Settings], prefix: str = "") -> list[tuple[str, str, str
     for key, field in kind.model_fields.items():
         nested = _nested(kind, key)
         if nested:
+            if field.get_default(call_default_factory=True) is None:
+                rows.append((prefix + key, "None", f"{field.description or ''}; once it is set:"))
             rows += _options(nested, f"{prefix}{key}.")
         else:
-            default = "required" if field.is_required() else str(field.get_default())
+            default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
             rows.append((prefix + key, default, field.description or ""))
     return rows
 

@@ -56,9 +56,10 @@ def lessons_for(
     missed = {mistake.question for mistake in errors.mistakes}
     candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
     if settings.writes == "rationales":
-        # A plain rationale of a question that has one says little new: the others come first.
-        taught = {lesson.question for lesson in errors.lessons}
-        candidates = [q for q in candidates if q.id not in taught] or candidates
+        # A plain rationale of a question that has one says little new: where there are enough others, they go up.
+        taught, most = {lesson.question for lesson in errors.lessons}, settings.most()
+        others = [q for q in candidates if q.id not in taught]
+        candidates = others if most is not None and len(others) >= most else candidates
     rng = random.Random(f"{room.seed}/{number}/choose")
     chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
     which = "of them" if settings.of == "missed" else "of all, missed or not,"

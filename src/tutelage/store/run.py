@@ -27,6 +27,15 @@ Essence = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
 
 
+def _begun(path: Path) -> bool:
+    """Whether any step of a run is done, or a draft of one holds anything."""
+    steps = [entry for entry in path.iterdir() if entry.is_dir()]
+    return any(
+        step.suffix != ".draft" or any(file.name != "step.json" and file.stat().st_size for file in step.iterdir())
+        for step in steps
+    )
+
+
 def _never() -> bool:
     return False
 
@@ -68,17 +77,20 @@ class Run:
             raise RunError(f"{path} is a file; a run needs a folder")
         if path.exists() and not (path / "config.yaml").exists() and {p.name for p in path.iterdir()} - _FIRST:
             raise RunError(f"{path} is not a run (it is not empty and holds no config.yaml); choose another --into")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"the folder {path} cannot be made: {error.strerror}; choose another --into") from None
         run = cls(path, **doors)
         run._hold()
         saved = path / "config.yaml"
-        if saved.exists():
+        if saved.exists() and _begun(path):  # before anything is made nothing binds a run
             try:
                 run._same_config(essence(yaml.safe_load(saved.read_text(encoding="utf-8"))), essence(config))
             except RunError:
                 run.close()
                 raise
-        else:
+        elif not saved.exists():
             _write(path / "run.json", json.dumps(facts, indent=1).encode())
         if not saved.exists() or yaml.safe_load(saved.read_text(encoding="utf-8")) != dict(config):
             _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
