@@ -23,7 +23,7 @@ from tutelage.models.hf import Hf
 from tutelage.store.cache import cache_folder
 from tutelage.types import Chat, Sampling
 
-NEW = 128
+NEW = 256
 
 
 def chats(count: int, shots: int) -> list[Chat]:

@@ -12,7 +12,8 @@ FLOORS = [
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
-    {"console", "demo", "cli_cache", "cli_grade"},
+    {"report", "console", "demo", "cli_cache", "cli_grade"},
+    {"cli_report"},
     {"cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

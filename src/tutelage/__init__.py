@@ -11,6 +11,7 @@ _PUBLIC = {
     "find_task": "tutelage.tasks",
     "open_model": "tutelage.models",
     "sit": "tutelage.exam",
+    "write_report": "tutelage.report",
     "score": "tutelage.evaluation.scoreboard",
     "ExamConfig": "tutelage.exam",
     "FinetuneCot": "tutelage.recipes.finetune_cot",
@@ -33,5 +34,5 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tutelage' has no attribute {name!r}")
-    wanted = "find" if name == "find_task" else name
-    return getattr(importlib.import_module(_PUBLIC[name]), wanted)
+    within = {"find_task": "find", "write_report": "write"}.get(name, name)
+    return getattr(importlib.import_module(_PUBLIC[name]), within)

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tutelage import cli_grade, recipes, tasks
+from tutelage import cli_grade, cli_report, recipes, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
-from tutelage.console import View, score_table
+from tutelage.console import Events, View, score_table
 from tutelage.demo import demo_config, show_answers
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
@@ -31,14 +31,16 @@ app = typer.Typer(
 )
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Each event as one line of JSON, for programs.")]
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
 
 
 @app.command()
-def demo(overrides: Overrides = None, into: Into = Path("runs/demo")) -> None:
+def demo(overrides: Overrides = None, into: Into = Path("runs/demo"), as_json: AsJson = False) -> None:
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
-    _run(override(demo_config(), overrides or []), into, "demo")
-    show_answers(into, Console())
+    _run(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
+    if not as_json:
+        show_answers(into, Console())
 
 
 @app.command()
@@ -51,13 +53,14 @@ def run(
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a recipe from its config file, or go on with a run that was interrupted."""
     raw = override(read_yaml(config), overrides or [])
     if into is None:
         # The config of a run, named again, is that run.
         into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    _run(raw, into, str(config), reuse or [])
+    _run(raw, into, str(config), reuse or [], as_json)
 
 
 @app.command()
@@ -74,11 +77,11 @@ def plan(
 
 
 @app.command()
-def lessons(config: Path, into: Into, overrides: Overrides = None) -> None:
+def lessons(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
-    console = Console()
+    console = Console(stderr=as_json)
     raw = override(read_yaml(config), overrides or [])
-    with _stoppable(console) as stopping, View(console) as view:
+    with _stoppable(console) as stopping, Events() if as_json else View(console) as view:
         file = recipes.lessons(raw, into, view, stopping, str(config))
     console.print(f"verified lessons with their provenance: {file}", soft_wrap=True, markup=False)
 
@@ -93,12 +96,18 @@ def exam(
     limit: Annotated[int | None, typer.Option("--limit", help="Only a fixed random subset of this size.")] = None,
     samples: Annotated[int | None, typer.Option("-n", help="Samples a question (give exam.temperature too).")] = None,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a model sit an exam on a task."""
     raw: dict[str, Any] = {"recipe": "exam", "model": model, "task": task, "split": split}
     raw |= {key: value for key, value in (("limit", limit), ("data", data)) if value is not None}
-    raw |= {"exam": {"n": samples}} if samples is not None else {}
-    _run(override(raw, overrides or []), into, "exam")
+    usual = tasks.find(task, data=data).samples if samples is None else 1
+    if usual > 1:
+        raw["exam"] = {"n": usual, "temperature": 0.7}
+        Console(stderr=True).print(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1")
+    elif samples is not None:
+        raw["exam"] = {"n": samples}
+    _run(override(raw, overrides or []), into, "exam", as_json=as_json)
 
 
 @app.command()
@@ -135,6 +144,9 @@ app.add_typer(replies_app, name="cache")
 app.command()(cli_grade.grade)
 app.command()(cli_grade.audit)
 app.command()(cli_grade.contamination)
+app.command()(cli_report.report)
+app.command("status")(cli_report.show_status)
+app.command()(cli_report.watch)
 
 
 @app.command("tasks")
@@ -165,20 +177,18 @@ def _list(rows: list[tuple[str, str]]) -> None:
         console.print(f"[bold]{name:<{width}}[/]  {escape(summary)}", soft_wrap=True, highlight=False)
 
 
-def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = ()) -> None:
-    console = Console()
+def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
+    console = Console(stderr=as_json)
     config = recipes.check(raw, source)
-    with _stoppable(console) as stopping, View(console) as view:
+    with _stoppable(console) as stopping, Events() if as_json else View(console) as view:
         scores = recipes.run(config, into, view, stopping, source, reuse)
-    console.print(score_table(scores, f"{config.model_dump()['recipe']} on {_task_name(raw)}, in {into}"))
+        if as_json:
+            view({"event": "scores", "scores": scores})
+            return
+    console.print(score_table(scores, f"{recipes.described(config.model_dump(mode='json'))}, in {into}"))
     for title, attempts in recipes.exams(into).items():
         if numbers := several(attempts):
             _plain(f"{title}: {', '.join(number.line() for number in numbers)}")
-
-
-def _task_name(raw: dict[str, Any]) -> str:
-    task = raw.get("task", "word_problems")
-    return str(task.get("name", task) if isinstance(task, dict) else task)
 
 
 @contextmanager

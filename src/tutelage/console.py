@@ -1,11 +1,20 @@
 """What a person sees in the terminal: a bar for the step in hand, one line a finished step, a table at the end."""
 
-import time
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -17,14 +26,15 @@ class View:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._begun: dict[str, float] = {}
         self._seconds: dict[str, str] = {}
         self._bar = Progress(
             TextColumn("{task.description:>16}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[extra]}"),
+            TextColumn("{task.fields[extra]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -41,13 +51,13 @@ class View:
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
         kind, step = event["event"], event.get("step", "")
-        if kind == "started":
-            self._begun[step] = time.monotonic()
+        if kind == "session":
+            self._line("run", event["what"])
+        elif kind == "started":
             self._drop_bar()
-            self._task = self._bar.add_task(step, total=None, extra="")
+            self._task = self._bar.add_task(named(step), total=None, extra="")
         elif kind == "progress" and self._task is not None:
-            extra = f"loss {event['loss']:.3f}" if "loss" in event else ""
-            self._bar.update(self._task, completed=event["done"], total=event["of"], extra=extra)
+            self._bar.update(self._task, completed=event["done"], total=event["of"], extra=how_it_goes(event))
         elif kind == "traffic" and self._task is not None:
             self._bar.update(self._task, extra=_traffic(event))
         elif kind in ("waiting", "spending"):
@@ -69,6 +79,37 @@ class View:
         time = f"  ({self._seconds[step]})" if step in self._seconds else ""
         line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (time, "dim"))
         self.console.print(line, soft_wrap=True)
+
+
+class Events:
+    """Listens to a run's events and prints each as one line of JSON, for programs."""
+
+    def __enter__(self) -> "Events":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Print one event."""
+        sys.stdout.write(msgspec.json.encode(event, enc_hook=str).decode() + "\n")
+        sys.stdout.flush()
+
+
+def named(step: str) -> str:
+    """A step as a person says it: "2-exam" is the exam of round 2."""
+    number, dash, name = step.partition("-")
+    return f"round {number}, {name}" if dash and number.isdigit() else step
+
+
+def how_it_goes(tick: Mapping[str, Any]) -> str:
+    """What a progress event says besides how far it is: the loss, or what was right so far."""
+    if "loss" in tick:
+        return f"loss {tick['loss']:.3f}"
+    if "right" in tick and tick["done"]:
+        unread = f", {tick['unread'] / tick['done']:.0%} unread" if tick["unread"] else ""
+        return f"{tick['right'] / tick['done']:.0%} right{unread}"
+    return ""
 
 
 def _traffic(event: Mapping[str, Any]) -> str:

@@ -105,6 +105,7 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     question: str
     attempts: tuple[str, ...] = ()  # the wrong attempts it was shown, each as "step/question#sample"
+    prompt: str = ""  # what it was asked
     text: str = ""
     truncated: bool = False
     tokens_in: int = 0

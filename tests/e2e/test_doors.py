@@ -254,3 +254,16 @@ def test_markup_in_model_output_is_text(tmp_path: Path) -> None:
     done = cli(*words, f"{tmp_path}/[exam]")
     assert done.returncode == 0, done.stderr
     assert "100.0%" in done.stdout  # unread
+
+
+def test_a_contest_is_sat_sixteen_times_unless_one_answer_is_asked_for(base_student: Path, tmp_path: Path) -> None:
+    rows = [{"id": str(n), "question": f"What is {n} + {n}?", "answer": 2 * n} for n in (1, 2)]
+    (tmp_path / "aime24.test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("exam", f"hf:{base_student}", "--task", "aime24", "--data", str(tmp_path), "exam.max_tokens=4")
+    done = cli(*words, "--into", str(tmp_path / "many"))
+    assert done.returncode == 0, done.stderr
+    assert "avg@16" in done.stderr
+    assert "maj@16" in done.stdout
+    done = cli(*words, "-n", "1", "--into", str(tmp_path / "one"))
+    assert done.returncode == 0, done.stderr
+    assert "avg@" not in done.stdout + done.stderr

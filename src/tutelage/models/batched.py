@@ -85,7 +85,6 @@ class Batched:
         lines = []
         for key, request in rows:
             body = self.endpoint.body(request)
-            body |= body.pop("extra_body", {})
             lines.append({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body})
         content = "\n".join(json.dumps(line) for line in lines).encode()
         with _told(self.endpoint):

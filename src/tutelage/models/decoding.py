@@ -10,6 +10,7 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
+from transformers.cache_utils import DynamicLayer
 
 from tutelage.types import Sampling
 
@@ -27,6 +28,47 @@ def _shared(prompts: list[list[int]]) -> int:
     same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     same = min(same, min(map(len, prompts)) - 1)
     return same if same >= _WORTH else 0
+
+
+class Growing(DynamicLayer):
+    """Keys and values of one layer with room for what will come: a new token is written, where a plain layer copies all."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.keys: Any
+        self.values: Any
+        self.room = room
+        self._held: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep new keys and values (rows x heads x tokens x width); returns all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        old = self.get_seq_length()
+        new = old + key_states.shape[-2]
+        if self._held is None or self.keys.data_ptr() != self._held[0].data_ptr() or new > self._held[0].shape[-2]:
+            self._held = self._with_room(self.keys, key_states, old), self._with_room(self.values, value_states, old)
+        keys, values = self._held
+        keys[..., old:new, :], values[..., old:new, :] = key_states, value_states
+        self.keys, self.values = keys[..., :new, :], values[..., :new, :]
+        return self.keys, self.values
+
+    def _with_room(self, kept: torch.Tensor, fresh: torch.Tensor, old: int) -> torch.Tensor:
+        """A store for this many rows; after rows have left the batch it is made anew."""
+        rows, heads, tokens, width = fresh.shape
+        store = fresh.new_empty(rows, heads, max(self.room, old + tokens), width)
+        if old:
+            store[..., :old, :] = kept
+        return store
+
+
+def _cache(config: Any, room: int) -> DynamicCache:
+    """A model's own cache; layers without a window get room for the whole reply at once."""
+    cache = DynamicCache(config=config)
+    cache.layers = [Growing(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
 
 
 class Decoder:
@@ -57,7 +99,7 @@ class Decoder:
         mask_BT = torch.tensor(
             [[1] * len(shared) + [0] * (width - len(p)) + [1] * len(p) for p in tails], device=device
         )
-        cache = DynamicCache(config=self.model.config)
+        cache = _cache(self.model.config, len(shared) + width + self.sampling.max_tokens)
         if shared:  # what all prompts begin with, such as worked examples, is read once
             self._forward(torch.tensor([shared], device=device), mask_BT[:1, : len(shared)], None, cache)
             cache.batch_repeat_interleave(len(prompts))

@@ -105,7 +105,7 @@ class Hf:
         return [replies[i : i + sampling.n] for i in range(0, len(replies), sampling.n)]
 
 
-_MOST = {"cpu": 32, "cuda": 256}  # more rows at once gain nothing
+_MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
 
 
 def fitting(model: Any, length: int) -> int:

@@ -63,6 +63,7 @@ class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_out: int = 0
     dollars: str | None = None
     outcome: str = ""
+    step: str = ""  # of the run
 
 
 def worst_input(chat: Chat, system: str = "") -> int:

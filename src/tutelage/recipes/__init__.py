@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tutelage import models, tasks
 from tutelage.config import Settings, build, expand_path, read_yaml
-from tutelage.errors import ConfigError, RunError, nearest
+from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError, nearest
 from tutelage.evaluation import grading
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes import planning
@@ -80,6 +80,7 @@ def run(
     """
     with _working(raw, into, source, reuse, listener, stopping) as (room, config):
         find(config.recipe).load().teach(room, config)
+        room.run.say(event="done")
     return scores(Path(into))
 
 
@@ -140,13 +141,35 @@ def _working(
     task = tasks.find(config.task, data=config.data)
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
-    held = Run.start(Path(into), config.model_dump(mode="json"), facts(), _essence, reuse=shared, **doors)
+    plain = config.model_dump(mode="json")
+    about = {**facts(), "what": f"{described(plain)}, in {into}"}
+    held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
     room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
     try:
         yield room, config
+    except Interrupted:
+        held.say(event="stopped")
+        raise
+    except Exception as error:  # another tool's error may hold anything, so only its kind is kept
+        held.say(event="failed", error=str(error) if isinstance(error, TutelageError) else type(error).__name__)
+        raise
     finally:
         room.close()
         held.close()
+
+
+def described(config: Mapping[str, Any]) -> str:
+    """A config in one line: what is done with whom on what."""
+    roles = [f"{role} {spec_name(config[role])}" for role in ("student", "teacher", "model") if role in config]
+    return ", ".join([f"{config['recipe']} on {spec_name(config['task'])}", *roles])
+
+
+def spec_name(spec: Any) -> str:
+    """The name of a model or task, written as text or as a mapping."""
+    if not isinstance(spec, Mapping):
+        return str(spec)
+    kind = f"{spec['kind']}:" if "kind" in spec and "path" not in spec else ""
+    return f"{kind}{spec.get('name') or spec.get('path') or ''}"
 
 
 def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,10 +195,15 @@ def exams(path: Path) -> dict[str, list[Attempt]]:
     """The finished exams of a run by their titles, or the one exam of a step's folder."""
     if (path / "records.jsonl").exists():
         return {"exam": records.read(path / "records.jsonl", Attempt)}
-    config = check(read_yaml(_run_at(path) / "config.yaml"), str(path / "config.yaml"))
-    titles: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
-    files = {title: path / step / "records.jsonl" for step, title in titles.items()}
+    files = {title: path / step / "records.jsonl" for step, title in titles(path).items()}
     return {title: records.read(file, Attempt) for title, file in files.items() if file.exists()}
+
+
+def titles(path: Path) -> dict[str, str]:
+    """The exams of a run's final table, step -> title, finished or not."""
+    config = check(read_yaml(_run_at(path) / "config.yaml"), str(path / "config.yaml"))
+    named: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
+    return named
 
 
 def regrade(path: Path) -> dict[str, tuple[Score, Score]]:

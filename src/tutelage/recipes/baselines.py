@@ -1,6 +1,6 @@
 """What recipes that teach have in common: their settings, and the baselines that stand beside a method in its table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -136,10 +136,16 @@ def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:
     ]
 
 
-# Step -> the name a reader knows.
-BASELINE_TITLES = {
+_TITLES: dict[str, str] = {
     "zero_shot": "zero-shot",
     "zero_shot_cot": "zero-shot-CoT",
     "few_shot_cot": "few-shot-CoT",
     "fine_tune": "fine-tune",
 }
+
+
+def in_order(config: Teaching, taught: Mapping[str, str]) -> dict[str, str]:
+    """Step -> the name a reader knows, in the order of the final table: baselines, what was taught, the teacher."""
+    asked: tuple[str, ...] = config.baselines
+    before = {step: title for step, title in _TITLES.items() if step in asked}
+    return {**before, **taught, **({"teacher": "teacher"} if "teacher" in asked else {})}

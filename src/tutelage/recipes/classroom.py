@@ -1,5 +1,6 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -64,13 +65,16 @@ class Classroom:
         self._spent = Spending()
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
+        self._step = ""  # that asks, for the ledger
         self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
         chosen = tasks.subset(self.task.load(split), limit)
         tasks.audit(self.task, chosen)
-        self._asked |= {question.id: question for question in chosen}
+        fresh = [question for question in chosen if question.id not in self._asked]
+        self._asked |= {question.id: question for question in fresh}
+        self.run.know(fresh)
         return chosen
 
     def open(self, who: Who) -> Model:
@@ -96,9 +100,13 @@ class Classroom:
         """One exam, as a step: attempts in the order of the questions."""
 
         def make(kept: list[Attempt]) -> Iterable[Attempt]:
+            self._step = step
             total = len(questions) * paper.sampling.n
+            seen = Counter(attempt.verdict for attempt in kept)
             for done, attempt in enumerate(exam.sit(self.open(who), self.task, questions, paper, kept), len(kept) + 1):
-                self.run.show(event="progress", step=step, done=done, of=total)
+                seen[attempt.verdict] += 1
+                marks = {"right": seen["right"], "unread": seen["unread"]}
+                self.run.show(event="progress", step=step, done=done, of=total, **marks)
                 yield attempt
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
@@ -115,11 +123,11 @@ class Classroom:
         kept = rationales.keep(attempts, self.task, questions, number)
         return self.lessons(step, kept, {"attempts": list(attempts), "questions": _content(questions)})
 
-    def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any]) -> list[Lesson]:
-        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them."""
+    def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
+        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed."""
         made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], {**inputs, "task": self._task()})
         self.note(step, kept.line())
-        if not made:
+        if needed and not made:
             raise LessonError(
                 f"nothing is left to learn from: {kept.line()}; see the steps before {step!r} in {self.run.path}"
             )
@@ -140,6 +148,7 @@ class Classroom:
         """
 
         def make(kept: list[Feedback]) -> Iterable[Feedback]:
+            self._step = step
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
             owed = [chat for chat in chats if chat.question not in have]
             sheet = len(owed) if most is None else _SHEET
@@ -237,7 +246,7 @@ class Classroom:
 
         def note(row: Spent) -> None:
             with ledger.open("ab") as file:
-                file.write(records.encode(row))
+                file.write(records.encode(msgspec.structs.replace(row, step=self._step)))
 
         def tell(state: State) -> None:
             self.run.show(event="traffic", state=state, spent=spent.line(), left=self._budget.left(spent))
@@ -265,6 +274,7 @@ def _feedback(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) ->
     return Feedback(
         question=chat.question,
         attempts=names.get(chat.question, ()),
+        prompt=chat.messages[-1].content,
         text=reply.text,
         truncated=reply.finish == "length",
         tokens_in=reply.tokens_in,

@@ -3,11 +3,11 @@
 from typing import Literal
 
 from tutelage.recipes.baselines import (
-    BASELINE_TITLES,
     Teaching,
     asked_in_the_end,
     baselines,
     first_lessons,
+    in_order,
     without_copies,
 )
 from tutelage.recipes.classroom import Classroom
@@ -42,4 +42,4 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
 
 def titles(config: FinetuneCot) -> dict[str, str]:
     """Step -> the name a reader knows, in the order of the final table."""
-    return {**BASELINE_TITLES, "finetune_cot": "Fine-tune-CoT", "teacher": "teacher"}
+    return in_order(config, {"finetune_cot": "Fine-tune-CoT"})

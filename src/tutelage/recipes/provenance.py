@@ -1,11 +1,12 @@
 """What a run keeps about where and how it was made."""
 
+import hashlib
 import platform
 import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,20 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": versions,
+        "grader": grader(),
         "commit": _git("rev-parse", "HEAD"),
         "diff": _git("diff", "HEAD"),
     }
+
+
+def grader() -> str:
+    """The version of whatever reads and compares answers: a digest of its source files."""
+    folder = Path(str(resources.files("tutelage.tasks")))
+    sources = [(folder / f"{name}.py").read_bytes() for name in _READS]
+    return "reader " + hashlib.sha256(b"".join(sources)).hexdigest()[:10]
+
+
+_READS = ("answers", "base", "expressions", "markers", "numerals", "prover", "symbolic")
 
 
 def _git(*words: str) -> str:

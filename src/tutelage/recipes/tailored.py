@@ -15,7 +15,6 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.recipes.baselines import (
-    BASELINE_TITLES,
     Baseline,
     RationalesConfig,
     Splits,
@@ -24,6 +23,7 @@ from tutelage.recipes.baselines import (
     baselines,
     exemplars,
     first_lessons,
+    in_order,
     without_copies,
 )
 from tutelage.recipes.classroom import Classroom, Who
@@ -246,4 +246,4 @@ def titles(config: Tailored) -> dict[str, str]:
     rounds = {f"{number}-test": f"tailored, round {number}" for number in range(1, config.rounds + 1)}
     if config.training.reflection is None and config.training.prompt_weight == 0:
         rounds["1-test"] = "Fine-tune-CoT (round 1)"  # plain rationales and nothing else
-    return {**BASELINE_TITLES, **rounds, "teacher": "teacher"}
+    return in_order(config, rounds)

@@ -107,8 +107,8 @@ def _feedback(
     paper = votes.paper("zero_shot_cot", seed_of(room, number))
     cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
     agreed = practice.agreed(made, cast, settings.agree)
-    room.note(f"{number}-practice", agreed.line())
-    return [*lessons, *agreed.lessons]
+    voted_in = {"replies": replies, "votes": cast, "feedback": settings}
+    return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
 
 
 def seed_of(room: Classroom, number: int) -> int:

@@ -32,12 +32,26 @@ def read(path: Path, kind: type[RecordType]) -> list[RecordType]:
 
 def recover(path: Path, kind: type[RecordType]) -> list[RecordType]:
     """Read what a killed process left: whole lines up to the first torn one, which is cut off the file."""
+    records, good = _whole(path, kind)
+    if path.exists():
+        with path.open("r+b") as file:
+            file.truncate(good)
+    return records
+
+
+def so_far(path: Path, kind: type[RecordType]) -> list[RecordType]:
+    """Read the whole lines of a file that another process may be writing; nothing is changed."""
+    return _whole(path, kind)[0]
+
+
+def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int]:
+    """The records up to the first torn line, and how many bytes they take."""
     decoder = msgspec.json.Decoder(kind)
     records: list[RecordType] = []
     good = 0
     if not path.exists():
-        return records
-    with path.open("r+b") as file:
+        return records, good
+    with path.open("rb") as file:
         for line in file:
             try:
                 record = decoder.decode(line)
@@ -47,8 +61,7 @@ def recover(path: Path, kind: type[RecordType]) -> list[RecordType]:
                 break
             records.append(record)
             good += len(line)
-        file.truncate(good)
-    return records
+    return records, good
 
 
 def digest(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:

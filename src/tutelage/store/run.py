@@ -17,7 +17,7 @@ import yaml
 from tutelage.config import differences
 from tutelage.errors import Interrupted, RunError
 from tutelage.store import records as lines
-from tutelage.types import Checkpoint
+from tutelage.types import Checkpoint, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 Listener = Callable[[dict[str, Any]], None]
@@ -64,6 +64,7 @@ class Run:
         self.stopping = stopping
         self.reuse = reuse
         self._lock: IO[str] | None = None
+        self._ticked = 0.0
 
     @classmethod
     def start(
@@ -94,7 +95,7 @@ class Run:
             _write(path / "run.json", json.dumps(facts, indent=1).encode())
         if not saved.exists() or yaml.safe_load(saved.read_text(encoding="utf-8")) != dict(config):
             _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
-        run.say(event="session", command=facts.get("command"))
+        run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
         return run
 
     def _hold(self) -> None:
@@ -125,8 +126,20 @@ class Run:
         self.listener(event)
 
     def show(self, **event: Any) -> None:
-        """Tell whoever listens, without a trace on disk: for progress ticks."""
+        """Tell whoever listens; on disk only the last such tick is kept, for `tutelage status`."""
+        if event.get("event") == "progress" and time.monotonic() - self._ticked > 1:
+            self._ticked = time.monotonic()
+            _write(
+                self.path / "progress.json", json.dumps({"time": round(time.time(), 3), **event}).encode(), sync=False
+            )
         self.listener(event)
+
+    def know(self, questions: Sequence[Question]) -> None:
+        """Keep the questions that are asked, each once, so that a report needs nothing but this folder."""
+        file = self.path / "questions.jsonl"
+        ids = {row.id for row in lines.recover(file, Question)}
+        with file.open("ab") as opened:
+            opened.writelines(lines.encode(row) for row in questions if row.id not in ids)
 
     def records(
         self,
@@ -231,13 +244,26 @@ def link(file: str | Path, place: str | Path) -> None:
         shutil.copyfile(file, place)
 
 
-def _write(path: Path, content: bytes) -> None:
+def is_held(path: Path) -> bool:
+    """Whether a process is working in a run's directory."""
+    if not (path / ".lock").exists():
+        return False
+    with (path / ".lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _write(path: Path, content: bytes, sync: bool = True) -> None:
     """Write a small file whole or not at all."""
     draft = path.with_name(path.name + ".part")
     with draft.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
 
 

@@ -40,6 +40,7 @@ class Task:
         default_factory=dict
     )  # what the task was made with: part of a step's identity
     grades_inventions: bool = True  # whether `same` can grade a question that is not of this task's own making
+    samples: int = 1  # a question, as scores on it are usually given: 16 where that is avg@16
     trigger: str = "Therefore, the answer is"  # second call of zero-shot-CoT
 
 

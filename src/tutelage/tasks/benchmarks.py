@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,7 @@ def make(name: str, data: str | None = None, template_split: bool = False) -> Ta
         return list(fetch(split))
 
     options = {"source": "local" if folder else "hub", "template_split": template_split}
-    return task_of(name, row.kind, check, load, options=options, ask=row.ask)
+    return replace(task_of(name, row.kind, check, load, options=options, ask=row.ask), samples=row.samples)
 
 
 def _hub(row: Benchmark, split: str) -> list[Question]:

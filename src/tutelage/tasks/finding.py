@@ -6,12 +6,14 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 import yaml
 
+from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, nearest
 from tutelage.tasks.base import Task
 
@@ -75,9 +77,12 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
 
     A spec is a name ("coin_flip"), a name with options ("word_problems?difficulty=2&size=500"), a mapping with the
     key "name" and options beside it, a data set of reasoning-gym ("reasoning_gym:leg_counting"), or the user's own
-    "package.module:NAME", a Task or a function that returns one. `data` is a folder with local copies of the
+    "package.module:NAME", a Task or a function that returns one; or the path of a config file, for the task of that
+    config. `data` is a folder with local copies of the
     published data sets; without it the environment variable TUTELAGE_DATA names the folder.
     """
+    if isinstance(spec, str) and spec.endswith((".yaml", ".yml")):
+        spec = _task_of(Path(spec))
     name, options = _parse(spec)
     head, colon, rest = name.partition(":")
     if head == "reasoning_gym" and colon:
@@ -94,6 +99,14 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
     if "data" in inspect.signature(factory).parameters and "data" not in options:
         fixed["data"] = data or os.environ.get("TUTELAGE_DATA") or None
     task: Task = _make(factory, name, options, fixed)
+    return task
+
+
+def _task_of(config: Path) -> str | dict[str, Any]:
+    """The task that a config file names."""
+    task = read_yaml(config).get("task")
+    if not isinstance(task, str | dict):
+        raise ConfigError(f"{config} names no task (the key 'task')")
     return task
 
 

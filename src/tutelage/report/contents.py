@@ -1,0 +1,138 @@
+"""A whole report: the answer first, then run by run, then how each was made."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+
+from markupsafe import Markup
+
+from tutelage.evaluation.scoreboard import score, several
+from tutelage.recipes import described
+from tutelage.report import figures, sections
+from tutelage.report.book import Book
+
+
+class Contents:
+    """A report on one run, or on several side by side."""
+
+    def __init__(self, runs: Sequence[Book]) -> None:
+        self.runs = runs
+
+    @property
+    def title(self) -> str:
+        """What the report is about."""
+        return ", ".join(run.name for run in self.runs)
+
+    @cached_property
+    def states(self) -> list[str]:
+        """One line a run: what it is, and what is missing of it."""
+        return [f"{run.name}: {described(run.config)}. {sections.state_line(run)}" for run in self.runs]
+
+    @cached_property
+    def parts(self) -> list[sections.Section]:
+        """Every section that has something to say, the answer first."""
+        rounds = [make(run, self._of(run)) for run in self.runs for make in (sections.changes, sections.verdicts)]
+        details = (sections.templates, sections.lessons, sections.effort)
+        every = [
+            self._answer(),
+            *rounds,
+            self._between(),
+            self._efficiency(),
+            self._losses(),
+            *(make(run, self._of(run)) for run in self.runs for make in details),
+        ]
+        return [part for part in every if part.figures or part.tables or part.lines]
+
+    @cached_property
+    def making(self) -> list[sections.Section]:
+        """How each run was made, so that it can be made again."""
+        return [sections.making(run, self._of(run)) for run in self.runs]
+
+    def _of(self, run: Book) -> str:
+        return f" ({run.name})" if len(self.runs) > 1 else ""
+
+    def _answer(self) -> sections.Section:
+        """What the student could do before, after each round, and the teacher's ceiling."""
+        marks, rows = [], []
+        for run in self.runs:
+            roles = {sitting.step: sitting.role for sitting in run.sittings}
+            exams = run.exams()
+            for step, title in run.titles.items():
+                if title not in exams:
+                    continue
+                found, label = score(exams[title]), title + self._of(run)
+                marks.append(figures.Mark(label, found.accuracy, found.low, found.high, roles.get(step, "baseline")))
+                rows.append(sections.score_row(label, found))
+                rows += [
+                    [f"  {one.name}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}"] + [""] * 5
+                    for one in several(exams[title])
+                ]
+        if not rows:
+            return sections.Section("What the student can do", lines=["No exam is finished yet."])
+        caption = "Accuracy on the held-out questions with its 95 % interval"
+        return sections.Section(
+            "What the student can do",
+            [(caption, figures.whiskers(marks, caption))],
+            [sections.Table(sections.HEADINGS, rows)],
+        )
+
+    def _between(self) -> sections.Section:
+        """Several runs: each exam that two neighbours share, compared question by question."""
+        rows = []
+        for before, after in pairwise(self.runs):
+            ours, theirs = before.exams(), after.exams()
+            for title in [title for title in ours if title in theirs]:
+                rows.append([f"{title}: {before.name} -> {after.name}", *sections.paired(ours[title], theirs[title])])
+        return sections.Section(
+            "The runs against each other", tables=[sections.Table(sections.PAIRED, rows)] if rows else []
+        )
+
+    def _efficiency(self) -> sections.Section:
+        """Accuracy against what the teacher wrote for it."""
+        lines, rows = [], []
+        for run in self.runs:
+            points = sections.paid(run)
+            if len(points) > 1 or len(self.runs) > 1:
+                lines.append(
+                    figures.Curve(
+                        run.name, [(x, s.accuracy) for x, s, _ in points], [(s.low, s.high) for _, s, _ in points]
+                    )
+                )
+                rows += [[label + self._of(run), f"{x:,}", f"{s.accuracy:.1%}"] for x, s, label in points]
+        if not rows:
+            return sections.Section("What the teaching costs")
+        caption = "Accuracy against the tokens of the teacher (read and written) until then"
+        chart = figures.curves(lines, caption, ("tokens of the teacher", "accuracy"), percent=True)
+        return sections.Section(
+            "What the teaching costs",
+            [(caption, chart)],
+            [sections.Table(("exam", "teacher's tokens", "accuracy"), rows)],
+        )
+
+    def _losses(self) -> sections.Section:
+        shown: list[tuple[str, Markup]] = []
+        for run in self.runs:
+            parts = {"loss": "losses", "self-reflection": "reflection"}
+            for name, key in parts.items():
+                lines = [
+                    figures.Curve(one.step, list(enumerate(one.facts[key], 1)))
+                    for one in run.trainings
+                    if one.facts.get(key)
+                ]
+                if lines:
+                    caption = f"{name.capitalize()} at each training step{self._of(run)}"
+                    shown.append((caption, figures.curves(lines, caption, ("step", name))))
+        rows = [
+            [one.step + self._of(run), *sections.training_row(one.facts)] for run in self.runs for one in run.trainings
+        ]
+        headings = (
+            "training",
+            "lessons",
+            "steps",
+            "first loss",
+            "last loss",
+            "self-reflection active",
+            "tokens",
+            "seconds",
+        )
+        return sections.Section("Training", shown, [sections.Table(headings, rows)] if rows else [])

@@ -1,0 +1,158 @@
+"""Figures as SVG text: they follow the page's colours, need no script, and every number in them is in a table too."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+_WIDTH, _LEFT, _RIGHT, _ROW = 720, 210, 60, 28
+
+
+class Mark(NamedTuple):
+    """One share with its interval."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    kind: str  # "student", "baseline" or "teacher"
+
+
+class Curve(NamedTuple):
+    """One line of a chart; `bars` are (low, high) of each point where there are any."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    bars: Sequence[tuple[float, float]] = ()
+
+
+class Bar(NamedTuple):
+    """One horizontal bar made of parts, (class, length) each, and what is written behind it."""
+
+    label: str
+    parts: Sequence[tuple[str, float]]
+    text: str
+
+
+def whiskers(marks: Sequence[Mark], title: str) -> Markup:
+    """Shares with their intervals, one a row, on an axis from 0 to 100 %."""
+
+    def at(share: float) -> float:
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+
+    height = _ROW * len(marks) + 30
+    inside = [_rule(at(tick / 4), height - 22, f"{25 * tick} %") for tick in range(5)]
+    for row, mark in enumerate(marks):
+        y = _ROW * row + 18
+        said = f"{mark.label}: {mark.value:.1%}, 95 % interval {mark.low:.1%} to {mark.high:.1%}"
+        inside += [
+            f'<g class="{escape(mark.kind)}"><title>{escape(said)}</title>',
+            _text(_LEFT - 10, y + 4, mark.label, "end"),
+            f'<line class="span" x1="{at(mark.low):.1f}" x2="{at(mark.high):.1f}" y1="{y}" y2="{y}"/>',
+            f'<circle cx="{at(mark.value):.1f}" cy="{y}" r="5"/>',
+            _text(_WIDTH - _RIGHT + 8, y + 4, f"{mark.value:.1%}"),
+            "</g>",
+        ]
+    return _svg(inside, height, title)
+
+
+def bars(rows: Sequence[Bar], title: str) -> Markup:
+    """Horizontal bars on one common scale."""
+    longest = max((sum(length for _, length in row.parts) for row in rows), default=0) or 1
+    scale = (_WIDTH - _LEFT - 150) / longest
+    inside: list[str] = []
+    for place, row in enumerate(rows):
+        x, y = float(_LEFT), _ROW * place + 6
+        inside += [
+            f"<g><title>{escape(f'{row.label}: {row.text}')}</title>",
+            _text(_LEFT - 10, y + 13, row.label, "end"),
+        ]
+        for kind, length in row.parts:
+            inside.append(
+                f'<rect class="{escape(kind)}" x="{x:.1f}" y="{y}" width="{length * scale:.1f}" height="17"/>'
+            )
+            x += length * scale
+        inside += [_text(x + 8, y + 13, row.text), "</g>"]
+    return _svg(inside, _ROW * len(rows) + 8, title)
+
+
+def curves(lines: Sequence[Curve], title: str, axes: tuple[str, str], percent: bool = False) -> Markup:
+    """Lines over a common pair of axes; `axes` are the names of x and y."""
+    shown = [line for line in lines if line.points]
+    points = [point for line in shown for point in line.points]
+    if not points:
+        return Markup("")
+    left, top, width, height = 60, 14, _WIDTH - 80, 230
+    far = max(x for x, _ in points) or 1
+    ends = [end for line in shown for bar in line.bars for end in bar]
+    high = 1.0 if percent else (max([y for _, y in points] + ends) * 1.05 or 1)
+
+    def at(x: float, y: float) -> str:
+        return f"{left + x / far * width:.1f},{top + height - y / high * height:.1f}"
+
+    inside = []
+    for tick in range(5):
+        y = top + height - tick / 4 * height
+        inside += [f'<line class="rule" x1="{left}" x2="{left + width}" y1="{y}" y2="{y}"/>']
+        inside += [_text(left - 8, y + 4, f"{25 * tick} %" if percent else _short(high * tick / 4), "end")]
+        inside += [_text(left + width * tick / 4, top + height + 18, _short(far * tick / 4), "middle")]
+    inside += [_text(left + width, top + height + 36, axes[0], "end"), _text(left, 10, axes[1])]
+    for place, line in enumerate(shown):
+        inside += _curve(line, place, at)
+    legend = _legend([line.label for line in shown], top + height + 36)
+    return _svg([*inside, *legend], top + height + 46 + 18 * (len(shown) // 4), title)
+
+
+def _curve(line: Curve, place: int, at: object) -> list[str]:
+    assert callable(at)
+    colour = f"c{place % 6}"
+    path = " ".join(at(x, y) for x, y in _thinned(line.points))
+    drawn = [f'<polyline class="line {colour}" points="{path}"><title>{escape(line.label)}</title></polyline>']
+    for (x, y), (low, high) in zip(line.points, line.bars, strict=False):
+        (x1, y1), (_, y2) = at(x, low).split(","), at(x, high).split(",")
+        drawn.append(f'<line class="span {colour}" x1="{x1}" x2="{x1}" y1="{y1}" y2="{y2}"/>')
+        centre = at(x, y).split(",")
+        drawn.append(f'<circle class="{colour}" cx="{centre[0]}" cy="{centre[1]}" r="4"/>')
+    return drawn
+
+
+def _thinned(points: Sequence[tuple[float, float]], most: int = 700) -> Sequence[tuple[float, float]]:
+    """No more points than there are pixels; each stands for the mean of those it replaces."""
+    if len(points) <= most:
+        return points
+    size = math.ceil(len(points) / most)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def _legend(labels: Iterable[str], y: float) -> list[str]:
+    drawn = []
+    for place, label in enumerate(labels):
+        x, down = 60 + 160 * (place % 4), y + 18 * (place // 4)
+        drawn.append(f'<rect class="c{place % 6} key" x="{x}" y="{down - 9}" width="14" height="10"/>')
+        drawn.append(_text(x + 20, down, label if len(label) <= 20 else label[:19] + "…"))
+    return drawn
+
+
+def _rule(x: float, bottom: float, label: str) -> str:
+    return f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{bottom}"/>' + _text(
+        x, bottom + 16, label, "middle"
+    )
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    if anchor == "end" and len(words) > 30:
+        words = words[:29] + "…"
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _short(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1000:.0f}k"
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
+
+
+def _svg(inside: Iterable[str], height: float, title: str) -> Markup:
+    head = f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+    return Markup(f"{head}{''.join(inside)}</svg>")  # noqa: S704 - every text in it went through escape

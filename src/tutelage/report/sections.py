@@ -1,0 +1,242 @@
+"""What a report says of one run, as plain tables and figures: the page and the text file are two forms of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import yaml
+from markupsafe import Markup
+
+from tutelage.errors import DataError
+from tutelage.evaluation.pairs import pair
+from tutelage.evaluation.scoreboard import Score, score
+from tutelage.report import figures
+from tutelage.report.book import Book, Sitting
+from tutelage.types import Attempt
+
+_TEMPLATES = 40  # rows of the table by template
+
+
+class Table(NamedTuple):
+    """A table: headings and rows of text. `note` stands under it."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+class Section(NamedTuple):
+    """One part of a report: figures, each with the tables that hold its numbers."""
+
+    title: str
+    figures: Sequence[tuple[str, Markup]] = ()  # (caption, SVG)
+    tables: Sequence[Table] = ()
+    lines: Sequence[str] = ()
+
+
+HEADINGS = ("exam", "accuracy", "95 % interval", "strict", "n", "unread", "cut off", "tokens")
+PAIRED = (
+    "exams on the same questions",
+    "before",
+    "after",
+    "difference",
+    "95 % interval",
+    "p (McNemar)",
+    "fixed",
+    "broken",
+)
+
+
+def state_line(run: Book) -> str:
+    """How a run ended, and what is missing of it."""
+    more = f" Not there yet: {', '.join(run.missing())}." if run.missing() else ""
+    go_on = f" Go on with: tutelage run {run.path / 'config.yaml'}"
+    if run.state == "finished":
+        return "Finished."
+    if run.state == "running":
+        return f"Still running.{more}"
+    return (f"Failed: {run.error}." if run.state == "failed" else "Stopped before its end.") + more + go_on
+
+
+def score_row(label: str, found: Score) -> list[str]:
+    samples = f" x {found.samples}" if found.samples > 1 else ""
+    return [
+        label, f"{found.accuracy:.1%}", f"{found.low:.1%} to {found.high:.1%}", f"{found.strict:.1%}",
+        f"{found.questions}{samples}", f"{found.unread:.1%}", f"{found.truncated:.1%}", f"{found.tokens:.0f}",
+    ]  # fmt: skip
+
+
+def paired(before: Sequence[Attempt], after: Sequence[Attempt]) -> list[str]:
+    try:
+        found = pair(before, after)
+    except DataError as error:
+        return ["", "", str(error), "", "", "", ""]
+    return [
+        f"{found.before:.1%}", f"{found.after:.1%}", f"{100 * found.difference:+.1f}",
+        f"{100 * found.low:+.1f} to {100 * found.high:+.1f}", "" if found.p is None else f"{found.p:.2g}",
+        str(len(found.fixed)), str(len(found.broken)),
+    ]  # fmt: skip
+
+
+def final(run: Book) -> list[Sitting]:
+    """The student's exams of the final table, in the order of the rounds."""
+    ours = [
+        sitting
+        for sitting in run.sittings
+        if sitting.step in run.titles and sitting.role == "student" and sitting.whole
+    ]
+    return sorted((sitting for sitting in ours if sitting.attempts), key=lambda sitting: sitting.after or 0)
+
+
+def changes(run: Book, of: str) -> Section:
+    """Each of the student's exams against the one before it."""
+    ours = final(run)
+    rows = [[f"{a.title} -> {b.title}", *paired(a.attempts, b.attempts)] for a, b in pairwise(ours)]
+    return Section(f"Round by round{of}", tables=[Table(PAIRED, rows)] if rows else [])
+
+
+def verdicts(run: Book, of: str) -> Section:
+    """Right, wrong and unread of every exam the student sat."""
+    shown, rows = [], []
+    for sitting in run.sittings:
+        if sitting.attempts and sitting.role != "teacher":
+            count = Counter(attempt.verdict for attempt in sitting.attempts)
+            cut = sum(attempt.truncated for attempt in sitting.attempts)
+            total, title = len(sitting.attempts), sitting.title + ("" if sitting.whole else " (unfinished)")
+            parts = [(verdict, count[verdict] / total) for verdict in ("right", "wrong", "unread")]
+            shown.append(figures.Bar(title, parts, f"{count['right']} of {total} right"))
+            rows.append([title, *(str(count[verdict]) for verdict in ("right", "wrong", "unread")), str(cut)])
+    if not rows:
+        return Section("")
+    caption = "Right, wrong and unread answers of the student's exams, on training questions too"
+    table = Table(("exam", "right", "wrong", "unread", "of these cut off"), rows)
+    return Section(f"Every exam{of}", [(caption, figures.bars(shown, caption))], [table])
+
+
+def templates(run: Book, of: str) -> Section:
+    """Accuracy by the template, or the kind, of question."""
+    ours = final(run)
+    template = {question.id: question.template for question in run.questions.values() if question.template}
+    count = Counter(
+        template[attempt.question]
+        for sitting in ours[-1:]
+        for attempt in sitting.attempts
+        if attempt.question in template
+    )
+    if len(count) < 2:
+        return Section("")
+    rows = []
+    for name, asked in count.most_common(_TEMPLATES):
+        shares = []
+        for sitting in ours:
+            own = [attempt for attempt in sitting.attempts if template.get(attempt.question) == name]
+            shares.append(f"{sum(a.verdict == 'right' for a in own) / len(own):.0%}" if own else "")
+        rows.append([name, str(asked), *shares])
+    more = f"The {_TEMPLATES} most frequent of {len(count)}. " if len(count) > _TEMPLATES else ""
+    note = f"{more}Few questions each: read a row as a hint, not as a measurement."
+    return Section(f"By kind of question{of}", tables=[Table(("kind", "n", *(s.title for s in ours)), rows, note)])
+
+
+def lessons(run: Book, of: str) -> Section:
+    count = Counter((lesson.round, lesson.kind) for lesson in run.lessons)
+    rows = [[str(number or 1), kind, str(count[number, kind])] for number, kind in sorted(count)]
+    shown = [
+        figures.Bar(f"round {number or 1}: {kind}", [("lesson", count[number, kind])], str(count[number, kind]))
+        for number, kind in sorted(count)
+    ]
+    accounts = [f"{step.name}: {step.note}" for step in run.steps if step.note and "lessons from" in step.note]
+    if not rows:
+        return Section("")
+    caption = "Lessons by round and kind"
+    return Section(
+        f"Lessons{of}", [(caption, figures.bars(shown, caption))], [Table(("round", "kind", "lessons"), rows)], accounts
+    )
+
+
+def effort(run: Book, of: str) -> Section:
+    """Where time, tokens and money went."""
+    timed = [step for step in run.steps if step.whole and step.seconds >= 0.5]
+    caption = "Time by step"
+    shown = [figures.Bar(step.name, [("time", step.seconds)], clock(step.seconds)) for step in timed]
+    tables = [Table(("step", "seconds"), [[step.name, f"{step.seconds:.1f}"] for step in timed])] if timed else []
+    if rows := _spending(run):
+        tables.append(Table(("asked of the teacher", "calls", "tokens in", "tokens out", "dollars"), rows))
+    total = f"{clock(sum(step.seconds for step in run.steps))} in all"
+    chart = [(f"{caption}: {total}", figures.bars(shown, caption))] if shown else []
+    return Section(f"Time and money{of}", chart, tables)
+
+
+def _spending(run: Book) -> list[list[str]]:
+    rows = []
+    for step in dict.fromkeys(row.step for row in run.spent):
+        own = [row for row in run.spent if row.step == step]
+        known = [row.dollars for row in own if row.dollars is not None or not (row.tokens_in or row.tokens_out)]
+        priced = len(known) == len(own)
+        dollars = f"${sum((Decimal(one) for one in known if one), Decimal()):.4f}" if priced else "unpriced"
+        sums = [sum(row.calls for row in own), sum(row.tokens_in for row in own), sum(row.tokens_out for row in own)]
+        rows.append([step, *(f"{one:,}" for one in sums), dollars])
+    return rows
+
+
+def paid(run: Book) -> list[tuple[int, Score, str]]:
+    """Of each of the student's exams: the teacher's tokens until then, its score and its title."""
+    tokens: Counter[int] = Counter()
+    for sitting in run.sittings:
+        if sitting.role == "teacher" and sitting.step != "teacher":
+            number = next((step.round for step in run.steps if step.name == sitting.step), None) or 1
+            tokens[number] += sum(a.tokens_in + a.tokens_out for a in sitting.attempts)
+    for step in run.steps:
+        tokens[step.round or 1] += sum(one.tokens_in + one.tokens_out for one in run.feedback.get(step.name, ()))
+    return [
+        (
+            sum(count for number, count in tokens.items() if number <= (sitting.after or 0)),
+            score(sitting.attempts),
+            sitting.title,
+        )
+        for sitting in final(run)
+    ]
+
+
+def training_row(facts: Mapping[str, Any]) -> list[str]:
+    active = f"{facts['active']:.0%}" if "active" in facts else "off"
+    return [
+        f"{facts['lessons']:,}", f"{facts['steps']:,}", f"{facts['first_loss']:.3f}", f"{facts['last_loss']:.3f}",
+        active, f"{facts['tokens']:,}", f"{facts['seconds']:.0f}",
+    ]  # fmt: skip
+
+
+def making(run: Book, of: str) -> Section:
+    facts = run.facts
+    versions = ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())
+    found = [event for event in run.events if event["event"] == "contamination"]
+    rows = [
+        ["state", state_line(run)],
+        ["started", str(facts.get("started", ""))],
+        ["machine", f"{facts.get('machine', '')}, Python {facts.get('python', '')}"],
+        ["versions", versions],
+        ["commit", f"{facts.get('commit', '')}{' with local changes' if facts.get('diff') else ''}"],
+        ["answers read by", str(facts.get("grader", ""))],
+        ["seed", str(run.config.get("seed", ""))],
+        ["first command", str(facts.get("command", ""))],
+        ["the same again", f"tutelage run {run.path / 'config.yaml'} --into ANOTHER_FOLDER"],
+        *[["train and test", step] for step in _notes(run, "train")],
+        *[[f"{one['kind']} text", f"{one['question']} and {one['held_out']}: {one['text']}"] for one in found],
+    ]
+    lines = [yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)]
+    asked = next((reply.prompt for replies in run.feedback.values() for reply in replies if reply.prompt), "")
+    return Section(
+        f"How it was made{of}", tables=[Table(("what", "how"), rows)], lines=[*lines, asked] if asked else lines
+    )
+
+
+def _notes(run: Book, step: str) -> Iterable[str]:
+    return dict.fromkeys(event["line"] for event in run.events if event["event"] == "note" and event["step"] == step)
+
+
+def clock(seconds: float) -> str:
+    """A length of time as a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"

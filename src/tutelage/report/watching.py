@@ -1,0 +1,61 @@
+"""The report as a live page on this machine: it grows as steps finish."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tutelage.errors import RunError
+from tutelage.report import book, page, status
+from tutelage.report.contents import Contents
+
+_OURS = {"127.0.0.1", "localhost", "[::1]"}
+
+
+def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
+    """Serve the report of some runs on loopback until Ctrl-C; `tell` is given the page's address. Port 0 is any free one."""
+    for run in runs:
+        book.open_run(run)  # what is no run is said before anything is served
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            # Another page in the same browser must not read this one by a name that points here.
+            if self.headers.get("Host", "").rpartition(":")[0] not in _OURS:
+                self._send(HTTPStatus.FORBIDDEN, "text/plain", "this page answers to its loopback address only")
+            elif self.path == "/":
+                contents = Contents([book.open_run(run) for run in runs])
+                self._send(HTTPStatus.OK, "text/html", page.render(contents, live=True))
+            elif self.path == "/stamp":
+                self._send(HTTPStatus.OK, "text/plain", _stamp(runs))
+            else:
+                self._send(HTTPStatus.NOT_FOUND, "text/plain", "there is the report at / and nothing else")
+
+        def _send(self, code: HTTPStatus, kind: str, text: str) -> None:
+            content = text.encode()
+            self.send_response(code)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing of each request."""
+
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Answers)
+    except OSError as error:
+        raise RunError(
+            f"port {port} cannot be served: {error.strerror}; choose another --port (0: any free one)"
+        ) from None
+    with server:
+        server.daemon_threads = True
+        tell(f"http://127.0.0.1:{server.server_address[1]}/")
+        server.serve_forever(poll_interval=0.2)
+
+
+def _stamp(runs: Sequence[Path]) -> str:
+    """What tells the page whether to load itself again, and then a line a run on what it does now."""
+    read = [book.open_run(run) for run in runs]
+    sign = "/".join(f"{run.state}{sum(step.whole for step in run.steps)}" for run in read)
+    return "\n".join([sign, *(f"{run.name}: {status.now(run)}" for run in read)])

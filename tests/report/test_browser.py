@@ -1,0 +1,96 @@
+"""The report in a real browser, opened from disk; skipped, saying so, where no Chromium is found."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.runs import story
+
+from tutelage import report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+
+HOSTILE = "<script>document.title='gone'</script></div><b>bold</b> \"' &amp; שלום"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A page that fails the test when anything is asked of a network or goes to the console."""
+    opened = browser.new_page(color_scheme=getattr(request, "param", "light"))
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda asked: asked.url.startswith(("file:", "data:")) or said.append(asked.url))
+    yield opened
+    opened.close()
+    assert not said
+
+
+def shown(page: Any, run: Path) -> Any:
+    page.goto(report.write([run]).as_uri())
+    page.wait_for_selector("#questions > li")
+    return page
+
+
+@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+def test_from_a_mistake_that_was_mended_to_all_that_was_said_of_it(page: Any, tmp_path: Path) -> None:
+    shown(page, story(tmp_path / "it").end())
+    page.select_option("#outcome", "fixed")
+    assert page.inner_text("#count") == "2 of 12 questions"
+    entry = page.locator("#questions details[data-question=train-0]")
+    entry.locator("summary").first.click()
+    text = entry.inner_text()
+    order = ["A bad step", 'The step "A bad step" is wrong', "lesson: feedback", "taught questions again", "good"]
+    assert [text.find(words) for words in order] == sorted(text.find(words) for words in order)
+    assert -1 not in [text.find(words) for words in order]
+    assert entry.locator("mark").inner_text() == "A bad step"
+    assert entry.locator("del").first.inner_text().strip() == "bad"
+    assert entry.locator("ins").first.inner_text().strip() == "good"
+    entry.get_by_text("The teacher's request and its whole reply").click()
+    assert "Please look." in entry.inner_text()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(255, 255, 255)" if "light" in str(page.evaluate("matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'")) else "rgb(20, 23, 28)")  # fmt: skip
+
+
+def test_hostile_text_is_shown_as_text(page: Any, tmp_path: Path) -> None:
+    shown(page, story(tmp_path / "it", text=HOSTILE).end())
+    page.locator("#questions summary").first.click()
+    assert "gone" not in page.title()
+    assert page.locator("#questions b").count() == 0
+    assert "<script>document.title" in page.locator("#questions .text").first.inner_text()
+
+
+def test_a_keyboard_reaches_a_question_and_the_search_finds_it(page: Any, tmp_path: Path) -> None:
+    shown(page, story(tmp_path / "it", count=80).end())
+    assert page.locator("#questions > li").count() == 50
+    page.locator("#more").press("Enter")
+    assert page.locator("#questions > li").count() == 100
+    page.locator("#words").fill("coin 77. flips")
+    playwright.expect(page.locator("#questions > li")).to_have_count(2)
+    page.locator("#taught").press("Space")
+    playwright.expect(page.locator("#questions > li")).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("#questions details[open]").get_attribute("data-question") == "train-77"
+
+
+def test_two_runs_share_a_page(page: Any, tmp_path: Path) -> None:
+    runs = [story(tmp_path / name, text=f"In {name}.").end() for name in ("it", "other")]
+    page.goto(report.write(runs, tmp_path / "both").as_uri())
+    page.wait_for_selector("#questions > li")
+    page.select_option("#run", "1")
+    assert "In other." in page.inner_text("#questions")
+    assert "In it." not in page.inner_text("#questions")

@@ -1,0 +1,216 @@
+"""What a report says of a run, read from its directory alone."""
+
+import base64
+import gzip
+import json
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.runs import Made, attempt, story
+
+from tutelage import report
+from tutelage.errors import RunError
+from tutelage.report import book, lessonbook, status, watching
+from tutelage.report.book import Sitting
+from tutelage.types import Question
+
+HOSTILE = "</script><script>alert(1)</script></div>\"'<img src=x onerror=alert(2)> | `code` | שלום עולם"
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """The lesson book as the page's script reads it."""
+    packed = re.search(r'id="data">([^<]*)<', page)
+    assert packed
+    loaded: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    return loaded
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    return story(tmp_path / "it").end()
+
+
+def test_the_answer_comes_first_with_intervals_and_the_paired_test(finished: Path) -> None:
+    page = report.write([finished]).read_text()
+    text = (finished / "report.md").read_text()
+    for words in ("zero-shot | 0.0% | 0.0% to 39.0%", "tailored, round 2 | 83.3%", "95 % interval", "Finished."):
+        assert words in text
+    assert re.search(r"tailored, round 1 -\\> tailored, round 2 \| 83.3% \| 83.3% \| \+0.0 .* \| 1 \| 1 \|", text)
+    assert text.index("What the student can do") < text.index("Round by round") < text.index("How it was made")
+    assert page.count("<svg") >= 5
+    assert "tutelage run" in page
+    assert "reader" not in json.dumps(data_of(page))
+
+
+def test_the_lesson_book_leads_from_a_mistake_to_the_lesson_and_the_request(finished: Path) -> None:
+    (run,) = data_of(report.write([finished]).read_text())["runs"]
+    page = next(page for page in run["questions"] if page["id"] == "train-0")
+    assert page["outcome"] == "fixed"
+    assert [run["exams"][answer["exam"]]["step"] for answer in page["answers"]] == ["2-exam", "2-review"]
+    (said,) = page["said"]
+    assert said["place"] == "2-feedback/records.jsonl:1"
+    assert said["prompt"].startswith("Please look.")
+    corrected = next(lesson for lesson in page["lessons"] if lesson["kind"] == "feedback")
+    assert corrected["key"] == said["key"] == "k2"
+    assert corrected["attempts"] == said["attempts"] == ["2-exam/train-0#0"]
+    plain = next(lesson for lesson in page["lessons"] if lesson["kind"] == "rationale")
+    assert "step by step" in plain["request"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told"),
+    [
+        ({0: "wrong", 1: "wrong", 2: "right"}, "fixed"),
+        ({1: "right", 2: "wrong"}, "broken"),
+        ({0: "right", 1: "wrong", 2: "wrong"}, "wrong"),  # the student as it came counts only if nothing else can
+        ({0: "wrong", 1: "right"}, "fixed"),
+        ({1: "right", 2: "right"}, "right"),
+        ({1: "right", 2: "unread"}, "unread"),
+        ({2: "wrong"}, "once"),
+        ({}, "untold"),
+    ],
+)
+def test_what_became_of_a_question(verdicts: dict[int, Any], told: str) -> None:
+    sat = [
+        Sitting(step=str(n), title="", role="student", after=n, whole=True, attempts=[attempt("q", verdict, "")])
+        for n, verdict in verdicts.items()
+    ]
+    assert lessonbook.outcome(sat, [(place, one.attempts[0]) for place, one in enumerate(sat)]) == told
+
+
+def test_samples_are_one_verdict_by_their_majority() -> None:
+    rows = [attempt("q", "right", ""), attempt("q", "wrong", "", sample=1)]
+    exam = Sitting(step="1", title="", role="student", after=1, whole=True, attempts=rows)
+    later = Sitting(step="2", title="", role="student", after=2, whole=True, attempts=[rows[0]])
+    assert lessonbook.outcome([exam, later], [(0, rows[0]), (0, rows[1]), (1, rows[0])]) == "fixed"
+
+
+def test_what_models_write_is_data(tmp_path: Path) -> None:
+    made = story(tmp_path / "it", text=HOSTILE)
+    page = report.write([made.end()]).read_text()
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert page.count("<script") == 2
+    (run,) = data_of(page)["runs"]
+    assert run["questions"][0]["text"].endswith(HOSTILE)  # nothing is lost on the way either
+    assert "<img" not in (made.path / "report.md").read_text().replace(r"\<", "")
+
+
+def test_a_killed_run_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")])
+    made.exam("zero_shot", [attempt("test-0", "wrong", "Hm.")])
+    draft = tmp_path / "it" / "1-test.draft"
+    draft.mkdir()
+    (draft / "step.json").write_text(json.dumps({"step": "1-test", "inputs": {"paper": {}}}))
+    (draft / "records.jsonl").write_text('{"question":"test-0","text":"one","verdict":"right"}\n{"question":"te')
+    made.run.close()
+    opened = book.open_run(made.path)
+    assert opened.state == "stopped"
+    assert opened.missing() == ["tailored, round 1", "tailored, round 2"]
+    text = report.write([made.path]).with_suffix(".md").read_text()
+    assert "Not there yet: tailored, round 1, tailored, round 2." in text
+    assert "tailored, round 1 (unfinished) | 1 | 0 | 0 |" in text
+    assert (draft / "records.jsonl").read_text().endswith('{"question":"te')  # nothing of the run was touched
+
+
+def test_an_empty_run_has_a_report_too(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [])
+    made.run.close()
+    assert "No exam is finished yet." in report.write([made.path]).read_text()
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run: it holds no config\.yaml"):
+        report.write([tmp_path])
+
+
+def test_two_runs_stand_side_by_side(finished: Path, tmp_path: Path) -> None:
+    other = story(tmp_path / "other", text="Say it.", seed=1).end()
+    text = report.write([finished, other], tmp_path / "both").with_suffix(".md").read_text()
+    assert "tailored, round 2 (it)" in text
+    assert "tailored, round 2 (other)" in text
+    assert r"tailored, round 2: it -\> other | 83.3% | 83.3%" in text
+    runs = data_of((tmp_path / "both" / "report.html").read_text())["runs"]
+    assert [run["name"] for run in runs] == ["it", "other"]
+    assert not (finished / "report.html").exists()
+
+
+def test_ten_thousand_attempts_are_less_than_five_megabytes(tmp_path: Path) -> None:
+    made = story(tmp_path / "it", count=5_000)
+    words = [f"{i} times {i % 7} is {i * (i % 7)}" for i in range(5_000)]
+    long = [attempt(f"test-{i}", "right", " and ".join(words[i % 4_000 : i % 4_000 + 12])) for i in range(5_000)]
+    made.exam("extra", long)
+    assert report.write([made.end()]).stat().st_size < 5_000_000
+
+
+def test_a_very_long_line_is_cut_and_says_so(tmp_path: Path) -> None:
+    page = report.write([story(tmp_path / "it", count=2, text="x" * 1_000_000).end()])
+    assert page.stat().st_size < 5_000_000
+    (run,) = data_of(page.read_text())["runs"]
+    assert "characters more in the run's folder" in run["questions"][0]["text"]
+
+
+def test_status_of_a_working_run_says_how_far_it_is(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")])
+    seen = []
+
+    def work(kept: list[Any]) -> Iterator[Any]:
+        made.run.show(event="progress", step="1-test", done=3, of=8, right=2, unread=0)
+        seen.append(status.facts(book.open_run(made.path)))
+        yield attempt("test-0", "right", "one")
+
+    made.run.records("1-test", type(attempt("q", "right", "")), work, {"paper": {}})
+    made.run.close()
+    assert seen[0]["state"] == "running"
+    assert seen[0]["now"].startswith("Running: 1-test, 3 of 8, 67% right, ")
+    assert book.open_run(made.path).state == "stopped"
+    assert "tutelage run" in status.now(book.open_run(made.path))
+
+
+def test_a_failed_run_says_why(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [])
+    made.run.say(event="failed", error="the teacher is gone")
+    made.run.close()
+    assert status.now(book.open_run(made.path)).startswith("Failed: the teacher is gone.")
+
+
+@contextmanager
+def watched(run: Path) -> Iterator[str]:
+    """The live page's address."""
+    found: list[str] = []
+    threading.Thread(target=watching.watch, args=([run], 0, found.append), daemon=True).start()
+    while not found:
+        time.sleep(0.01)
+    yield found[0]
+
+
+def get(address: str, **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_live_page_grows_and_answers_to_its_own_name_only(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")])
+    with watched(made.path) as address:
+        assert address.startswith("http://127.0.0.1:")
+        _, before = get(address + "stamp")
+        assert 'data-live="running"' in get(address)[1]
+        made.exam("1-test", [attempt("test-0", "right", "one")])
+        _, after = get(address + "stamp")
+        assert after.splitlines()[0] != before.splitlines()[0]
+        assert "tailored, round 1" in get(address)[1]
+        assert get(address, Host="evil.example:80")[0] == 403
+        assert get(address + "../config.yaml")[0] == 404
+    made.run.close()
