@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tutelage import cli_grade, cli_report, recipes, tasks
+from tutelage import cli_grade, cli_report, recipes, report, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import Events, View, score_table
@@ -189,6 +189,7 @@ def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (
     for title, attempts in recipes.exams(into).items():
         if numbers := several(attempts):
             _plain(f"{title}: {', '.join(number.line() for number in numbers)}")
+    _plain(f"the report: {report.write([into])}")
 
 
 @contextmanager

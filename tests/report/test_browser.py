@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.runs import story
+from tests.report.runs import Made, attempt, story
+from tests.report.test_report import watched
 
 from tutelage import report
+from tutelage.types import Question
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
@@ -94,3 +96,15 @@ def test_two_runs_share_a_page(page: Any, tmp_path: Path) -> None:
     page.select_option("#run", "1")
     assert "In other." in page.inner_text("#questions")
     assert "In it." not in page.inner_text("#questions")
+
+
+def test_the_live_page_grows_by_itself(browser: Any, tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")])
+    page = browser.new_page()
+    with watched(made.path) as address:
+        page.goto(address)
+        playwright.expect(page.locator(".state")).to_contain_text("Running")
+        made.exam("1-test", [attempt("test-0", "right", "one")])
+        playwright.expect(page.locator("#s1 table")).to_contain_text("tailored, round 1", timeout=20_000)
+        page.close()
+    made.run.close()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-_WIDTH, _LEFT, _RIGHT, _ROW = 720, 210, 60, 28
+_WIDTH, _LEFT, _RIGHT, _ROW = 760, 260, 60, 28
 
 
 class Mark(NamedTuple):
@@ -92,16 +92,25 @@ def curves(lines: Sequence[Curve], title: str, axes: tuple[str, str], percent: b
         return f"{left + x / far * width:.1f},{top + height - y / high * height:.1f}"
 
     inside = []
-    for tick in range(5):
-        y = top + height - tick / 4 * height
+    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] if percent else _ticks(high):
+        y = float(at(0, tick).split(",")[1])
         inside += [f'<line class="rule" x1="{left}" x2="{left + width}" y1="{y}" y2="{y}"/>']
-        inside += [_text(left - 8, y + 4, f"{25 * tick} %" if percent else _short(high * tick / 4), "end")]
-        inside += [_text(left + width * tick / 4, top + height + 18, _short(far * tick / 4), "middle")]
+        inside += [_text(left - 8, y + 4, f"{tick:.0%}" if percent else _short(tick), "end")]
+    for tick in _ticks(far):
+        inside += [_text(float(at(tick, 0).split(",")[0]), top + height + 18, _short(tick), "middle")]
     inside += [_text(left + width, top + height + 36, axes[0], "end"), _text(left, 10, axes[1])]
     for place, line in enumerate(shown):
         inside += _curve(line, place, at)
     legend = _legend([line.label for line in shown], top + height + 36)
     return _svg([*inside, *legend], top + height + 46 + 18 * (len(shown) // 4), title)
+
+
+def _ticks(most: float) -> list[float]:
+    """Round numbers from 0 to at most `most`, five or so."""
+    rough = most / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough)
+    return [place * step for place in range(int(most / step + 1e-9) + 1)]
 
 
 def _curve(line: Curve, place: int, at: object) -> list[str]:
@@ -142,15 +151,13 @@ def _rule(x: float, bottom: float, label: str) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    if anchor == "end" and len(words) > 30:
-        words = words[:29] + "…"
+    if anchor == "end" and len(words) > 38:
+        words = words[:37] + "…"
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def _short(value: float) -> str:
-    if value >= 10_000:
-        return f"{value / 1000:.0f}k"
-    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _svg(inside: Iterable[str], height: float, title: str) -> Markup:
