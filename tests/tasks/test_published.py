@@ -31,8 +31,7 @@ def load(task: Task, split: str) -> list[Question]:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("name", [*BENCHMARKS])
+@pytest.mark.parametrize(("name", "split"), [(name, split) for name, row in BENCHMARKS.items() for split in row.sizes])
 def test_sizes_and_golds(name: str, split: str) -> None:
     task = make(name, data=FOLDER)
     questions = load(task, split)

@@ -259,7 +259,7 @@ def test_hub_without_rows_or_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_config_file_names_its_task(tmp_path: Path) -> None:
     (tmp_path / "farm.yaml").write_text("recipe: tailored\ntask: {name: coin_flip, size: 50}\n")
-    assert len(tasks.find(str(tmp_path / "farm.yaml")).load("train")) == 50
+    assert len(tasks.find(str(tmp_path / "farm.yaml")).load("train")) == 35
     (tmp_path / "none.yaml").write_text("recipe: tailored\n")
     with pytest.raises(ConfigError, match="names no task"):
         tasks.find(str(tmp_path / "none.yaml"))

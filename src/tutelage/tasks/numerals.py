@@ -12,7 +12,8 @@ _NUMBER = re.compile(
     rf"(?<![\w/])(?<!\d\.)(-?[$€£]?-?)({_WHOLE}(?:\.\d+)?|(?<!\.)\.\d+)(?:[eE]([-+]?\d{{1,3}})(?![\w.]))?"
     r"(?:(?: (\d{1,6}))?/(\d{1,12})(?![\d/]))?(\s?%)?"
 )
-_SUM = re.compile(r"[\s\d.,$€£()+\-*/x×÷·^%]*=[\s$€£(]*")  # "3 + 4 =": what follows is the answer
+# "3 + 4 =", "3 cm + 4 cm =": what follows is the answer
+_SUM = re.compile(r"(?:[\s\d.,$€£()+\-*/x×÷·^%]|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*")
 _RANGE = re.compile(r"\s*(?:-|–|—|\bto\b|\bor\b|\band\b|\bthrough\b)\s*[-$€£]?\d|[,:]\d")  # "3,5" and "5:30", too
 _JOINED = re.compile(r"\s*(?:-|–|—|to|or|and|through)\s*")
 _SPACED = re.compile(r"(\W*)(\d{1,3}(?: \d{3})+)(?!\d)")
