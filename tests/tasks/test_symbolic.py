@@ -141,3 +141,39 @@ def test_a_fraction_is_read_back(top: int, bottom: int) -> None:
     for written in (f"{top}/{bottom}", rf"$\frac{{{top}}}{{{bottom}}}$", rf"\boxed{{\dfrac{{{top}}}{{{bottom}}}}}"):
         assert judge(task, gold(f"{top}/{bottom}"), f"The answer is {written}")[1] == "right", written
         assert judge(task, gold(f"{top + bottom}/{bottom}"), f"The answer is {written}")[1] == "wrong", written
+
+
+# Reports of wrong verdicts and hangs in other graders, by repository and number: (answer, gold, the verdict that is right).
+REPORTED = {
+    "Math-Verify#14": (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}", "wrong"),
+    "Math-Verify#14, equal": (r"\frac{1}{2^{99}}", r"2^{-99}", "right"),
+    "Math-Verify#56": ("0.5", r"\frac{1}{2}", "right"),
+    "Math-Verify#60": ("y = 2x + 1", "y = 3x + 1", "wrong"),
+    "Math-Verify#60, equal": ("y = 2x + 1", "2x - y + 1 = 0", "right"),
+    "Math-Verify#64": (r"\sqrt{\frac{1}{n}}", r"\frac{1}{\sqrt{n}}", "right"),
+    "open-r1#86": ("anything", "?!#", "unread or wrong"),
+    "open-r1#215": ("42", r"\text{see the figure}", "unread or wrong"),
+    "open-r1#293": ("", "7", "unread or wrong"),
+    "open-r1#557": (r"\frac{2}{4}", "0.5", "right"),
+    "open-r1#557, the other way": ("0.5", r"\frac{2}{4}", "right"),
+}
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_other_graders_got_wrong(name: str) -> None:
+    answer, right, verdict = REPORTED[name]
+    same = same_math(answer, gold(right))
+    assert {True: "right", False: "wrong", None: "unread"}[same] in verdict.split(" or ")
+
+
+def test_a_comparison_that_never_ends_is_unread_and_the_next_one_is_not() -> None:
+    """Math-Verify#65: a hang past its own timeout, and an exception in a thread."""
+    assert same_math(r"9^{9^{9^{9}}} + x", gold(r"9^{9^{9^{8}}} + x")) is not True
+    assert same_math(r"\frac{1}{2}", gold("0.5")) is True
+
+
+def test_a_boxed_formula_does_not_beat_the_letter_behind_it() -> None:
+    """NeMo-Skills#1511."""
+    choice = Task(name="t", kind="choice", splits=(), load=lambda split: [], **grading("choice"))
+    question = Question(id="", text="", answer="D", choices=("1", "2", "3", "4"))
+    assert judge(choice, question, r"So \boxed{x^2 + 1}. Answer: D") == ("D", "right")

@@ -15,6 +15,7 @@ from tutelage.types import Chat, Model
 
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
+    "vllm": ("tutelage.models.vllm:Vllm", "the same by vLLM's engine on this machine; needs the extra 'vllm'"),
     "openai": ("tutelage.models.http:OpenAICompatible", "any OpenAI-compatible endpoint; base_url= for other servers"),
     "anthropic": ("tutelage.models.anthropic:Anthropic", "Anthropic's models; needs the extra 'anthropic'"),
     "google": ("tutelage.models.google:Google", "Google's Gemini models; needs the extra 'google'"),

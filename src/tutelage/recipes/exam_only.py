@@ -45,7 +45,7 @@ def form_of(config: ExamOnly) -> Form:
         return config.form
     spec = parse(config.model)
     note = Path(str(spec["name"])) / "student.json"
-    if spec["kind"] == "hf" and note.exists():
+    if spec["kind"] in ("hf", "vllm") and note.exists():
         form: Form = json.loads(note.read_text(encoding="utf-8"))["form"]
         return form
     return "zero_shot_cot"
