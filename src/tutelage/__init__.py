@@ -8,6 +8,11 @@ __version__ = "0.1.0"
 # name -> module: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {
     "run": "tutelage.recipes",
+    "classroom": "tutelage.recipes",
+    "first_lessons": "tutelage.recipes.baselines",
+    "lessons_for": "tutelage.recipes.tutorial",
+    "Errors": "tutelage.recipes.tutorial",
+    "mistakes": "tutelage.exam",
     "find_task": "tutelage.tasks",
     "open_model": "tutelage.models",
     "sit": "tutelage.exam",
@@ -15,6 +20,7 @@ _PUBLIC = {
     "score": "tutelage.evaluation.scoreboard",
     "ExamConfig": "tutelage.exam",
     "FinetuneCot": "tutelage.recipes.finetune_cot",
+    "Tailored": "tutelage.recipes.tailored",
     "TrainingConfig": "tutelage.training",
     "Task": "tutelage.tasks.base",
     "Attempt": "tutelage.types",

@@ -88,3 +88,20 @@ def test_the_live_page_and_the_events_are_for_programs_too(base_student: Path, t
     assert events[-1]["scores"]["exam"]["questions"] == 6
     shown = subprocess.run([*words[:3], "status", "--json", str(tmp_path / "it")], capture_output=True, text=True, check=False)  # fmt: skip
     assert json.loads(shown.stdout)["state"] == "finished"
+
+
+def test_the_loop_of_the_readme_runs_and_goes_on_where_it_was(base_student: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "classroom" in block]
+    small = {"hf:smollm2": f"hf:{base_student}", "word_problems?difficulty=2": "coin_flip?size=100", "240": "60", "=96": "=120"}
+    small |= {'"epochs": 2': '"epochs": 4, "batch": 8, "learning_rate": 0.01'}  # enough for an answer, seldom a right one
+    for words, smaller in small.items():
+        assert words in code
+        code = code.replace(words, smaller)
+    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert first.returncode == 0, first.stderr
+    assert len(re.findall(r"^\d+\.\d% \[.* n=20, unread", first.stdout, re.MULTILINE)) == 2
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert again.stdout == first.stdout
+    events = [json.loads(line) for line in (tmp_path / "runs/loop/events.jsonl").read_text().splitlines()]
+    assert sum(event["event"] == "started" for event in events) == sum(event["event"] == "reused" for event in events)

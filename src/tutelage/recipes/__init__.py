@@ -126,6 +126,17 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
 
 
 @contextmanager
+def classroom(config: Settings, into: str | Path) -> Iterator[Classroom]:
+    """An open run for a loop of one's own: what is done in the room is a step of the run, kept and never made twice.
+
+    `config` is a recipe's settings object; `into` is the run's folder.
+    """
+    with _working(config, into, "config", (), None, None) as (room, _):
+        yield room
+        room.run.say(event="done")
+
+
+@contextmanager
 def _working(
     raw: Mapping[str, Any] | Settings | str | Path,
     into: str | Path,
