@@ -40,5 +40,5 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tutelage' has no attribute {name!r}")
-    within = {"find_task": "find", "write_report": "write"}.get(name, name)
+    within = {"find_task": "find", "write_report": "write", "classroom": "enter"}.get(name, name)
     return getattr(importlib.import_module(_PUBLIC[name]), within)

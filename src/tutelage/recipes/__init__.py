@@ -126,7 +126,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
 
 
 @contextmanager
-def classroom(config: Settings, into: str | Path) -> Iterator[Classroom]:
+def enter(config: Settings, into: str | Path) -> Iterator[Classroom]:
     """An open run for a loop of one's own: what is done in the room is a step of the run, kept and never made twice.
 
     `config` is a recipe's settings object; `into` is the run's folder.
