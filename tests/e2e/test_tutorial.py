@@ -93,8 +93,15 @@ def test_the_live_page_and_the_events_are_for_programs_too(base_student: Path, t
 def test_the_loop_of_the_readme_runs_and_goes_on_where_it_was(base_student: Path, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (code,) = [block for block in blocks if "classroom" in block]
-    small = {"hf:smollm2": f"hf:{base_student}", "word_problems?difficulty=2": "coin_flip?size=100", "240": "60", "=96": "=120"}
-    small |= {'"epochs": 2': '"epochs": 4, "batch": 8, "learning_rate": 0.01'}  # enough for an answer, seldom a right one
+    small = {
+        "hf:smollm2": f"hf:{base_student}",
+        "word_problems?difficulty=2": "coin_flip?size=100",
+        "240": "60",
+        "=96": "=120",
+    }
+    small |= {
+        '"epochs": 2': '"epochs": 4, "batch": 8, "learning_rate": 0.01'
+    }  # enough for an answer, seldom a right one
     for words, smaller in small.items():
         assert words in code
         code = code.replace(words, smaller)

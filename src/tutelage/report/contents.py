@@ -29,6 +29,11 @@ class Contents:
         return [f"{run.name}: {described(run.config)}. {sections.state_line(run)}" for run in self.runs]
 
     @cached_property
+    def headlines(self) -> list[str]:
+        """What came of each run."""
+        return [sections.headline(run) + self._of(run) for run in self.runs]
+
+    @cached_property
     def parts(self) -> list[sections.Section]:
         """Every section that has something to say, the answer first."""
         rounds = [make(run, self._of(run)) for run in self.runs for make in (sections.changes, sections.verdicts)]

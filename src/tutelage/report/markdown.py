@@ -8,7 +8,7 @@ from tutelage.report.sections import Section, Table
 
 def render(contents: Contents) -> str:
     """The whole text."""
-    parts = [f"# {_plain(contents.title)}", *(_plain(state) for state in contents.states)]
+    parts = [f"# {_plain(contents.title)}", *map(_plain, contents.headlines), *map(_plain, contents.states)]
     for section in contents.parts:
         parts += _section(section)
     for section in contents.making:

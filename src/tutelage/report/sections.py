@@ -60,6 +60,23 @@ def state_line(run: Book) -> str:
     return (f"Failed: {run.error}." if run.state == "failed" else "Stopped before its end.") + more + go_on
 
 
+def headline(run: Book) -> str:
+    """What came of a run, in a sentence or two."""
+    ours = final(run)
+    if not ours:
+        return "No exam of the student is finished yet."
+    last, first = score(ours[-1].attempts), score(ours[0].attempts)
+    text = (
+        f"{ours[-1].title}: {last.accuracy:.1%} right ({last.low:.1%} to {last.high:.1%}) of {last.questions} questions"
+    )
+    text += f"; {ours[0].title}: {first.accuracy:.1%}." if len(ours) > 1 else "."
+    if len(ours) > 2:
+        _, _, rise, span, chance, *_ = paired(ours[-2].attempts, ours[-1].attempts)
+        text += f" The last round made {rise} points ({span}){f', p = {chance}' if chance else ''}."
+    kept = next((step.note for step in run.steps if step.name == "student" and step.note.startswith("round")), "")
+    return text + (f" Kept: {kept}." if kept else "")
+
+
 def score_row(label: str, found: Score) -> list[str]:
     samples = f" x {found.samples}" if found.samples > 1 else ""
     return [
