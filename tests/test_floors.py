@@ -11,8 +11,8 @@ FLOORS = [
     {"types", "config"},
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
-    {"recipes"},
-    {"console", "demo", "cli_cache", "cli_grade"},
+    {"recipes", "serve"},
+    {"console", "demo", "cli_cache", "cli_grade", "cli_serve"},
     {"cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

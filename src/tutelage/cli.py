@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tutelage import cli_grade, recipes, tasks
+from tutelage import cli_grade, cli_serve, recipes, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import View, score_table
@@ -135,6 +135,8 @@ app.add_typer(replies_app, name="cache")
 app.command()(cli_grade.grade)
 app.command()(cli_grade.audit)
 app.command()(cli_grade.contamination)
+app.command()(cli_serve.serve)
+app.command()(cli_serve.chat)
 
 
 @app.command("tasks")
