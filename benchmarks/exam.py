@@ -17,10 +17,10 @@ import time
 from typing import Any
 
 from tutelage import tasks
+from tutelage.config import cache_folder
 from tutelage.exam import few_shot_cot
 from tutelage.models import pretrained, rendering
 from tutelage.models.hf import Hf
-from tutelage.store.cache import cache_folder
 from tutelage.types import Chat, Sampling
 
 NEW = 256

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage import tasks
+from tutelage.config import cache_folder
 from tutelage.models import pretrained, rendering
-from tutelage.store.cache import cache_folder
 from tutelage.types import Lesson
 
 STUDENT = "smollm2"

@@ -12,8 +12,8 @@ FLOORS = [
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
-    {"report", "console", "demo", "cli_cache", "cli_grade"},
-    {"cli_report"},
+    {"report", "serve", "console", "demo", "cli_cache", "cli_grade"},
+    {"cli_report", "cli_serve"},
     {"cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "datasets", "pyarrow", "pandas", "openai", "reasoning_gym", "peft", "numpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "pyarrow",
+    "pandas",
+    "openai",
+    "reasoning_gym",
+    "peft",
+    "numpy",
+    "starlette",
+    "uvicorn",
+)
 
 
 def loaded_after(code: str) -> set[str]:

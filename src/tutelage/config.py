@@ -137,3 +137,11 @@ def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         found = [differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key)) for key in keys]
         return [line for lines in found for line in lines]
     return [] if old == new else [f"{prefix}: {old!r} -> {new!r}"]
+
+
+def cache_folder() -> Path:
+    """The folder for everything that may be fetched or made again: TUTELAGE_CACHE, else ~/.cache/tutelage."""
+    root = os.environ.get("TUTELAGE_CACHE")
+    if root:
+        return Path(root).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tutelage"

@@ -106,3 +106,7 @@ def test_openai_without_a_key_says_where_it_looks(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ModelError, match="environment variable OPENAI_API_KEY"):
         list(open_model("openai:gpt-4o-mini").answer([chat()], Sampling()))
+
+
+def test_a_folder_is_a_student(tmp_path: Path) -> None:
+    assert models.parse(str(tmp_path)) == {"kind": "hf", "name": str(tmp_path)}

@@ -4,6 +4,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage.errors import ConfigError, nearest
@@ -32,7 +33,7 @@ Recite = Callable[[Chat, int], str]
 def parse(spec: Spec) -> dict[str, Any]:
     """A spec as a mapping with `kind`, `name` and the kind's options; an unknown kind is an error."""
     if isinstance(spec, str):
-        kind, _, name = spec.partition(":")
+        kind, _, name = (f"hf:{spec}" if Path(spec).is_dir() else spec).partition(":")  # a folder is a student
         parsed: dict[str, Any] = {"kind": kind, "name": name}
     else:
         parsed = dict(spec)

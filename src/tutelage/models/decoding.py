@@ -1,5 +1,6 @@
 """Token by token: a batch of prompts in, the written tokens out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -90,6 +91,14 @@ class Decoder:
 
     def run(self, prompts: list[list[int]], seeds: list[int]) -> list[list[int]]:
         """Decode `sampling.n` rows a prompt, one seed a row; returns the new tokens of each row, stop token included."""
+        written: list[list[int]] = [[] for _ in seeds]
+        for so_far in self.steps(prompts, seeds):
+            written = so_far
+        return written
+
+    @torch.inference_mode()
+    def steps(self, prompts: list[list[int]], seeds: list[int]) -> Iterator[list[list[int]]]:
+        """The same step by step: yields the tokens of all rows so far; rows that have ended grow no more."""
         device = self.model.device
         shared = prompts[0][: _shared(prompts)]
         tails = [prompt[len(shared) :] for prompt in prompts]
@@ -115,9 +124,10 @@ class Decoder:
         for step in range(self.sampling.max_tokens):
             token_B = self._choose(logits_BV, draws_RT, rows, step)
             for row, token in zip(rows, token_B.tolist(), strict=True):
-                if not self._ended(written[row]):
+                if not self.ended(written[row]):
                     written[row].append(token)
-            going = [i for i, row in enumerate(rows) if not self._ended(written[row])]
+            yield written
+            going = [i for i, row in enumerate(rows) if not self.ended(written[row])]
             if not going or step + 1 == self.sampling.max_tokens:
                 break
             if len(going) <= len(rows) * 3 // 4:  # dropping rows copies the cache: worth it once a quarter has ended
@@ -126,11 +136,15 @@ class Decoder:
                 token_B, mask_BT, rows = token_B[keep_B], mask_BT[keep_B], [rows[i] for i in going]
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
             logits_BV = self._forward(token_B[:, None], mask_BT, mask_BT.sum(-1, keepdim=True) - 1, cache)
-        return written
+
+    def raw(self, tokens: list[int]) -> str:
+        """The tokens as text, as they are."""
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
 
     def text(self, tokens: list[int]) -> tuple[str, bool]:
         """The tokens as text, cut before the first stop string; and whether one was found."""
-        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        text = self.raw(tokens)
         places = [place for place in (text.find(stop) for stop in self.sampling.stop) if place >= 0]
         return text[: min(places, default=len(text))].strip(), bool(places)
 
@@ -159,7 +173,8 @@ class Decoder:
         draw_B1 = draws_RT[rows, step].to(logits_BV.device)[:, None] * cumulative_BV[:, -1:]
         return torch.searchsorted(cumulative_BV, draw_B1, right=True)[:, 0].clamp(max=logits_BV.shape[-1] - 1)
 
-    def _ended(self, tokens: list[int]) -> bool:
+    def ended(self, tokens: list[int]) -> bool:
+        """Whether a row has ended: by a stop token, or by a stop string."""
         if not tokens:
             return False
         if tokens[-1] in self.stops:

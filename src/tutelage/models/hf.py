@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models import pretrained, rendering
+from tutelage.models.streaming import Piece, Unfolding
 from tutelage.types import Chat, Reply, Sampling
 
 
@@ -34,7 +36,7 @@ class Hf:
         self.dtype = dtype
         self.device = device
         self.trust_remote_code = trust_remote_code
-        self.cache = Path(cache)
+        self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
 
     def loaded(self) -> tuple[Any, Any, set[int]]:
@@ -52,12 +54,8 @@ class Hf:
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield the replies batch by batch, longest prompts first (so that what does not fit shows at once)."""
-        model, tokenizer, _ = self.loaded()
-        prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
-        self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
+        prompts, rows = self._prompts(chats, sampling)
         order = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
-        longest = max(map(len, prompts), default=0) + sampling.max_tokens
-        rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
         start = 0
         while start < len(order):
             part = order[start : start + rows]
@@ -72,6 +70,39 @@ class Hf:
             yield from zip(part, replies, strict=True)
             start += len(part)
 
+    def room(self, chat: Chat) -> int:
+        """How many tokens the answer to a chat may have."""
+        model, tokenizer, _ = self.loaded()
+        room: int = model.config.max_position_embeddings - len(rendering.prompt_ids(tokenizer, chat.messages))
+        return room
+
+    def stream(
+        self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, int, Piece]]:
+        """Answer, and yield `(index, sample, text)` while it is written and `(index, sample, reply)` at an answer's end.
+
+        The pieces of an answer, joined, are the text of its reply, which is the one that `answer` gives. `seeds` holds
+        one for each chat, instead of the sampling's. Whoever closes the iterator ends the writing.
+        """
+        prompts, rows = self._prompts(chats, sampling)
+        given = seeds if seeds is not None else [sampling.seed] * len(chats)
+        for start in range(0, len(chats), rows):
+            part = range(start, min(start + rows, len(chats)))
+            streams = [_seed(chats[i], given[i], s) for i in part for s in range(sampling.n)]
+            try:
+                for row, piece in self._write([prompts[i] for i in part], streams, sampling):
+                    yield start + row // sampling.n, row % sampling.n, piece
+            except _memory_errors() as error:
+                raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
+
+    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[list[int]], int]:
+        """The prompts as tokens, and how many of them a batch may have."""
+        model, tokenizer, _ = self.loaded()
+        prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
+        longest = max(map(len, prompts), default=0) + sampling.max_tokens
+        return prompts, max(1, (self.batch or fitting(model, longest)) // sampling.n)
+
     def _check_lengths(self, chats: Sequence[Chat], prompts: list[list[int]], new: int, room: int) -> None:
         for chat, prompt in zip(chats, prompts, strict=True):
             if len(prompt) + new > room:
@@ -81,28 +112,43 @@ class Hf:
                 )
 
     def _generate(self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling) -> list[list[Reply]]:
-        import torch
+        decoder, n = self._decoder(sampling), sampling.n
+        written = decoder.run(prompts, [seed for row in seeds for seed in row])
+        replies = [self._reply(decoder, tokens, prompts[row // n]) for row, tokens in enumerate(written)]
+        return [replies[i : i + n] for i in range(0, len(replies), n)]
 
+    def _write(self, prompts: list[list[int]], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
+        """Like `_generate`, one batch, row by row as it is written."""
+        decoder = self._decoder(sampling)
+        answers = [Unfolding(sampling.stop) for _ in seeds]
+        for step, written in enumerate(decoder.steps(prompts, seeds), 1):
+            for row, tokens in enumerate(written):
+                if len(tokens) < step:
+                    continue  # it had ended before
+                if step < sampling.max_tokens and not decoder.ended(tokens):
+                    if piece := answers[row].more(decoder.raw(tokens)):
+                        yield row, piece
+                    continue
+                reply = self._reply(decoder, tokens, prompts[row // sampling.n])
+                if rest := answers[row].rest(reply.text):
+                    yield row, rest
+                yield row, reply
+
+    def _decoder(self, sampling: Sampling) -> Any:
         from tutelage.models.decoding import Decoder
 
-        model, tokenizer, stops = self.loaded()
-        with torch.inference_mode():
-            decoder = Decoder(model, tokenizer, stops, sampling)
-            written = decoder.run(prompts, [seed for row in seeds for seed in row])
-        replies = []
-        for index, tokens in enumerate(written):
-            ended = bool(tokens) and tokens[-1] in stops
-            text, stopped = decoder.text(tokens)
-            replies.append(
-                Reply(
-                    text=text,
-                    finish="stop" if ended or stopped else "length",
-                    tokens_in=len(prompts[index // sampling.n]),
-                    tokens_out=len(tokens),
-                    model=self.name,
-                )
-            )
-        return [replies[i : i + sampling.n] for i in range(0, len(replies), sampling.n)]
+        return Decoder(*self.loaded(), sampling)
+
+    def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
+        text, stopped = decoder.text(tokens)
+        ended = bool(tokens) and tokens[-1] in decoder.stops
+        return Reply(
+            text=text,
+            finish="stop" if ended or stopped else "length",
+            tokens_in=len(prompt),
+            tokens_out=len(tokens),
+            model=self.name,
+        )
 
 
 _MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing

@@ -34,8 +34,13 @@ def install_paper_template(tokenizer: Any) -> None:
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """The text a model continues: by its chat template, or for a base model the contents joined as plain text."""
     if tokenizer.chat_template:
+        from jinja2 import TemplateError
+
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:  # some know no system message, or want user and assistant in turn
+            raise ModelError(f"the model's chat template refuses these messages: {error}") from None
         return text
     text = ""
     for message in messages:

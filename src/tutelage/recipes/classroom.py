@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from tutelage import exam, models, tasks
+from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
@@ -17,7 +18,7 @@ from tutelage.models import Purse
 from tutelage.models.metered import BudgetConfig, Spending, Spent
 from tutelage.models.traffic import State
 from tutelage.store import records
-from tutelage.store.cache import ReplyCache, cache_folder, default_path
+from tutelage.store.cache import ReplyCache, default_path
 from tutelage.store.run import Run, link
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
@@ -83,8 +84,6 @@ class Classroom:
         label = str(sorted(spec.items()))
         if self._opened is None or self._opened[0] != label:
             self._opened = None  # let go of the old weights before new ones are loaded
-            if spec["kind"] == "hf":
-                spec["cache"] = str(cache_folder())
             if spec["kind"] in models.PAID and self._purse is None:
                 self._purse = self._fill_purse()
             recite = Recital(self.task, self._asked) if self.task.worked else None

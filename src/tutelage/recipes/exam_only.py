@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.exam import ExamConfig
-from tutelage.models import parse
+from tutelage.models import Spec, parse
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
 from tutelage.types import Attempt, Form
@@ -40,10 +40,13 @@ def teach(room: Classroom, config: ExamOnly) -> list[Attempt]:
 
 
 def form_of(config: ExamOnly) -> Form:
-    """The form an "auto" exam takes."""
-    if config.form != "auto":
-        return config.form
-    spec = parse(config.model)
+    """The form an exam takes."""
+    return natural_form(config.model) if config.form == "auto" else config.form
+
+
+def natural_form(model: Spec) -> Form:
+    """The form a model is asked in where nobody says another: what a student was trained for, else zero-shot-CoT."""
+    spec = parse(model)
     note = Path(str(spec["name"])) / "student.json"
     if spec["kind"] in ("hf", "vllm") and note.exists():
         form: Form = json.loads(note.read_text(encoding="utf-8"))["form"]

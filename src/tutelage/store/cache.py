@@ -1,6 +1,5 @@
 """The teacher's replies in one SQLite file, keyed by the exact request: a reply that was paid for is never paid twice."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tutelage.config import cache_folder
 from tutelage.errors import RunError
 from tutelage.types import Reply
 
@@ -22,14 +22,6 @@ CREATE TABLE IF NOT EXISTS replies (
 def default_path() -> Path:
     """Where replies are kept unless the config says otherwise: TUTELAGE_CACHE, or the user's cache folder."""
     return cache_folder() / "replies.sqlite"
-
-
-def cache_folder() -> Path:
-    """The folder for everything that may be fetched or made again: TUTELAGE_CACHE, else ~/.cache/tutelage."""
-    root = os.environ.get("TUTELAGE_CACHE")
-    if root:
-        return Path(root).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tutelage"
 
 
 class Kept(NamedTuple):

@@ -1,0 +1,127 @@
+"""The commands that put a model to use: serve and chat."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tutelage import tasks
+from tutelage.errors import ConfigError, Interrupted
+from tutelage.models import open_model, parse
+from tutelage.models.streaming import Local
+from tutelage.recipes.exam_only import natural_form
+from tutelage.serve import terminal, wire
+from tutelage.serve.desk import Desk
+from tutelage.serve.talk import Conversation
+from tutelage.types import Sampling
+
+ModelName = Annotated[
+    str, typer.Argument(help="Who answers: a student's folder, hf:smollm2, hf:HUB/NAME, openai:NAME.")
+]
+System = Annotated[str, typer.Option("--system", help="A system message, where none is given.")]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="The longest answer, where none is given.")]
+
+
+def serve(
+    model: ModelName,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any free one.")] = 8000,
+    host: Annotated[str, typer.Option("--host", help="Another address lets other machines in.")] = "127.0.0.1",
+    name: Annotated[
+        str | None, typer.Option("--name", help="What clients call it; default: the folder or name.")
+    ] = None,
+    max_tokens: MaxTokens = 512,
+    system: System = "",
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable with the key that clients must bring.")
+    ] = None,
+) -> None:
+    """Put a model behind an OpenAI-compatible endpoint on this machine."""
+    from tutelage.serve import gate, server  # starlette and uvicorn
+
+    rules = gate.Rules(host, _key(key_env))
+    terms = wire.Terms(name or _short_name(model), max_tokens, system)
+    opened = open_model(model)
+    with server.listen(host, port) as listening:
+        at = f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        try:
+            if isinstance(opened, Local):
+                opened.loaded()
+        except KeyboardInterrupt:
+            raise Interrupted("stopped before the model was loaded") from None
+        desk = Desk(opened)
+        runner = server.Server(server.make_app(desk, terms, rules), lambda times: _stopping(desk, times))
+        desk.open()
+        if not gate.is_loopback(host):
+            _warn(at, bool(rules.key))
+        _say(f"serving {terms.name} at http://{at}/v1 (Ctrl-C stops)")
+        runner.run(sockets=[listening])
+    desk.close(patience=10 if runner.times > 1 else None)
+    if runner.times > 1:
+        raise Interrupted("stopped at once; answers in hand were dropped")
+
+
+def _short_name(spec: str) -> str:
+    """What clients call a model: a folder by its last name, others as they are known."""
+    name = str(parse(spec)["name"])
+    return Path(name).resolve().name if Path(name).exists() else name or spec
+
+
+def _key(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"--key-env {variable}: that environment variable holds no key; set it or leave the option out"
+        )
+    return key
+
+
+def _stopping(desk: Desk, times: int) -> None:
+    if times == 1:
+        _say("stopping: what is in hand is being answered (Ctrl-C again to stop now)")
+    else:
+        desk.stop()
+
+
+def _warn(at: str, key: bool) -> None:
+    line = (
+        f"{at} can be reached from other machines; the key and all texts cross the network in the clear"
+        if key
+        else f"{at} can be reached from other machines and there is no authentication; --key-env asks for a key"
+    )
+    Console(stderr=True).print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True, highlight=False)
+
+
+def _say(line: str) -> None:
+    Console().print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def chat(
+    model: ModelName,
+    system: System = "",
+    temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,
+    max_tokens: MaxTokens = 512,
+    task: Annotated[str | None, typer.Option("--task", help="/task asks this task's test questions.")] = None,
+    turns: Annotated[
+        bool | None, typer.Option("--turns/--alone", help="Keep the conversation, or let each question stand alone.")
+    ] = None,
+) -> None:
+    """Talk to a model; from a pipe, one question a line is answered by one line."""
+    opened = open_model(model)
+    piped = not sys.stdin.isatty()
+    alone = piped or natural_form(model) == "taught" if turns is None else not turns
+    conversation = Conversation(opened, Sampling(temperature=temperature, max_tokens=max_tokens), system, not alone)
+    if piped:
+        terminal.answer_lines(conversation, sys.stdin)
+        return
+    known = tasks.find(task) if task is not None else None
+    if isinstance(opened, Local):
+        opened.loaded()
+    how = "each question stands alone (--turns keeps the conversation)" if alone else "it keeps the conversation"
+    _say(f"{_short_name(model)}: {how}")
+    terminal.Talk(conversation, known).run()

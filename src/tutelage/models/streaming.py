@@ -1,0 +1,83 @@
+"""Answers while they are written: pieces of text that are never taken back, from any model."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from msgspec.structs import replace
+
+from tutelage.types import Chat, Model, Reply, Sampling
+
+Piece = str | Reply  # more text of an answer; at its end the whole reply
+
+
+@runtime_checkable
+class Local(Model, Protocol):
+    """A model on this machine: it can be loaded beforehand, knows its room, and shows an answer while it is written."""
+
+    def loaded(self) -> Any:
+        """Load it now."""
+
+    def room(self, chat: Chat) -> int:
+        """How many tokens the answer to a chat may have."""
+
+    def stream(
+        self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, int, Piece]]:
+        """Yield `(index, sample, piece)`."""
+
+
+def stream(
+    model: Model, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
+) -> Generator[tuple[int, int, Piece], None, None]:
+    """Yield `(index, sample, text)` as the answers are written, and `(index, sample, reply)` at the end of each.
+
+    What is no `Local` model says each answer in one piece. `seeds` holds one for each chat, instead of the sampling's.
+    """
+    if isinstance(model, Local):
+        yield from model.stream(chats, sampling, seeds)
+        return
+    for index, replies in _answers(model, chats, sampling, seeds):
+        for sample, reply in enumerate(replies):
+            if reply.text:
+                yield index, sample, reply.text
+            yield index, sample, reply
+
+
+def _answers(
+    model: Model, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None
+) -> Iterator[tuple[int, list[Reply]]]:
+    if len(set(seeds or [sampling.seed])) == 1:
+        yield from model.answer(chats, replace(sampling, seed=seeds[0]) if seeds else sampling)
+        return
+    for index, (chat, seed) in enumerate(zip(chats, seeds or [], strict=True)):
+        for _, replies in model.answer([chat], replace(sampling, seed=seed)):
+            yield index, replies
+
+
+class Unfolding:
+    """One answer while it is written; what it has said is always the beginning of what it will have said."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self.stops = stops
+        self.said = ""
+
+    def more(self, raw: str) -> str:
+        """What can be said of the text so far, beyond what has been."""
+        return self.rest(settled(raw, self.stops))
+
+    def rest(self, text: str) -> str:
+        """The end of a text, from where it has been said."""
+        # Some tokenizers decode the bytes of a character once more when others follow; then nothing is said again.
+        piece = text[len(self.said) :] if text.startswith(self.said) else ""
+        self.said += piece
+        return piece
+
+
+def settled(raw: str, stops: Sequence[str]) -> str:
+    """The part of a half-written text that stays, whatever comes: the whole is stripped and cut before its first stop.
+
+    Held back are the bytes of a character that is not whole yet, space at the end, and what may become a stop.
+    """
+    text = raw.rstrip("\ufffd")
+    begun = (size for stop in stops for size in range(1, len(stop) + 1) if text.endswith(stop[:size]))
+    return text[: len(text) - max(begun, default=0)].strip()

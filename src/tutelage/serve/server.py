@@ -1,0 +1,222 @@
+"""The endpoint: routes over one desk, each request awaited from the event loop, and the server that runs them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from tutelage.errors import ConfigError
+from tutelage.serve import shapes, wire
+from tutelage.serve.desk import Closed, Desk, Full, Job, Told, TooLong, Unfit
+from tutelage.serve.gate import Gate, Rules, body_of, refusal
+from tutelage.serve.wire import Asked, Problem, Terms
+from tutelage.types import Reply
+
+T = TypeVar("T")
+
+
+def make_app(desk: Desk, terms: Terms, rules: Rules) -> Starlette:
+    """The routes, before the gate's rules."""
+    since = int(time.time())
+
+    async def health(request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def models(request: Request) -> Response:
+        return _json(shapes.models(terms.name, since))
+
+    async def model(request: Request) -> Response:
+        wire.check_model(request.path_params["name"], terms)
+        return _json(shapes.model(terms.name, since))
+
+    async def chat(request: Request) -> Response:
+        asked = wire.read(await body_of(request), terms)
+        visit = Visit(desk, asked)
+        answer = _stream if asked.stream else _whole
+        return await _unless_gone(request, visit, answer(visit, shapes.Completion(terms.name), asked))
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/v1/models", models),
+            Route("/v1/models/{name:path}", model),
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+        ],
+        middleware=[Middleware(Gate, rules=rules)],
+        exception_handlers={Problem: _refuse, HTTPException: _refuse, ClientDisconnect: _ignore, Exception: _refuse},
+    )
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Any error as OpenAI shapes it; what nobody foresaw tells nothing of itself."""
+    if isinstance(error, HTTPException):
+        where = f"{request.method} {request.url.path}"
+        error = Problem(error.status_code, f"{where}: {error.detail.lower()}; known: POST /v1/chat/completions")
+    return refusal(_problem(error))
+
+
+async def _ignore(request: Request, error: Exception) -> Response:
+    """The client has gone; nobody reads this."""
+    return Response(status_code=499)
+
+
+def _problem(error: Exception) -> Problem:
+    """What a client is told of an error."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, TooLong):
+        return Problem(400, f"{error}; shorten it or lower max_tokens", "messages", "context_length_exceeded")
+    if isinstance(error, Unfit):
+        return Problem(400, str(error), "messages", "invalid_value")
+    if isinstance(error, Full):
+        return Problem(429, "too many requests are waiting; ask again later", code="rate_limit_exceeded")
+    if isinstance(error, Closed):
+        return Problem(503, "the server is stopping", code="server_stopping")
+    return Problem(500, "the server failed; its log says why")
+
+
+class Visit:
+    """One request at the desk, seen from the event loop."""
+
+    def __init__(self, desk: Desk, asked: Asked) -> None:
+        self._told: asyncio.Queue[Told] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._job = Job(asked.chat, asked.sampling, self._tell, asked.flexible)
+        self.samples = asked.sampling.n
+        try:
+            desk.hand_in(self._job)
+        except (Full, Closed) as error:
+            raise _problem(error) from None
+
+    def _tell(self, told: Told) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+            self._loop.call_soon_threadsafe(self._told.put_nowait, told)
+
+    async def next(self) -> tuple[int, str | Reply]:
+        """What comes next; raises Problem when there is no answer."""
+        told = await self._told.get()
+        if isinstance(told, Exception):
+            raise _problem(told) from None
+        if isinstance(told[1], Reply) and told[1].error:
+            raise Problem(502, f"the model behind this server did not answer: {told[1].error}", code="no_answer")
+        return told
+
+    def leave(self) -> None:
+        """Nobody waits for it any more."""
+        self._job.left = True
+
+
+async def _whole(visit: Visit, completion: shapes.Completion, asked: Asked) -> Response:
+    replies: dict[int, Reply] = {}
+    while len(replies) < visit.samples:
+        sample, piece = await visit.next()
+        if isinstance(piece, Reply):
+            replies[sample] = piece
+    body = completion.whole([replies[sample] for sample in sorted(replies)])
+    return Response(body, media_type="application/json")
+
+
+async def _stream(visit: Visit, completion: shapes.Completion, asked: Asked) -> Response:
+    first = await visit.next()  # what cannot be answered gets a status of its own
+    events = _events(visit, completion, first, asked.usage)
+    return StreamingResponse(events, headers={"cache-control": "no-cache"}, media_type="text/event-stream")
+
+
+async def _events(
+    visit: Visit, completion: shapes.Completion, first: tuple[int, str | Reply], usage: bool
+) -> AsyncIterator[bytes]:
+    replies: dict[int, Reply] = {}
+    try:
+        for sample in range(visit.samples):
+            yield completion.first(sample)
+        sample, piece = first
+        while True:
+            if isinstance(piece, Reply):
+                replies[sample] = piece
+                yield completion.last(sample, piece)
+            else:
+                yield completion.more(sample, piece)
+            if len(replies) == visit.samples:
+                break
+            sample, piece = await visit.next()
+        if usage:
+            yield completion.used(list(replies.values()))
+        yield shapes.DONE
+    except Problem as problem:
+        yield shapes.event(problem.body())
+    finally:
+        visit.leave()
+
+
+async def _unless_gone(request: Request, visit: Visit, answer: Coroutine[Any, Any, T]) -> T:
+    """Wait for an answer as long as its client does."""
+    answering = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientDisconnect
+        return answering.result()
+    except BaseException:
+        visit.leave()
+        raise
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 is any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        said = os.strerror(error.errno or 0) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
+        raise ConfigError(f"cannot listen at {host}, port {port}: {said}; choose another --port or --host") from None
+
+
+class Server(uvicorn.Server):
+    """Runs an app until Ctrl-C; `asked(times)` is told of each."""
+
+    def __init__(self, app: Starlette, asked: Callable[[int], None]) -> None:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none")
+        super().__init__(config)
+        self.asked = asked
+        self.times = 0
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Once: answer what is in hand. Twice: stop now. Its own way would raise the signal again at the end."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.times += 1
+        self.should_exit, self.force_exit = True, self.times > 1
+        self.asked(self.times)
