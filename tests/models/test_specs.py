@@ -109,4 +109,4 @@ def test_openai_without_a_key_says_where_it_looks(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_is_a_student(tmp_path: Path) -> None:
-    assert models.parse(str(tmp_path)) == {"kind": "hf", "name": str(tmp_path)}
+    assert parse(str(tmp_path)) == {"kind": "hf", "name": str(tmp_path)}
