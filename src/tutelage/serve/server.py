@@ -193,7 +193,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        said = os.strerror(error.errno or 0) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
+        said = os.strerror(number) if (number := getattr(error, "errno", None) or 0) > 0 else str(error)
         raise ConfigError(f"cannot listen at {host}, port {port}: {said}; choose another --port or --host") from None
 
 
