@@ -12,13 +12,13 @@ FLOORS = [
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
-    {"report", "serve", "console", "demo", "cli_cache", "cli_grade"},
-    {"cli_report", "cli_serve"},
+    {"report", "exporting", "serve", "console", "demo", "cli_cache", "cli_grade"},
+    {"cli_report", "cli_serve", "cli_share"},
     {"cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
-TORCH_MAY = ("training/", "models/hf.py", "models/decoding.py", "models/pretrained.py")
+TORCH_MAY = ("training/", "models/hf.py", "models/decoding.py", "models/pretrained.py", "exporting/model.py")
 
 
 def unit(path: Path) -> str:

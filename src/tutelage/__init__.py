@@ -13,6 +13,7 @@ _PUBLIC = {
     "lessons_for": "tutelage.recipes.tutorial",
     "Errors": "tutelage.recipes.tutorial",
     "mistakes": "tutelage.exam",
+    "export": "tutelage.exporting",
     "find_task": "tutelage.tasks",
     "open_model": "tutelage.models",
     "sit": "tutelage.exam",

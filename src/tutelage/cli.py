@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tutelage import cli_grade, cli_report, cli_serve, recipes, report, tasks
+from tutelage import cli_grade, cli_report, cli_serve, cli_share, recipes, report, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import Events, View, score_table
@@ -149,6 +149,7 @@ app.command("status")(cli_report.show_status)
 app.command()(cli_report.watch)
 app.command()(cli_serve.serve)
 app.command()(cli_serve.chat)
+app.command()(cli_share.export)
 
 
 @app.command("tasks")

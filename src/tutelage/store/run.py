@@ -235,6 +235,14 @@ class Run:
         self.say(event="finished", step=name, seconds=seconds)
 
 
+def names_of(step: Path) -> set[str]:
+    """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
+    inputs = json.loads((step / "step.json").read_text(encoding="utf-8"))["inputs"]
+    given = inputs.get("student")
+    names = {_digest({"step": step.name, **inputs})}
+    return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names
+
+
 def link(file: str | Path, place: str | Path) -> None:
     """Put a finished file at a second place: as a hard link, or as a copy where the file system has none."""
     Path(place).unlink(missing_ok=True)

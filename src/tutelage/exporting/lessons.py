@@ -1,0 +1,188 @@
+"""A run's lessons as JSON lines in the forms that TRL trains on, and the card that says where they come from."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tutelage import exam
+from tutelage.exporting.markdown import Markup, plain, table
+from tutelage.exporting.source import Source
+from tutelage.lessons import reflection
+from tutelage.lessons.feedback import attempt_name
+from tutelage.store import records
+from tutelage.types import Attempt, Lesson
+
+FORMS = {
+    "prompt_completion.jsonl": "prompt-completion, in the paper's format `{question} ###` and ` {rationale} --> {answer}`; for models without a chat template",
+    "chat.jsonl": "chat: one user turn, one assistant turn; whoever trains applies the model's own template",
+    "preference.jsonl": "preference, as turns of a chat: the lesson is chosen, a wrong rationale of this student's is rejected",
+}
+
+
+class Taught(NamedTuple):
+    """The lessons of a run, and what the student had answered wrongly."""
+
+    lessons: list[Lesson]
+    wrong: dict[str, dict[str, str]]  # question -> wrong rationale, written as a completion -> the attempt it was
+
+    def pairs(self) -> Iterator[tuple[Lesson, str, str]]:
+        """Every lesson with every different wrong rationale of its question, and that attempt's name."""
+        for lesson in self.lessons:
+            for text, attempt in self.wrong.get(lesson.question, {}).items():
+                if text != lesson.completion:
+                    yield lesson, text, attempt
+
+
+def gather(source: Source) -> Taught:
+    """Everything that was learned in a run, each lesson once, in the order in which it was taught."""
+    lessons = _lessons(source.path / "lessons")
+    wrong: dict[str, dict[str, str]] = {}
+    for number in range(1, getattr(source.config, "rounds", 0) + 1):
+        fresh = [*_lessons(source.path / f"{number}-lessons"), *_lessons(source.path / f"{number}-practice")]
+        lessons = reflection.merge(lessons, fresh)
+        for mistake in _mistakes(source, number):
+            if text := reflection.as_completion(mistake):
+                wrong.setdefault(mistake.question, {}).setdefault(text, attempt_name(f"{number}-exam", mistake))
+    return Taught(reflection.merge((), lessons), wrong)
+
+
+def _lessons(step: Path) -> list[Lesson]:
+    file = step / "records.jsonl"
+    return records.read(file, Lesson) if file.exists() else []
+
+
+def _mistakes(source: Source, number: int) -> list[Attempt]:
+    file = source.path / f"{number}-exam" / "records.jsonl"
+    if not file.exists():
+        return []
+    sat = sorted(records.read(file, Attempt), key=lambda attempt: (attempt.question, attempt.sample))
+    return exam.mistakes(sat, source.config.mistakes.keep)
+
+
+def write(source: Source, taught: Taught, folder: Path) -> None:
+    """Write the lessons in each form, and the card beside them."""
+    folder.mkdir()
+    _write(folder / "prompt_completion.jsonl", (_prompt_completion(lesson) for lesson in taught.lessons))
+    _write(folder / "chat.jsonl", (_chat(lesson) for lesson in taught.lessons))
+    if pairs := list(taught.pairs()):  # a file without rows is no data set
+        _write(folder / "preference.jsonl", (_preference(*pair) for pair in pairs))
+    (folder / "README.md").write_text(card(source, taught, len(pairs)), encoding="utf-8")
+
+
+def _write(file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _prompt_completion(lesson: Lesson) -> dict[str, Any]:
+    # TRL joins the two as they are: the space and the mark keep question and answer apart.
+    return {"prompt": f"{lesson.prompt} ###", "completion": f" {lesson.completion}", "tutelage": _provenance(lesson)}
+
+
+def _chat(lesson: Lesson) -> dict[str, Any]:
+    return {
+        "messages": [_turn("user", lesson.prompt), _turn("assistant", lesson.completion)],
+        "tutelage": _provenance(lesson),
+    }
+
+
+def _preference(lesson: Lesson, wrong: str, attempt: str) -> dict[str, Any]:
+    return {
+        "prompt": [_turn("user", lesson.prompt)],
+        "chosen": [_turn("assistant", lesson.completion)],
+        "rejected": [_turn("assistant", wrong)],
+        "tutelage": {**_provenance(lesson), "rejected": attempt},
+    }
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def _provenance(lesson: Lesson) -> dict[str, Any]:
+    """Where a row comes from. The attempts stand in one text: a list that is empty in all early rows has no type."""
+    return {
+        "question": lesson.question,
+        "kind": lesson.kind,
+        "round": lesson.round,
+        "sample": lesson.sample,
+        "key": lesson.key,
+        "attempts": ", ".join(lesson.attempts),
+    }
+
+
+def counted(taught: Taught) -> str:
+    """How many lessons of which kind, in words."""
+    counts = Counter(lesson.kind for lesson in taught.lessons)
+    return f"{len(taught.lessons)} ({', '.join(f'{count} {kind}' for kind, count in counts.items())})"
+
+
+def card(source: Source, taught: Taught, pairs: int) -> str:
+    """The data card."""
+    counts = Counter((lesson.round, lesson.kind) for lesson in taught.lessons)
+    rows = [(number or "first lessons", kind, count) for (number, kind), count in sorted(counts.items())]
+    files = [
+        (Markup(f"`{name}`"), pairs if name.startswith("pref") else len(taught.lessons), Markup(form))
+        for name, form in FORMS.items()
+        if pairs or not name.startswith("pref")
+    ]
+    parts = [
+        "# Lessons",
+        f"What {plain(source.name('student'))} learned about the task {plain(source.task.name)} from the teacher "
+        f"{plain(source.name('teacher'))}, made by the recipe {plain(source.config.recipe)} of Tutelage.",
+        table(["file", "rows", "form"], files),
+        table(["round", "kind", "lessons"], rows),
+        ""
+        if pairs
+        else "There is no preference data: the run noted no mistakes of the student on questions it had lessons for.",
+        "## How they were filtered",
+        _filters(source),
+        _accounts(source),
+        "## What they share with questions that are asked in exams",
+        _contamination(source),
+        "## Terms",
+        "The texts were written by the teacher named above. The terms of use of that "
+        "teacher, and the licence of the data set that the questions come from, hold for them.",
+        "Each row's `tutelage` says which question it is about, in which round and of what kind it was made, which of the "
+        "teacher's samples it is, the key of the request in the reply cache, and the wrong attempts it answers.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _filters(source: Source) -> str:
+    lines = ["- rationale: kept where its answer is right, it is whole, and it repeats no other of its question"]
+    if settings := getattr(source.config, "feedback", None):
+        lines.append("- feedback: written about a wrong attempt of the student's; kept where its answer is right")
+        if settings.practice:
+            lines.append(
+                f"- practice: a new exercise with its solution; kept where at least {settings.agree} of {settings.votes} "
+                "fresh solutions of the teacher agree, and no exam holds it"
+            )
+    return "\n".join(lines)
+
+
+def _accounts(source: Source) -> str:
+    """What the run said about kept and dropped lessons."""
+    notes = {event["step"]: event["line"] for event in source.events() if event.get("event") == "note"}
+    steps = [step for step in notes if step.endswith(("lessons", "practice"))]
+    return "\n".join(f"- step {plain(step)}: {plain(notes[step])}" for step in steps)
+
+
+def _contamination(source: Source) -> str:
+    events = source.events()
+    notes = [event["line"] for event in events if event.get("event") == "note" and event.get("step") == "train"]
+    shown = {event["kind"]: event for event in events if event.get("event") == "contamination"}
+    kept = "left in" if source.config.questions.copies == "keep" else "left out"
+    lines = [
+        f"{plain(notes[-1])}. Training questions that are the same as a held-out one were {kept}."
+        if notes
+        else "Not looked for."
+    ]
+    for kind, event in shown.items():
+        lines.append(
+            f"- {plain(kind)}: {plain(event['question'])} and {plain(event['held_out'])}, {plain(event['text'])}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""Writing a student as a folder that plain transformers loads and that answers as it did in its exam."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from transformers import GenerationConfig
+
+from tutelage.config import cache_folder
+from tutelage.errors import RunError
+from tutelage.exporting.modelfile import Format
+from tutelage.exporting.source import Source
+from tutelage.models import pretrained, rendering
+from tutelage.models.hf import choose_device, choose_dtype
+from tutelage.types import Message
+
+_ASKED = "\u2e28the question\u2e29"  # stands for a question where a template is probed
+
+
+class Saved(NamedTuple):
+    """What was written."""
+
+    dtype: str
+    parameters: int
+    format: Format
+
+
+def save(source: Source, folder: Path, dtype: str) -> Saved:
+    """Write the weights as safetensors, an adapter merged into its base, with tokenizer, chat template and stop tokens."""
+    options = source.options()
+    exam = _exam_dtype(options)
+    wanted = exam if dtype == "exam" else getattr(torch, dtype)
+    # In the exam's dtype an adapter is merged as the exam merged it: in that dtype. Otherwise it is rounded once, at the end.
+    first = exam if wanted == exam else torch.float32
+    trust = bool(options.get("trust_remote_code", False))
+    model, tokenizer = pretrained.load(str(source.student), first, cache_folder(), trust)
+    rendering.prepare(tokenizer)
+    stops = sorted(rendering.stop_ids(tokenizer, model.generation_config))
+    model.to(wanted)
+    model.generation_config = _generation(tokenizer, stops, source.paper.sampling.max_tokens)
+    try:
+        with pretrained.quiet():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except SafetensorError as error:  # how a full disk shows here
+        raise RunError(
+            f"cannot write the student into {folder}: {error}; make room and run the same command again"
+        ) from error
+    return Saved(
+        dtype=str(wanted).removeprefix("torch."),
+        parameters=model.num_parameters(),
+        format=_format(tokenizer, stops),
+    )
+
+
+def _exam_dtype(options: dict[str, Any]) -> Any:
+    """The dtype in which the student's exams compute on this machine."""
+    named = options.get("dtype", "auto")
+    return choose_dtype(choose_device(options.get("device", "auto"))) if named == "auto" else getattr(torch, named)
+
+
+def _generation(tokenizer: Any, stops: list[int], most: int) -> Any:
+    """Greedy, as in the exam, and nothing else: a base model's own settings may hold a penalty that changes answers."""
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=most,
+        eos_token_id=stops,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+
+
+def _format(tokenizer: Any, stops: list[int]) -> Format:
+    before, _, after = rendering.prompt_text(tokenizer, [Message("user", _ASKED)]).partition(_ASKED)
+    begins = tokenizer.bos_token_id is not None and tokenizer("x").input_ids[:1] == [tokenizer.bos_token_id]
+    return Format(
+        before=before,
+        after=after,
+        bos=tokenizer.bos_token if begins else "",
+        eos=tokenizer.eos_token,
+        stops=tuple(tokenizer.convert_ids_to_tokens(stops)),
+    )
