@@ -57,7 +57,8 @@ def test_every_command_of_the_tutorial_does_what_it_says(followed: tuple[Path, d
     assert "Finished." in said["status"]
     assert "McNemar" in said["compare"]
     assert "tailored, round 2" in (folder / "runs/farm/report.md").read_text()
-    assert "2-test" in (folder / "runs/farm/report.html").read_text() or (folder / "runs/farm/2-test").exists()
+    assert "to the letter" in said["export"]
+    assert "tailored, round 2" in (folder / "exports/farm/README.md").read_text()
 
 
 def test_the_second_run_takes_what_it_can_from_the_first(followed: tuple[Path, dict[str, str]]) -> None:
