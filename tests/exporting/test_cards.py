@@ -11,7 +11,7 @@ import pytest
 import tutelage
 from tutelage import recipes
 from tutelage.exporting import export, lessons, source
-from tutelage.exporting.markdown import block, front_matter, plain, table
+from tutelage.markup import block, front_matter, plain, table
 from tutelage.store import records
 from tutelage.types import Attempt, Chat, Lesson
 

@@ -96,7 +96,7 @@ def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: py
     monkeypatch.setattr(Hf, "_generate", short)
     got = replies(student(base_student, batch=4), Sampling(max_tokens=8), *TEXTS)
     assert [row[0].text for row in got] == [row[0].text for row in wanted]
-    assert sizes == [4, 2, 1, 1, 1, 1, 1]
+    assert sizes[:3] == [3, 1, 1]
 
 
 def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +104,14 @@ def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pyte
     assert hf.fitting(model, 100) == 64
     monkeypatch.setattr(hf, "_free_memory", lambda: 40_000_000)
     assert 1 <= hf.fitting(model, 10_000) < 32
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "stretch", "even"),
+    [(200, 64, True, 67), (200, 64, False, 50), (8, 64, True, 8), (90, 64, True, 90), (97, 64, True, 49), (0, 64, True, 1), (5, 2, False, 2)],
+)  # fmt: skip
+def test_batches_are_of_one_size(count: int, rows: int, stretch: bool, even: int) -> None:
+    assert hf.even(count, rows, stretch) == even
 
 
 def test_samples_follow_the_model_distribution(base_student: Path) -> None:

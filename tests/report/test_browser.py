@@ -54,6 +54,7 @@ def test_from_a_mistake_that_was_mended_to_all_that_was_said_of_it(page: Any, tm
     assert page.inner_text("#count") == "2 of 12 questions"
     entry = page.locator("#questions details[data-question=train-0]")
     entry.locator("summary").first.click()
+    playwright.expect(entry.locator(".page")).to_be_visible()
     text = entry.inner_text()
     order = ["A bad step", 'The step "A bad step" is wrong', "lesson: feedback", "taught questions again", "good"]
     assert [text.find(words) for words in order] == sorted(text.find(words) for words in order)
@@ -70,6 +71,7 @@ def test_from_a_mistake_that_was_mended_to_all_that_was_said_of_it(page: Any, tm
 def test_hostile_text_is_shown_as_text(page: Any, tmp_path: Path) -> None:
     shown(page, story(tmp_path / "it", text=HOSTILE).end())
     page.locator("#questions summary").first.click()
+    playwright.expect(page.locator("#questions .text").first).to_be_visible()
     assert "gone" not in page.title()
     assert page.locator("#questions b").count() == 0
     assert "<script>document.title" in page.locator("#questions .text").first.inner_text()

@@ -8,8 +8,8 @@ from tutelage import recipes
 from tutelage.evaluation.scoreboard import Score
 from tutelage.exporting.checking import Checked
 from tutelage.exporting.lessons import Taught, counted
-from tutelage.exporting.markdown import Markup, block, front_matter, literal, plain, table
 from tutelage.exporting.source import Source
+from tutelage.markup import Markup, block, front_matter, literal, plain, table
 
 # Short names of packaged students -> where they come from, and the licence that their file states.
 _PACKAGED = {"smollm2": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}

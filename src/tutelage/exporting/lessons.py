@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage import exam
-from tutelage.exporting.markdown import Markup, plain, table
 from tutelage.exporting.source import Source
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
+from tutelage.markup import Markup, plain, table
 from tutelage.store import records
 from tutelage.types import Attempt, Lesson
 

@@ -86,11 +86,18 @@ def pick(text: str, first: Callable[[str], object], last: Callable[[str], object
     return found if isinstance(found, str) else None
 
 
+def _bare(word: str) -> str:
+    return re.sub(r"\W", "", word).lower()
+
+
 def commits(text: str, read: Callable[[str], str | None]) -> bool:
-    """Whether a text commits to one answer: behind a marker or in a box, and never to another one elsewhere."""
-    parts = segments(final_part(text))
+    """Whether a text commits to one answer: behind a marker, in a box or as its only word, and never to another one."""
+    final = final_part(text)
+    parts = segments(final)
     if len(parts) == 1:
         return True
+    if not parts and len(final.split()) == 1:
+        return _bare(final) == _bare(read(f"--> {final}") or "")
     return len({answer for part in parts if (answer := read(f"--> {part}")) is not None}) == 1
 
 

@@ -1,4 +1,4 @@
-"""Text from outside in a card: a question or a name may hold anything, and must stay text."""
+"""Markdown with text from outside in it: a question or a name may hold anything, and must stay text."""
 
 import json
 import re
