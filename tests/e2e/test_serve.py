@@ -365,9 +365,12 @@ def test_a_full_desk_is_429(scripted: Scripted) -> None:
     with serving(SCRIPT, "--name", "slow", **scripted("time.sleep(60); return 'done'")) as served:
         body = json.dumps({"model": "slow", "messages": ASK}).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-        crowd = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(110)]  # 32 in hand, 64 waiting
-        for one in crowd:
-            one.sendall(head.encode() + body)
+        crowd: list[socket.socket] = []
+        for many in (40, 100):  # those in hand, then more than may wait
+            for _ in range(many):
+                crowd.append(socket.create_connection(("127.0.0.1", served.port)))
+                crowd[-1].sendall(head.encode() + body)
+            time.sleep(1)
         with pytest.raises(openai.RateLimitError) as caught:
             press(served)
         for one in crowd:

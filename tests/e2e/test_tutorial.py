@@ -74,7 +74,7 @@ def test_a_teacher_that_is_paid_shows_in_the_report_step_by_step(followed: tuple
     folder, _ = followed
     text = (folder / "runs/farm/report.md").read_text()
     assert "asked of the teacher" in text
-    assert re.search(r"\| rationales \| \d+ \| [\d,]+ \| [\d,]+ \| \$0\.\d+ \|", text)
+    assert re.search(r"\| rationales \| \d+ \| [\d,]+ \| [\d,]+ \| \\\$0\.\d+ \|", text)
 
 
 def test_the_live_page_and_the_events_are_for_programs_too(base_student: Path, tmp_path: Path) -> None:
