@@ -1,6 +1,7 @@
 """Recipes: published methods, each one file, run by name from one config."""
 
 import importlib
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -158,9 +159,9 @@ def _working(
     room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
     try:
         yield room, config
-    except Interrupted:
+    except Interrupted as stop:
         held.say(event="stopped")
-        raise
+        raise Interrupted(f"{stop}. Go on with: tutelage run {shlex.quote(str(held.path / 'config.yaml'))}") from None
     except Exception as error:  # another tool's error may hold anything, so only its kind is kept
         held.say(event="failed", error=str(error) if isinstance(error, TutelageError) else type(error).__name__)
         raise

@@ -1,5 +1,6 @@
 """What a report says of one run, as plain tables and figures: the page and the text file are two forms of it."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -52,12 +53,16 @@ PAIRED = (
 def state_line(run: Book) -> str:
     """How a run ended, and what is missing of it."""
     more = f" Not there yet: {', '.join(run.missing())}." if run.missing() else ""
-    go_on = f" Go on with: tutelage run {run.path / 'config.yaml'}"
+    go_on = f" Go on with: tutelage run {_config_of(run)}"
     if run.state == "finished":
         return "Finished."
     if run.state == "running":
         return f"Still running.{more}"
     return (f"Failed: {run.error}." if run.state == "failed" else "Stopped before its end.") + more + go_on
+
+
+def _config_of(run: Book) -> str:
+    return shlex.quote(str(run.path / "config.yaml"))
 
 
 def headline(run: Book) -> str:
@@ -237,7 +242,7 @@ def making(run: Book, of: str) -> Section:
         ["answers read by", str(facts.get("grader", ""))],
         ["seed", str(run.config.get("seed", ""))],
         ["first command", str(facts.get("command", ""))],
-        ["the same again", f"tutelage run {run.path / 'config.yaml'} --into ANOTHER_FOLDER"],
+        ["the same again", f"tutelage run {_config_of(run)} --into ANOTHER_FOLDER"],
         *[["train and test", step] for step in _notes(run, "train")],
         *[[f"{one['kind']} text", f"{one['question']} and {one['held_out']}: {one['text']}"] for one in found],
     ]

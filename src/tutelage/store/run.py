@@ -187,9 +187,7 @@ class Run:
     def check_stop(self, step: str) -> None:
         """Leave the run, everything kept, when the user has asked to stop."""
         if self.stopping():
-            raise Interrupted(
-                f"stopped in step {step}; what is finished is kept. Go on with: tutelage run {self.path / 'config.yaml'}"
-            )
+            raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
     def _finished(self, name: str, inputs: Mapping[str, Any]) -> bool:
         note = self.path / name / "step.json"
