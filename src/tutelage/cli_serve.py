@@ -116,10 +116,10 @@ def chat(
     piped = not sys.stdin.isatty()
     alone = piped or natural_form(model) == "taught" if turns is None else not turns
     conversation = Conversation(opened, Sampling(temperature=temperature, max_tokens=max_tokens), system, not alone)
+    known = tasks.find(task) if task is not None else None
     if piped:
         terminal.answer_lines(conversation, sys.stdin)
         return
-    known = tasks.find(task) if task is not None else None
     if isinstance(opened, Local):
         opened.loaded()
     how = "each question stands alone (--turns keeps the conversation)" if alone else "it keeps the conversation"

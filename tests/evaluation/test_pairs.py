@@ -80,3 +80,11 @@ def test_several_samples_have_no_mcnemar() -> None:
 def test_other_questions_cannot_be_compared() -> None:
     with pytest.raises(DataError, match="not on the same questions: 1 are in one only, such as q2"):
         pair(exam([True, True]), exam([True, True, True]))
+
+
+def test_no_flip_at_all_is_not_certainty() -> None:
+    same = [Attempt(question=str(i), verdict="right") for i in range(12)]
+    found = pair(same, same)
+    assert found.difference == 0
+    assert found.low == pytest.approx(-found.high)
+    assert 0.1 < found.high < 0.3

@@ -1,6 +1,8 @@
 """A local model answers as transformers itself would, whatever shares its batch."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +89,7 @@ def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: py
     sizes = []
     generate = Hf._generate
 
-    def short(self: Hf, prompts: list[list[int]], *rest: object) -> list[list[Reply]]:
+    def short(self: Hf, prompts: list[list[int]], *rest: object) -> Iterator[tuple[int, list[Reply]]]:
         sizes.append(len(prompts))
         if len(prompts) > 1:
             raise torch.OutOfMemoryError("no room")
@@ -173,3 +175,26 @@ def test_pickled_weights_are_refused(base_student: Path, tmp_path: Path) -> None
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
         replies(student(folder), Sampling(), "coin")
+
+
+def test_a_question_that_has_ended_is_handed_on_before_the_others_end(
+    base_student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tutelage.models.decoding import Decoder
+
+    model = student(base_student)
+    plain = [row[0].text for row in replies(model, Sampling(max_tokens=40), *TEXTS)]
+    stop = next(text[:2] for text in plain if sum(text[:2] in other for other in plain) < len(plain))
+    steps, told = Decoder.steps, []
+
+    def counted(self: Decoder, *words: Any) -> Iterator[list[list[int]]]:
+        for written in steps(self, *words):
+            told.append(1)
+            yield written
+
+    monkeypatch.setattr(Decoder, "steps", counted)
+    answers = model.answer(chats(*TEXTS), Sampling(max_tokens=40, stop=(stop,)))
+    next(answers)
+    first = len(told)
+    list(answers)
+    assert first < 10 < len(told)

@@ -110,3 +110,19 @@ def test_the_live_page_grows_by_itself(browser: Any, tmp_path: Path) -> None:
         playwright.expect(page.locator("#s1 table")).to_contain_text("tailored, round 1", timeout=20_000)
         page.close()
     made.run.close()
+
+
+def test_samples_of_one_exam_stand_side_by_side(page: Any, tmp_path: Path) -> None:
+    made = story(tmp_path / "it", count=1)
+    made.exam("3-exam", [attempt("train-0", "wrong", "A bad step", sample=i) for i in range(2)])
+    made.exam("3-test", [attempt("test-0", "right", "Quite another text")])
+    shown(page, made.end())
+    page.select_option("#split", "train")
+    entry = page.locator("#questions details")
+    entry.locator("summary").first.click()
+    playwright.expect(entry.get_by_text("3-exam/train-0#1")).to_be_visible()
+    texts = entry.locator("h3:has-text('after round 2') ~ p:has-text('3-exam/') + .text")
+    assert texts.count() == 2
+    assert texts.nth(0).locator("del").count() > 0  # against the exam before
+    assert texts.nth(1).locator("del").count() == 0  # not against its neighbour
+    assert texts.nth(1).locator("mark").inner_text() == "A bad step"

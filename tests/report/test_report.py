@@ -22,6 +22,7 @@ from tutelage.report import book, lessonbook, status, watching
 from tutelage.report.book import Sitting
 from tutelage.types import Question
 
+NO_ROUNDS: dict[str, Any] = {"rounds": None, "baselines": None}  # an exam has none
 HOSTILE = "</script><script>alert(1)</script></div>\"'<img src=x onerror=alert(2)> | `code` | שלום עולם"
 
 
@@ -214,3 +215,26 @@ def test_the_live_page_grows_and_answers_to_its_own_name_only(tmp_path: Path) ->
         assert get(address, Host="evil.example:80")[0] == 403
         assert get(address + "../config.yaml")[0] == 404
     made.run.close()
+
+
+def test_the_first_exam_of_a_run_is_in_its_book(tmp_path: Path) -> None:
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")], recipe="exam", model="worked:", **NO_ROUNDS)  # fmt: skip
+    made.exam("exam", [attempt("test-0", "right", "one"), attempt("test-0", "wrong", "two", sample=1)])
+    (run,) = data_of(report.write([made.end()]).read_text())["runs"]
+    assert [(one["exam"], one["sample"], one["text"]) for one in run["questions"][0]["answers"]] == [(0, 0, "one"), (0, 1, "two")]  # fmt: skip
+
+
+def test_runs_of_one_name_go_by_their_paths(tmp_path: Path) -> None:
+    runs = [story(tmp_path / place / "mine").end() for place in ("a", "b")]
+    text = report.write(runs, tmp_path / "both").with_suffix(".md").read_text()
+    assert "a/mine" in text
+    assert "b/mine" in text
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "in"):
+        with pytest.raises(RunError, match="choose another --into"):
+            report.write([finished], place)
+    with pytest.raises(RunError, match="choose another --port"):
+        watching.watch([finished], 99_999, print)

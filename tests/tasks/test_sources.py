@@ -263,3 +263,16 @@ def test_a_config_file_names_its_task(tmp_path: Path) -> None:
     (tmp_path / "none.yaml").write_text("recipe: tailored\n")
     with pytest.raises(ConfigError, match="names no task"):
         tasks.find(str(tmp_path / "none.yaml"))
+
+
+def test_a_run_finds_its_questions_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "h.yaml").write_text("task: {name: local, path: q.jsonl, kind: number}\n")
+    whole = {"name": "local", "path": str(tmp_path / "q.jsonl"), "kind": "number"}
+    assert tasks.anchored("h.yaml") == tasks.anchored("local?path=q.jsonl&kind=number") == whole
+    assert tasks.anchored(whole) == whole
+    assert tasks.anchored({"name": "local", "path": {"train": "a.csv", "test": "~/b.csv"}})["path"] == {  # type: ignore[index,call-overload]
+        "train": str(tmp_path / "a.csv"),
+        "test": "~/b.csv",
+    }
+    assert tasks.anchored("coin_flip?size=50") == "coin_flip?size=50"

@@ -27,6 +27,18 @@ def clustered_bootstrap(means: Sequence[float], draws: int = 2000, seed: int = 0
     return totals[int(0.025 * draws)], totals[min(draws - 1, math.ceil(0.975 * draws))]
 
 
+def of_rises(rises: Sequence[float]) -> tuple[float, float]:
+    """An interval at 95 % for the mean of one paired difference a question: a bootstrap over questions.
+
+    Where all are the same a bootstrap would claim certainty; so many questions without another one still leave room for
+    as many as Wilson's interval for none of them says, in either direction.
+    """
+    if len(set(rises)) == 1:
+        room = wilson(0, len(rises))[1]
+        return max(-1.0, rises[0] - room), min(1.0, rises[0] + room)
+    return clustered_bootstrap(rises)
+
+
 def of_shares(shares: Sequence[float]) -> tuple[float, float]:
     """An interval at 95 % for the mean of one share a question: Wilson's where each is 0 or 1, else a bootstrap over questions.
 

@@ -45,7 +45,7 @@ def pair(before: Sequence[Attempt], after: Sequence[Attempt]) -> Pair:
             f"the exams are not on the same questions: {len(missing)} are in one only, such as {', '.join(missing[:3])}"
         )
     rises = [b[question] - a[question] for question in a]
-    low, high = intervals.clustered_bootstrap(rises)
+    low, high = intervals.of_rises(rises)
     fixed = tuple(question for question in a if a[question] <= 0.5 < b[question])
     broken = tuple(question for question in a if b[question] <= 0.5 < a[question])
     single = len(before) == len(after) == len(a)

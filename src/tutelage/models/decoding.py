@@ -89,16 +89,12 @@ class Decoder:
             if sampling.top_p < 1:
                 self._warpers.append(TopPLogitsWarper(sampling.top_p))
 
-    def run(self, prompts: list[list[int]], seeds: list[int]) -> list[list[int]]:
-        """Decode `sampling.n` rows a prompt, one seed a row; returns the new tokens of each row, stop token included."""
-        written: list[list[int]] = [[] for _ in seeds]
-        for so_far in self.steps(prompts, seeds):
-            written = so_far
-        return written
-
     @torch.inference_mode()
     def steps(self, prompts: list[list[int]], seeds: list[int]) -> Iterator[list[list[int]]]:
-        """The same step by step: yields the tokens of all rows so far; rows that have ended grow no more."""
+        """Decode `sampling.n` rows a prompt, one seed a row: yields, a token at a time, what all rows have written so far.
+
+        A stop token is part of a row; rows that have ended grow no more.
+        """
         device = self.model.device
         shared = prompts[0][: _shared(prompts)]
         tails = [prompt[len(shared) :] for prompt in prompts]

@@ -54,22 +54,21 @@ class Hf:
         return self._loaded
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
-        """Yield the replies batch by batch, longest prompts first (so that what does not fit shows at once)."""
+        """Yield replies as questions end, batch by batch, longest prompts first (so that what does not fit shows at once)."""
         prompts, rows = self._prompts(chats, sampling)
-        order = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
-        start = 0
-        while start < len(order):
-            part = order[start : start + rows]
+        owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
+        while owed:
+            part, done = owed[:rows], set[int]()
             seeds = [[_seed(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
-                replies = self._generate([prompts[i] for i in part], seeds, sampling)
+                for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
+                    done.add(part[place])
+                    yield part[place], replies
             except _memory_errors() as error:
                 if rows == 1:
                     raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
                 rows = rows // 2
-                continue
-            yield from zip(part, replies, strict=True)
-            start += len(part)
+            owed = [i for i in owed if i not in done]
 
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
@@ -113,11 +112,20 @@ class Hf:
                     f"{room} that {self.name} can hold; leave the question out or lower max_tokens"
                 )
 
-    def _generate(self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling) -> list[list[Reply]]:
+    def _generate(
+        self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Reply]]]:
+        """One batch: yields each question as soon as its last sample has ended, so that it can be kept."""
         decoder, n = self._decoder(sampling), sampling.n
-        written = decoder.run(prompts, [seed for row in seeds for seed in row])
-        replies = [self._reply(decoder, tokens, prompts[row // n]) for row, tokens in enumerate(written)]
-        return [replies[i : i + n] for i in range(0, len(replies), n)]
+        owed = set(range(len(prompts)))
+        written: list[list[int]] = [[] for _ in range(len(prompts) * n)]
+        for step, written in enumerate(decoder.steps(prompts, [seed for row in seeds for seed in row]), 1):
+            over = [i for i in sorted(owed) if all(len(tokens) < step for tokens in written[i * n : i * n + n])]
+            owed -= set(over)
+            for i in over:
+                yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
+        for i in sorted(owed):
+            yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
 
     def _write(self, prompts: list[list[int]], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
         """Like `_generate`, one batch, row by row as it is written."""

@@ -63,7 +63,8 @@ def check(raw: Mapping[str, Any], source: str) -> Settings:
     """A raw config as the settings of the recipe it names."""
     if "recipe" not in raw:
         raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")
-    return build(find(str(raw["recipe"])).config(), raw, source)
+    whole = {**raw, "task": tasks.anchored(raw["task"])} if isinstance(raw.get("task"), str | Mapping) else raw
+    return build(find(str(raw["recipe"])).config(), whole, source)
 
 
 def run(

@@ -102,6 +102,7 @@ class Classroom:
             self._step = step
             total = len(questions) * paper.sampling.n
             seen = Counter(attempt.verdict for attempt in kept)
+            self.run.show(event="progress", step=step, done=len(kept), of=total)
             for done, attempt in enumerate(exam.sit(self.open(who), self.task, questions, paper, kept), len(kept) + 1):
                 seen[attempt.verdict] += 1
                 marks = {"right": seen["right"], "unread": seen["unread"]}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tutelage.errors import RunError
 from tutelage.report import book, markdown, page
 from tutelage.report.contents import Contents
 
@@ -12,9 +13,12 @@ def write(runs: Sequence[str | Path], into: str | Path | None = None) -> Path:
 
     They go into the folder `into`, by default the first run's. A run that was killed is reported as far as it came.
     """
-    contents = Contents([book.open_run(Path(run)) for run in runs])
+    contents = Contents(book.open_runs([Path(run) for run in runs]))
     folder = Path(into or runs[0])
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the folder {folder} cannot be made: {error.strerror}; choose another --into") from None
     for name, text in (("report.md", markdown.render(contents)), ("report.html", page.render(contents))):
         draft = folder / f"{name}.part"
         draft.write_text(text, encoding="utf-8")

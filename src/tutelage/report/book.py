@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
 from tutelage import recipes
+from tutelage.config import read_yaml
 from tutelage.errors import RunError
 from tutelage.models.metered import Spent
 from tutelage.store import records
@@ -87,11 +87,18 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         return [] if self.state == "finished" else [title for title in self.titles.values() if title not in there]
 
 
+def open_runs(paths: Sequence[Path]) -> list[Book]:
+    """Several runs; where two folders have one name, each goes by its whole path."""
+    runs = [open_run(path) for path in paths]
+    names = [run.name for run in runs]
+    return [msgspec.structs.replace(run, name=str(run.path)) if names.count(run.name) > 1 else run for run in runs]
+
+
 def open_run(path: Path) -> Book:
     """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
     if not (path / "config.yaml").exists():
         raise RunError(f"{path} is not a run: it holds no config.yaml")
-    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(path / "config.yaml")
     titles = recipes.titles(path)
     events = _json_lines(path / "events.jsonl")
     steps = _steps(path, events)

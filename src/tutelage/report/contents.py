@@ -83,14 +83,15 @@ class Contents:
 
     def _between(self) -> sections.Section:
         """Several runs: each exam that two neighbours share, compared question by question."""
-        rows = []
+        rows, apart = [], []
         for before, after in pairwise(self.runs):
             ours, theirs = before.exams(), after.exams()
             for title in [title for title in ours if title in theirs]:
-                rows.append([f"{title}: {before.name} -> {after.name}", *sections.paired(ours[title], theirs[title])])
-        return sections.Section(
-            "The runs against each other", tables=[sections.Table(sections.PAIRED, rows)] if rows else []
-        )
+                name, cells = f"{title}: {before.name} -> {after.name}", sections.paired(ours[title], theirs[title])
+                rows += [[name, *cells]] if cells else []
+                apart += [] if cells else [f"{name}: not on the same questions, so they are not compared."]
+        tables = [sections.Table(sections.PAIRED, rows)] if rows else []
+        return sections.Section("The runs against each other", tables=tables, lines=apart)
 
     def _efficiency(self) -> sections.Section:
         """Accuracy against what the teacher wrote for it."""

@@ -114,7 +114,7 @@ def _answer(sitting: Sitting, place: int, attempt: Attempt) -> dict[str, Any]:
         "key": attempt.key,
         "name": feedback.attempt_name(sitting.step, attempt),
     }
-    return {key: value for key, value in told.items() if value not in ("", False)}
+    return {key: value for key, value in told.items() if value != "" and value is not False}
 
 
 def _said(step: str, line: int, reply: Any) -> dict[str, Any]:

@@ -83,7 +83,7 @@ function opened(page) {
   const about = [page.id, page.split, page.kind].filter(Boolean).join(" · ");
   body.append(make("p", "small", about), text(page.text), make("p", "", `Right answer: ${page.gold}`));
   const first = page.said.map((said) => said.error).filter(Boolean);
-  const before = new Map();
+  let before = null; // what the student wrote in the exam before, its first sample
   run.exams.forEach((exam, place) => {
     const answers = page.answers.filter((answer) => answer.exam === place);
     if (!answers.length) return;
@@ -94,11 +94,11 @@ function opened(page) {
       const notes = [answer.read !== undefined ? `read: ${answer.read}` : "", answer.cut ? "cut off" : "", answer.error || "", answer.name];
       head.append(notes.filter(Boolean).join(" · "));
       body.append(head);
-      const last = exam.role === "student" ? before.get(answer.sample || 0) || before.get(0) : undefined;
-      body.append(answerText(answer, last, first));
+      const compared = exam.role === "student" && answer.sample === answers[0].sample;
+      body.append(answerText(answer, compared ? before : null, first));
       if (answer.second) body.append(make("p", "small", `asked for the answer alone: ${answer.second}`));
-      if (exam.role === "student") before.set(answer.sample || 0, answer.text || "");
     }
+    if (exam.role === "student") before = answers[0].text || "";
     for (const said of page.said.filter((one) => (one.attempts || []).some((name) => name.startsWith(`${exam.step}/`)))) {
       body.append(...saidText(said));
     }
@@ -197,13 +197,13 @@ function remember() {
   const state = new URLSearchParams(FIELDS.map((id) => [id, find(id).value]));
   if (find("taught").checked) state.set("taught", "1");
   try {
-    sessionStorage.setItem("tutelage", state.toString());
+    sessionStorage.setItem(`tutelage${location.pathname}`, state.toString());
   } catch {}
 }
 function recall() {
   let state = null;
   try {
-    state = new URLSearchParams(sessionStorage.getItem("tutelage") || "");
+    state = new URLSearchParams(sessionStorage.getItem(`tutelage${location.pathname}`) || "");
   } catch {
     return;
   }

@@ -75,8 +75,8 @@ def headline(run: Book) -> str:
         f"{ours[-1].title}: {last.accuracy:.1%} right ({last.low:.1%} to {last.high:.1%}) of {last.questions} questions"
     )
     text += f"; {ours[0].title}: {first.accuracy:.1%}." if len(ours) > 1 else "."
-    if len(ours) > 2:
-        _, _, rise, span, chance, *_ = paired(ours[-2].attempts, ours[-1].attempts)
+    if len(ours) > 2 and (cells := paired(ours[-2].attempts, ours[-1].attempts)):
+        _, _, rise, span, chance, *_ = cells
         text += f" The last round made {rise} points ({span}){f', p = {chance}' if chance else ''}."
     kept = next((step.note for step in run.steps if step.name == "student" and step.note.startswith("round")), "")
     return text + (f" Kept: {kept}." if kept else "")
@@ -91,10 +91,11 @@ def score_row(label: str, found: Score) -> list[str]:
 
 
 def paired(before: Sequence[Attempt], after: Sequence[Attempt]) -> list[str]:
+    """A paired comparison as cells; none where the exams are not on the same questions."""
     try:
         found = pair(before, after)
-    except DataError as error:
-        return ["", "", str(error), "", "", "", ""]
+    except DataError:
+        return []
     return [
         f"{found.before:.1%}", f"{found.after:.1%}", f"{100 * found.difference:+.1f}",
         f"{100 * found.low:+.1f} to {100 * found.high:+.1f}", "" if found.p is None else f"{found.p:.2g}",
@@ -115,7 +116,8 @@ def final(run: Book) -> list[Sitting]:
 def changes(run: Book, of: str) -> Section:
     """Each of the student's exams against the one before it."""
     ours = final(run)
-    rows = [[f"{a.title} -> {b.title}", *paired(a.attempts, b.attempts)] for a, b in pairwise(ours)]
+    every = [[f"{a.title} -> {b.title}", *paired(a.attempts, b.attempts)] for a, b in pairwise(ours)]
+    rows = [row for row in every if len(row) > 1]
     return Section(f"Round by round{of}", tables=[Table(PAIRED, rows)] if rows else [])
 
 
@@ -238,7 +240,10 @@ def making(run: Book, of: str) -> Section:
         ["started", str(facts.get("started", ""))],
         ["machine", f"{facts.get('machine', '')}, Python {facts.get('python', '')}"],
         ["versions", versions],
-        ["commit", f"{facts.get('commit', '')}{' with local changes' if facts.get('diff') else ''}"],
+        [
+            "commit of the folder it began in",
+            f"{facts.get('commit', '')}{' with local changes' if facts.get('diff') else ''}",
+        ],
         ["answers read by", str(facts.get("grader", ""))],
         ["seed", str(run.config.get("seed", ""))],
         ["first command", str(facts.get("command", ""))],

@@ -14,8 +14,7 @@ _OURS = {"127.0.0.1", "localhost", "[::1]"}
 
 def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
     """Serve the report of some runs on loopback until Ctrl-C; `tell` is given the page's address. Port 0 is any free one."""
-    for run in runs:
-        book.open_run(run)  # what is no run is said before anything is served
+    book.open_runs(runs)  # what is no run is said before anything is served
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -23,7 +22,7 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
             if self.headers.get("Host", "").rpartition(":")[0] not in _OURS:
                 self._send(HTTPStatus.FORBIDDEN, "text/plain", "this page answers to its loopback address only")
             elif self.path == "/":
-                contents = Contents([book.open_run(run) for run in runs])
+                contents = Contents(book.open_runs(runs))
                 self._send(HTTPStatus.OK, "text/html", page.render(contents, live=True))
             elif self.path == "/stamp":
                 self._send(HTTPStatus.OK, "text/plain", _stamp(runs))
@@ -44,9 +43,9 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
 
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Answers)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise RunError(
-            f"port {port} cannot be served: {error.strerror}; choose another --port (0: any free one)"
+            f"port {port} cannot be served: {getattr(error, 'strerror', None) or error}; choose another --port (0: any free one)"
         ) from None
     with server:
         server.daemon_threads = True
@@ -56,6 +55,6 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
 
 def _stamp(runs: Sequence[Path]) -> str:
     """What tells the page whether to load itself again, and then a line a run on what it does now."""
-    read = [book.open_run(run) for run in runs]
+    read = book.open_runs(runs)
     sign = "/".join(f"{run.state}{sum(step.whole for step in run.steps)}" for run in read)
     return "\n".join([sign, *(f"{run.name}: {status.now(run)}" for run in read)])

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -109,7 +110,7 @@ class Run:
         if differing := differences(saved, config):
             raise RunError(
                 f"{self.path} was started with another config: {'; '.join(differing)}. "
-                f"Choose another --into, or go on with the old one: tutelage run {self.path / 'config.yaml'}"
+                f"Choose another --into, or go on with the old one: tutelage run {shlex.quote(str(self.path / 'config.yaml'))}"
             )
 
     def close(self) -> None:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from tutelage.errors import ConfigError, DataError
 from tutelage.tasks.base import Task, judge
-from tutelage.tasks.finding import TASKS, find
+from tutelage.tasks.finding import TASKS, anchored, find
 from tutelage.types import Question
 
-__all__ = ["TASKS", "Misread", "audit", "find", "misread", "subset"]
+__all__ = ["TASKS", "Misread", "anchored", "audit", "find", "misread", "subset"]
 
 _SHOWN = 5  # golds in an error message
 

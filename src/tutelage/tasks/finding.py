@@ -102,6 +102,23 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
     return task
 
 
+def anchored(spec: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """The same spec with whole paths of the user's own files, so that a run goes on from whatever folder."""
+    if isinstance(spec, str) and spec.endswith((".yaml", ".yml")):
+        return anchored(_task_of(Path(spec)))
+    name, options = _parse(spec)
+    if name != "local" or "path" not in options:
+        return spec if isinstance(spec, str) else dict(spec)
+    path = options["path"]
+    whole = {key: _whole(one) for key, one in path.items()} if isinstance(path, Mapping) else _whole(path)
+    return {"name": name, **options, "path": whole}
+
+
+def _whole(path: Any) -> Any:
+    plain = isinstance(path, str) and not path.startswith(("~", "$"))
+    return str(Path(path).absolute()) if plain else path
+
+
 def _task_of(config: Path) -> str | dict[str, Any]:
     """The task that a config file names."""
     task = read_yaml(config).get("task")
