@@ -234,7 +234,7 @@ def test_two_exams_and_two_runs_are_compared(finished: Path) -> None:
     assert "n=8, p = " in steps.stdout
     runs = cli("compare", str(finished), str(finished))
     assert "Fine-tune-CoT: " in runs.stdout
-    assert "+0.0 points [+0.0, +0.0]" in runs.stdout
+    assert "+0.0 points [-32.4, +32.4]" in runs.stdout
     assert "(Holm)" in runs.stdout
     assert "is not a run" in cli("compare", str(finished.parent), str(finished)).stderr
 

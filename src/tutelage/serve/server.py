@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -219,4 +220,6 @@ class Server(uvicorn.Server):
     def _stop(self, number: int, frame: object) -> None:
         self.times += 1
         self.should_exit, self.force_exit = True, self.times > 1
+        if self.force_exit:  # the answers that are dropped now are no failure to be logged
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.asked(self.times)
