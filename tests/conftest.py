@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tutelage import tasks
+
+# A busy machine draws slowly and is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 LETTERS = "Q: A: Let's think step by step. Therefore, the answer is --> ### yes no The coin is heads up. 0123456789"
 

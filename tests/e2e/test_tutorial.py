@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.server import serve
@@ -106,10 +107,12 @@ def test_the_loop_of_the_readme_runs_and_goes_on_where_it_was(base_student: Path
     for words, smaller in small.items():
         assert words in code
         code = code.replace(words, smaller)
-    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    # One thread: beside other tests two wait for each other.
+    options: dict[str, Any] = {"text": True, "cwd": tmp_path, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
+    first = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, **options)
     assert first.returncode == 0, first.stderr
     assert len(re.findall(r"^\d+\.\d% \[.* n=20, unread", first.stdout, re.MULTILINE)) == 2
-    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, **options)
     assert again.stdout == first.stdout
     events = [json.loads(line) for line in (tmp_path / "runs/loop/events.jsonl").read_text().splitlines()]
     assert sum(event["event"] == "started" for event in events) == sum(event["event"] == "reused" for event in events)
