@@ -1,8 +1,7 @@
 """A finished run as an export sees it: its student, and the exam that says what this student can do."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,8 +53,7 @@ class Source(NamedTuple):
 
     def events(self) -> list[dict[str, Any]]:
         """What the run said while it went on; a line that a crash tore is left out."""
-        file = self.path / "events.jsonl"
-        return list(_events(file)) if file.exists() else []
+        return records.rows(self.path / "events.jsonl")
 
     def facts(self) -> dict[str, Any]:
         """What the run noted about where it was made; empty where it did not."""
@@ -94,12 +92,6 @@ def _exam(path: Path, titles: Mapping[str, str]) -> str | None:
     names = names_of(path / "student")
     done = (step for step in titles if (path / step / "step.json").exists())
     return next((step for step in done if _inputs(path / step)["model"].get("checkpoint") in names), None)
-
-
-def _events(file: Path) -> Iterator[dict[str, Any]]:
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            yield json.loads(line)
 
 
 def _inputs(step: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A local Hugging Face model that answers chats in batches."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models import pretrained, rendering
+from tutelage.models.seeds import seed_of
 from tutelage.models.streaming import Piece, Unfolding
 from tutelage.types import Chat, Reply, Sampling
 
@@ -59,7 +59,7 @@ class Hf:
         owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
         while owed:
             part, done = owed[:rows], set[int]()
-            seeds = [[_seed(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
+            seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
                     done.add(part[place])
@@ -88,7 +88,7 @@ class Hf:
         given = seeds if seeds is not None else [sampling.seed] * len(chats)
         for start in range(0, len(chats), rows):
             part = range(start, min(start + rows, len(chats)))
-            streams = [_seed(chats[i], given[i], s) for i in part for s in range(sampling.n)]
+            streams = [seed_of(chats[i], given[i], s) for i in part for s in range(sampling.n)]
             try:
                 for row, piece in self._write([prompts[i] for i in part], streams, sampling):
                     yield start + row // sampling.n, row % sampling.n, piece
@@ -204,12 +204,6 @@ def _memory_errors() -> tuple[type[BaseException], ...]:
     import torch
 
     return (torch.OutOfMemoryError,)
-
-
-def _seed(chat: Chat, seed: int, sample: int) -> int:
-    """A random stream for one sample of one chat."""
-    content = "\x00".join(message.content for message in chat.messages)
-    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{content}".encode()).digest()[:7], "big")
 
 
 def choose_device(wanted: str) -> str:

@@ -10,7 +10,6 @@ import msgspec
 
 from tutelage import recipes
 from tutelage.config import read_yaml
-from tutelage.errors import RunError
 from tutelage.models.metered import Spent
 from tutelage.store import records
 from tutelage.store.run import is_held
@@ -96,11 +95,9 @@ def open_runs(paths: Sequence[Path]) -> list[Book]:
 
 def open_run(path: Path) -> Book:
     """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
-    if not (path / "config.yaml").exists():
-        raise RunError(f"{path} is not a run: it holds no config.yaml")
+    titles = recipes.titles(path)  # or the error that it is no run
     config = read_yaml(path / "config.yaml")
-    titles = recipes.titles(path)
-    events = _json_lines(path / "events.jsonl")
+    events = records.rows(path / "events.jsonl")
     steps = _steps(path, events)
     state, error = _state(path, events)
     return Book(
@@ -210,13 +207,3 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
-
-
-def _json_lines(file: Path) -> list[dict[str, Any]]:
-    rows = []
-    for line in file.read_bytes().splitlines() if file.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # torn: the process was killed while it wrote
-    return [row for row in rows if isinstance(row, dict) and "event" in row]

@@ -1,7 +1,7 @@
 """Figures as SVG text: they follow the page's colours, need no script, and every number in them is in a table too."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -88,16 +88,16 @@ def curves(lines: Sequence[Curve], title: str, axes: tuple[str, str], percent: b
     ends = [end for line in shown for bar in line.bars for end in bar]
     high = 1.0 if percent else (max([y for _, y in points] + ends) * 1.05 or 1)
 
-    def at(x: float, y: float) -> str:
-        return f"{left + x / far * width:.1f},{top + height - y / high * height:.1f}"
+    def at(x: float, y: float) -> tuple[float, float]:
+        return left + x / far * width, top + height - y / high * height
 
     inside = []
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] if percent else _ticks(high):
-        y = float(at(0, tick).split(",")[1])
-        inside += [f'<line class="rule" x1="{left}" x2="{left + width}" y1="{y}" y2="{y}"/>']
+        _, y = at(0, tick)
+        inside += [f'<line class="rule" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>']
         inside += [_text(left - 8, y + 4, f"{tick:.0%}" if percent else _short(tick), "end")]
     for tick in _ticks(far):
-        inside += [_text(float(at(tick, 0).split(",")[0]), top + height + 18, _short(tick), "middle")]
+        inside += [_text(at(tick, 0)[0], top + height + 18, _short(tick), "middle")]
     inside += [_text(left + width, top + height + 36, axes[0], "end"), _text(left, 10, axes[1])]
     for place, line in enumerate(shown):
         inside += _curve(line, place, at)
@@ -113,16 +113,16 @@ def _ticks(most: float) -> list[float]:
     return [place * step for place in range(int(most / step + 1e-9) + 1)]
 
 
-def _curve(line: Curve, place: int, at: object) -> list[str]:
-    assert callable(at)
+def _curve(line: Curve, place: int, at: Callable[[float, float], tuple[float, float]]) -> list[str]:
     colour = f"c{place % 6}"
-    path = " ".join(at(x, y) for x, y in _thinned(line.points))
+    path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in _thinned(line.points))
     drawn = [f'<polyline class="line {colour}" points="{path}"><title>{escape(line.label)}</title></polyline>']
     for (x, y), (low, high) in zip(line.points, line.bars, strict=False):
-        (x1, y1), (_, y2) = at(x, low).split(","), at(x, high).split(",")
-        drawn.append(f'<line class="span {colour}" x1="{x1}" x2="{x1}" y1="{y1}" y2="{y2}"/>')
-        centre = at(x, y).split(",")
-        drawn.append(f'<circle class="{colour}" cx="{centre[0]}" cy="{centre[1]}" r="4"/>')
+        (across, down), (_, bottom), (_, top) = at(x, y), at(x, low), at(x, high)
+        drawn.append(
+            f'<line class="span {colour}" x1="{across:.1f}" x2="{across:.1f}" y1="{bottom:.1f}" y2="{top:.1f}"/>'
+        )
+        drawn.append(f'<circle class="{colour}" cx="{across:.1f}" cy="{down:.1f}" r="4"/>')
     return drawn
 
 

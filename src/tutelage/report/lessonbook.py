@@ -114,7 +114,12 @@ def _answer(sitting: Sitting, place: int, attempt: Attempt) -> dict[str, Any]:
         "key": attempt.key,
         "name": feedback.attempt_name(sitting.step, attempt),
     }
-    return {key: value for key, value in told.items() if value != "" and value is not False}
+    return _filled(told)
+
+
+def _filled(told: dict[str, Any]) -> dict[str, Any]:
+    """What says something; the script takes the rest for empty. A 0 is the place of the first exam, or the first sample."""
+    return {key: value for key, value in told.items() if value not in ("", []) and value is not False}
 
 
 def _said(step: str, line: int, reply: Any) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _said(step: str, line: int, reply: Any) -> dict[str, Any]:
         "key": reply.key,
         "failed": reply.error,
     }
-    return {key: value for key, value in told.items() if value not in ("", [])}
+    return _filled(told)
 
 
 def _lesson(lesson: Lesson, page: str) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def _lesson(lesson: Lesson, page: str) -> dict[str, Any]:
         # Plain rationales are asked for in one way, so the request can be written out again.
         "request": _cut(_first_call(lesson.prompt)) if plain else "",
     }
-    return {key: value for key, value in told.items() if value not in ("", [])}
+    return _filled(told)
 
 
 def _first_call(prompt: str) -> str:

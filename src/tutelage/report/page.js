@@ -191,7 +191,7 @@ function fold(title, rows) {
   return node;
 }
 
-// The filters live in the address, so that a reload or a live update keeps them.
+// The tab remembers the filters, so that a reload or a live update keeps them.
 const FIELDS = ["words", "run", "outcome", "split"];
 function remember() {
   const state = new URLSearchParams(FIELDS.map((id) => [id, find(id).value]));

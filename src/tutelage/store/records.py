@@ -1,9 +1,11 @@
 """Records as JSON lines: written one at a time, read back with their place in the file."""
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +64,15 @@ def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int]:
             records.append(record)
             good += len(line)
     return records, good
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file of lines, such as events.jsonl; a line that a crash tore is left out."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [row for row in found if isinstance(row, dict)]
 
 
 def digest(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:
