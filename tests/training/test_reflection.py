@@ -119,7 +119,11 @@ def test_the_first_loss_is_the_formula(chat_student: Path, tmp_path: Path, pooli
         max(0.0, 1.0 - float(cosine(a, p, dim=0)) + float(cosine(a, wrong, dim=0))) for a, p in (states, states[::-1])
     ]
     assert facts["reflection"][0] == pytest.approx(sum(terms) / 2, abs=1e-4)
-    assert facts["first_loss"] == pytest.approx(total / weight + 0.5 * sum(terms) / 2, abs=2e-4)
+    assert facts["first_loss"] == pytest.approx(total / weight, abs=2e-4)  # what the lessons cost, apart from the term
+    rows = [run(one.prompt, one.completion)[1] for one in lessons]
+    others = [rows[1], rows[0], run(lessons[0].prompt, lessons[0].wrong[0])[1]]
+    beside = [len(ids) - run(lessons[0].prompt, "")[0] for ids in (*others, others[2])]
+    assert facts["tokens"] == sum(map(len, rows)) + sum(beside)
     assert facts["active"] == pytest.approx(2 / 3, abs=1e-3)
 
 

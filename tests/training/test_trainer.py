@@ -1,15 +1,19 @@
 """Training a tiny real model: the loss is the textbook one, and an interrupted training ends like an undisturbed one."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models import pretrained
+from tutelage.training import batches
 from tutelage.training.config import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Lesson
@@ -110,3 +114,55 @@ def test_the_base_model_leaves_with_the_paper_format(base_student: Path, tmp_pat
     assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) == "Is it? ###"
     turns.append({"role": "assistant", "content": "It is. --> yes"})
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "Is it? ### It is. --> yes<end>"
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_every_lesson_is_learned_however_many_gpus_there_are(
+    base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """transformers' loader hands the collator an item a GPU; each planned lesson must still reach the loss, once."""
+
+    def several(arguments: TrainingArguments) -> torch.device:
+        arguments._n_gpu = count
+        arguments.distributed_state = PartialState(cpu=True)
+        return torch.device("cpu")
+
+    setup = functools.cached_property(several)
+    setup.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", setup)
+    reached: list[str] = []
+    collate = batches.collate
+
+    def counted(rows: Sequence[batches.Row], *rest: Any) -> dict[str, torch.Tensor]:
+        reached.extend(row.example.question for row in rows)
+        return collate(rows, *rest)
+
+    monkeypatch.setattr(batches, "collate", counted)
+    facts = train(tmp_path / "s", base_student, micro_batch=2)
+    assert sorted(reached) == sorted(2 * [lesson.question for lesson in LESSONS])
+    monkeypatch.undo()
+    assert facts["losses"] == train(tmp_path / "one", base_student, micro_batch=2)["losses"]
+
+
+def test_a_training_in_several_processes_is_refused(
+    base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    with pytest.raises(LessonError, match="one of 2 processes"):
+        train(tmp_path / "s", base_student)
+
+
+def test_an_adapter_is_merged_in_float32_and_rounded_once(chat_student: Path, tmp_path: Path) -> None:
+    train(tmp_path / "s", chat_student, lora={"r": 2}, epochs=4, learning_rate=0.01)
+    exact, _ = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
+    rounded, _ = pretrained.load(str(tmp_path / "s"), torch.bfloat16, Path())
+    for (name, one), (_, other) in zip(exact.named_parameters(), rounded.named_parameters(), strict=True):
+        assert torch.equal(one.bfloat16(), other), name
+
+
+def test_checkpoints_are_written_without_foreign_bars(
+    base_student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path / "s", base_student, checkpoint_minutes=1e-9)
+    said = capfd.readouterr()
+    assert said.out + said.err == ""

@@ -27,8 +27,11 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
         if name.endswith(".gguf"):
             name = str(_converted(Path(name), cache))
         if is_adapter(name):
-            model, tokenizer = load_adapter(name, dtype, cache, trust_remote_code)
-            return model.merge_and_unload(), tokenizer
+            import torch
+
+            # Merged in float32 and rounded once: added in half precision, much of a small change would be lost.
+            model, tokenizer = load_adapter(name, torch.float32, cache, trust_remote_code)
+            return model.merge_and_unload().to(dtype), tokenizer
         return _plain(name, dtype, trust_remote_code)
 
 

@@ -1,6 +1,7 @@
 """One way to turn chats into tokens, for training, exams and export alike."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from tutelage.errors import ModelError
@@ -12,6 +13,16 @@ PAPER_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}"
     "{% else %}{{ message['content'] + ' ###' }}{% endif %}{% endfor %}"
 )
+
+
+# Some templates (Llama's) print today's date into every prompt: exams before and after midnight would not be the same.
+# It is the date that Llama's own template falls back to.
+_TODAY = datetime(2024, 7, 26)
+
+
+def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, strftime_now=_TODAY.strftime, **options)
+    return text
 
 
 def prepare(tokenizer: Any) -> None:
@@ -38,10 +49,9 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
 
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            return _render(tokenizer, turns, add_generation_prompt=True)
         except TemplateError as error:  # some know no system message, or want user and assistant in turn
             raise ModelError(f"the model's chat template refuses these messages: {error}") from None
-        return text
     text = ""
     for message in messages:
         # A missing space would glue "step by step." to "The"; a trailing one would tokenise unlike the joined text.
@@ -89,7 +99,7 @@ def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str,
 def _completion_text(tokenizer: Any, messages: Sequence[Message], completion: str) -> str:
     turns = [{"role": message.role, "content": message.content} for message in messages]
     prompt = prompt_text(tokenizer, messages)
-    whole: str = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": completion}], tokenize=False)
+    whole = _render(tokenizer, [*turns, {"role": "assistant", "content": completion}])
     if not whole.startswith(prompt):
         raise ModelError(
             f"the chat template of {tokenizer.name_or_path} renders a prompt differently once it is answered; "

@@ -201,6 +201,7 @@ class Classroom:
         facts = self.run.facts(step)
         dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
         dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
+        dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
         self.note(
             step,
             f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "

@@ -39,15 +39,22 @@ class Batches(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         first = index - index % self.parts
         batch = [self.examples[i] for micro in self.plan[first : first + self.parts] for i in micro]
-        totals = batches.totals(batch, self.config.prompt_weight)
+        return self._rows(index), batches.totals(batch, self.config.prompt_weight)
+
+    def _rows(self, index: int) -> list[batches.Row]:
         if self.config.reflection is None:
-            return [batches.Row(self.examples[i]) for i in self.plan[index]], totals
+            return [batches.Row(self.examples[i]) for i in self.plan[index]]
         epoch = index // self.per_epoch
-        return [batches.draw(self.examples[i], f"{self.seed}/{epoch}/{i}") for i in self.plan[index]], totals
+        return [batches.draw(self.examples[i], f"{self.seed}/{epoch}/{i}") for i in self.plan[index]]
+
+    def tokens(self) -> int:
+        """How many tokens the whole training reads: lessons, and what they are drawn towards and away from."""
+        rows = (row for index in range(len(self)) for row in self._rows(index))
+        return sum(row.example.length + len(row.positive) + len(row.negative) for row in rows)
 
     def collate(self, items: Sequence[Item], pad: int) -> dict[str, torch.Tensor]:
         """One item as tensors."""
-        rows, totals = items[0]
+        ((rows, totals),) = items  # more than one would be lessons that nobody learns
         return batches.collate(rows, totals, pad, self.config.prompt_weight)
 
 
@@ -103,10 +110,11 @@ class LessonTrainer(Trainer):
         return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Put the self-reflection of the step beside its loss."""
+        """Tell the loss of the lessons and the self-reflection of the step apart."""
         term, active, rows = self._reflected
-        if rows and "loss" in logs:
-            logs = {**logs, "reflection": round(term, 4), "active": round(active / rows, 4)}
+        if rows and self.lessons.reflection and "loss" in logs:
+            lessons = round(logs["loss"] - self.lessons.reflection.weight * term, 4)
+            logs = {**logs, "loss": lessons, "reflection": round(term, 4), "active": round(active / rows, 4)}
             self._reflected = [0.0, 0.0, 0.0]
         super().log(logs, start_time)
 

@@ -94,7 +94,8 @@ def fit(
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
     _save(model, tokenizer, stops, folder)
     facts = {"lessons": len(examples), "too_long": len(lessons) - len(examples), "steps": len(plan)}
-    return {**facts, **_account(trainer, examples, config.epochs), "seconds": round(time.monotonic() - begun, 1)}
+    facts["visible_gpus"] = torch.cuda.device_count() if device.startswith("cuda") else 0
+    return {**facts, **_account(trainer, dataset), "seconds": round(time.monotonic() - begun, 1)}
 
 
 def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfig) -> None:
@@ -110,8 +111,9 @@ def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfi
     )
 
 
-def _account(trainer: LessonTrainer, examples: Sequence[batches.Example], epochs: int) -> dict[str, Any]:
+def _account(trainer: LessonTrainer, dataset: Batches) -> dict[str, Any]:
     """What was spent and how the loss went."""
+    examples = dataset.examples
     history = [row for row in trainer.state.log_history if "loss" in row]
     losses = [row["loss"] for row in history]
     reflected = [row for row in history if "active" in row]
@@ -121,8 +123,8 @@ def _account(trainer: LessonTrainer, examples: Sequence[batches.Example], epochs
     }
     return {
         **(reflection if reflected else {}),
-        "tokens": sum(example.length for example in examples) * epochs,
-        "target_tokens": sum(len(example.completion) for example in examples) * epochs,
+        "tokens": dataset.tokens(),
+        "target_tokens": sum(len(example.completion) for example in examples) * dataset.config.epochs,
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "losses": losses,
@@ -171,7 +173,7 @@ def _arguments(
     config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str
 ) -> TrainingArguments:
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and choose_dtype(device) == torch.bfloat16)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,  # an item of the data set is a whole micro-batch
         gradient_accumulation_steps=steps[1],
@@ -196,12 +198,29 @@ def _arguments(
         # Trainer seeds everything again: the same seed for the same numbers.
         seed=seed,
     )
+    return _on_one_device(arguments)
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """Keep transformers from sharing batches out among all GPUs it sees: an item of our data set is a whole micro-batch.
+
+    Its loader would take as many items at once as there are GPUs, and the collator would have to drop all but one.
+    """
+    if arguments.world_size > 1:
+        raise LessonError(
+            f"the training was started as one of {arguments.world_size} processes, and would repeat itself in each: start it "
+            "as one process, which trains on one device"
+        )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -> None:
     last = get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").exists() else None
     trainer.remove_callback(_printer())
-    trainer.train(resume_from_checkpoint=last)
+    with pretrained.quiet():  # else a bar of its own breaks into ours at every checkpoint
+        trainer.train(resume_from_checkpoint=last)
     if stopping() and trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
 
