@@ -89,7 +89,7 @@ def trl(lessons: list[Lesson], config: Any) -> dict[str, Any]:
 
     model, tokenizer = pretrained.load(STUDENT, torch.float32, cache_folder())
     encoded = examples(lessons, tokenizer)
-    order = [index for batch in batches.plan(encoded, config.batch, 1, 0) for index in batch]
+    order = [index for batch in batches.plan(encoded, config.model_copy(update={"epochs": 1}), 0) for index in batch]
     rows = [
         {
             "input_ids": encoded[i].prompt + encoded[i].completion,
@@ -149,7 +149,9 @@ def measure(arm: str, steps: int, batch: int, precision: str) -> dict[str, Any]:
     config = settings(batch, "lora" in options, precision, "reflection" in options)
     result = (ours if name == "ours" else trl)(lessons, config)
     encoded = examples(lessons, _tokenizer())
-    lengths = [sum(encoded[i].length for i in one) for one in batches.plan(encoded, batch, 1, 0)]
+    lengths = [
+        sum(encoded[i].length for i in one) for one in batches.plan(encoded, config.model_copy(update={"epochs": 1}), 0)
+    ]
     ticks = result["ticks"][:steps]
     return {
         "losses": result["losses"][:20],

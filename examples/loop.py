@@ -56,7 +56,7 @@ def corrections(question, attempt, teacher):
     reply = teacher([{"role": "user", "content": CORRECT.format(attempt=attempt, **question)}])
     lessons = []
     for solution in re.findall(r"<solution>(.*?)</solution>", reply, flags=re.DOTALL):
-        body = " ".join(re.sub(r"\s*The answer is.*$", "", solution, flags=re.DOTALL).split())
+        body = " ".join(re.sub(r"The answer is [^=.\n]*\.?\s*$", "", solution).split())
         completion = f"{body} --> {question['answer']}"
         if read(solution) == question["answer"] and body and completion not in [one["completion"] for one in lessons]:
             lessons.append({**question, "completion": completion, "wrong": []})

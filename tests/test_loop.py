@@ -50,14 +50,15 @@ def library(student: Path, folder: Path) -> None:
             "teacher": f"scripted:{__name__}:teacher",
             "student": {"kind": "hf", "name": str(student), "dtype": "float32", "device": "cpu"},
             "baselines": [],
-            "rationales": {"samples": 1},
+            "rationales": {"samples": 1, "calls": 2},
+            "start": "warm",
             "rounds": 2,
             "patience": None,
             "questions": {"dev": "dev"},
             "mistakes": {"n": 1, "temperature": 0},
-            "feedback": {"shown": 1},
+            "feedback": {"shown": 1, "rationales": 2},
             "training": {
-                "epochs": EPOCHS, "batch": 500, "learning_rate": 0.01, "precision": "float32", "warmup": 0,
+                "epochs": EPOCHS, "batch": 500, "learning_rate": 0.01, "schedule": "constant", "precision": "float32", "warmup": 0,
                 "weight_decay": 0, "prompt_weight": 0.1, "reflection": None,
             },
             "later": {"learning_rate": 0.001, "reflection": {}},
@@ -87,7 +88,8 @@ def test_the_plain_file_and_the_library_agree(base_student: Path, tmp_path: Path
         expected = {(lesson.prompt, lesson.completion) for lesson in taught}
         assert {(one["question"], one["completion"]) for one in lessons} == expected
         facts = json.loads((tmp_path / "run" / f"{number}-student" / "facts.json").read_text())
-        assert losses == pytest.approx(facts["losses"], abs=1e-3)
+        terms = facts.get("reflection", [0.0] * len(losses))
+        assert losses == pytest.approx([a + 0.5 * b for a, b in zip(facts["losses"], terms, strict=True)], abs=1e-3)
         sat = records.read(tmp_path / "run" / f"{number}-test" / "records.jsonl", Attempt)
         assert score == sum(attempt.verdict == "right" for attempt in sat) / len(sat)
     assert facts["active"] > 0.3

@@ -166,11 +166,22 @@ def list_recipes() -> None:
 
 @app.command()
 def show(recipe: str) -> None:
-    """List a recipe's options, their defaults and where these come from."""
+    """List a recipe's options: our defaults, the paper's where they differ (preset=paper), and where these come from."""
     console = Console()
     console.print(f"[bold]{recipe}[/]: {escape(recipes.find(recipe).summary)}", soft_wrap=True)
-    for key, default, description in recipes.options(recipe):
-        console.print(f"  [bold]{key}[/] = {escape(default)}  [dim]{escape(description)}[/]", soft_wrap=True)
+    rows = recipes.options(recipe)
+    widths = [max(len(getattr(row, column)) for row in rows) for column in ("key", "default", "published")]
+    widths = [max(width, len(head)) for width, head in zip(widths, ("option", "house", "paper"), strict=True)]
+    heads = "  ".join(f"{head:<{width}}" for head, width in zip(("option", "house", "paper"), widths, strict=True))
+    console.print(f"  [bold]{heads}  about[/]", soft_wrap=True)
+    for key, default, published, source, about in rows:
+        values = "  ".join(
+            f"{escape(value):<{width}}" for value, width in zip((default, published), widths[1:], strict=True)
+        )
+        told = "; ".join(part for part in (about, f"paper: {source}" if source else "") if part)
+        console.print(
+            f"  [bold]{key:<{widths[0]}}[/]  {values}  [dim]{escape(told)}[/]", soft_wrap=True, highlight=False
+        )
 
 
 def _list(rows: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."
+ANOTHER_QUESTION = "\nQ:"  # what a base model goes on with: it asks itself the next one
 
 
 class ExamConfig(Settings):
@@ -26,6 +27,13 @@ class ExamConfig(Settings):
     )
     sheet: Annotated[int, Field(ge=1)] = Field(
         256, description="questions handed to the model at once; an interrupted exam loses at most the sheet in hand"
+    )
+
+    answer_tokens: Annotated[int, Field(ge=1)] = Field(
+        32, description="longest reply to the second call of zero-shot-CoT, which asks for the answer alone"
+    )
+    stop: tuple[str, ...] = Field(
+        (ANOTHER_QUESTION,), description="texts that end an answer, but not one of a student that was taught here"
     )
 
     @model_validator(mode="after")
@@ -43,9 +51,15 @@ class ExamConfig(Settings):
             max_tokens=self.max_tokens,
             n=self.n,
             seed=seed,
-            stop=() if form == "taught" else ("\nQ:",),  # a base model goes on to ask itself the next question
+            stop=() if form == "taught" else self.stop,
         )
-        return Paper(form=form, sampling=sampling, exemplars=tuple(exemplars), sheet=self.sheet)
+        return Paper(
+            form=form,
+            sampling=sampling,
+            exemplars=tuple(exemplars),
+            sheet=self.sheet,
+            answer_tokens=self.answer_tokens,
+        )
 
 
 class Paper(Struct, frozen=True, kw_only=True):
@@ -55,6 +69,7 @@ class Paper(Struct, frozen=True, kw_only=True):
     sampling: Sampling
     exemplars: tuple[tuple[str, str], ...] = ()  # (question, rationale with answer) shown first, for few_shot_cot
     sheet: int = 256
+    answer_tokens: int = 32
 
 
 def taught(chat: Chat) -> Chat:
@@ -72,22 +87,46 @@ def zero_shot_cot(chat: Chat) -> Chat:
     return _with_text(chat, f"Q: {_text(chat)}\nA: {STEP_BY_STEP}", purpose="rationale")
 
 
-def few_shot_cot(exemplars: Sequence[tuple[str, str]]) -> Callable[[Chat], Chat]:
-    """Worked examples as earlier turns, then the question [Wei et al. 2022]; `exemplars` are (question, rationale with answer)."""
-    turns = [
-        message
-        for question, rationale in exemplars
-        for message in (Message("user", f"Q: {question}\nA:"), Message("assistant", rationale))
-    ]
+def one_call_cot(kind: str) -> Callable[[Chat], Chat]:
+    """Reasoning and answer in one reply: half the calls of zero-shot-CoT, for models that follow instructions."""
+    answer = _ANSWERS.get(kind, "the final answer alone")
 
     def ask(chat: Chat) -> Chat:
+        wanted = f'Reason step by step, then end with the sentence "The answer is X." where X is {answer}.'
+        return _with_text(chat, f"{_text(chat)}\n\n{wanted}")
+
+    return ask
+
+
+_ANSWERS = {"choice": "the letter of the right choice", "yes_no": "yes or no", "number": "the number alone"}
+
+
+def few_shot_cot(exemplars: Sequence[tuple[str, str]]) -> Callable[[Chat], Chat]:
+    """Worked examples as earlier turns, then the question [Wei et al. 2022]; `exemplars` are (question, rationale with answer).
+
+    A question that is an example itself is not shown its own solution.
+    """
+
+    def ask(chat: Chat) -> Chat:
+        turns = [
+            message
+            for question, rationale in exemplars
+            if question != _text(chat)
+            for message in (Message("user", f"Q: {question}\nA:"), Message("assistant", rationale))
+        ]
         return replace(chat, messages=(*turns, Message("user", f"Q: {_text(chat)}\nA:")))
 
     return ask
 
 
-def _asker(paper: Paper) -> Callable[[Chat], Chat]:
-    plain = {"taught": taught, "zero_shot": zero_shot, "zero_shot_cot": zero_shot_cot}
+def asker(paper: Paper, kind: str) -> Callable[[Chat], Chat]:
+    """What a paper makes of a question of a task of this kind (number, choice, …)."""
+    plain = {
+        "taught": taught,
+        "zero_shot": zero_shot,
+        "zero_shot_cot": zero_shot_cot,
+        "one_call_cot": one_call_cot(kind),
+    }
     return plain[paper.form] if paper.form in plain else few_shot_cot(paper.exemplars)
 
 
@@ -118,11 +157,11 @@ def sit(
 
 
 def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
-    ask = _asker(paper)
+    ask = asker(paper, task.kind)
     chats = [ask(task.ask(question)) for question in sheet]
     replies = model.answer(chats, paper.sampling)
     if paper.form == "zero_shot_cot":
-        yield from _second_call(model, task, sheet, chats, dict(replies), paper.sampling)
+        yield from _second_call(model, task, sheet, chats, dict(replies), paper)
         return
     for index, samples in replies:
         for sample, reply in enumerate(samples):
@@ -135,13 +174,14 @@ def _second_call(
     sheet: Sequence[Question],
     chats: Sequence[Chat],
     rationales: Mapping[int, list[Reply]],
-    first: Sampling,
+    paper: Paper,
 ) -> Iterator[Attempt]:
     """Show each rationale to the model again and ask for the answer alone, greedily whatever the rationale's temperature."""
     pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
     asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
     follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
-    sampling = Sampling(max_tokens=min(first.max_tokens, 32), seed=first.seed, stop=first.stop)
+    first = paper.sampling
+    sampling = Sampling(max_tokens=min(first.max_tokens, paper.answer_tokens), seed=first.seed, stop=first.stop)
     answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
     for index, sample in pairs:
         yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))

@@ -8,7 +8,7 @@ from msgspec import Struct
 Role = Literal["system", "user", "assistant"]
 Verdict = Literal["right", "wrong", "unread"]
 Finish = Literal["stop", "length", "error"]
-Form = Literal["taught", "zero_shot", "zero_shot_cot", "few_shot_cot"]
+Form = Literal["taught", "zero_shot", "one_call_cot", "zero_shot_cot", "few_shot_cot"]
 
 
 class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):

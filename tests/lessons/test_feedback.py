@@ -29,7 +29,14 @@ def question(task: Task) -> Question:
 @pytest.mark.parametrize(
     ("name", "wrong", "config", "examples"),
     [
-        ("feedback", ["3 - 4 is 1. --> 1", "Line one.\nLine two. --> 12"], FeedbackConfig(), ["So it is 2. --> 2"]),
+        (
+            "feedback",
+            ["3 - 4 is 1. --> 1", "Line one.\nLine two. --> 12"],
+            FeedbackConfig(rationales=2),
+            ["So it is 2. --> 2"],
+        ),
+        ("feedback-unshown", [], FeedbackConfig(), []),
+        ("feedback-blind", ["3 - 4 is 1. --> 1"], FeedbackConfig(blind=True), []),
         ("feedback-practice", ["3 - 4 is 1. --> 1"], FeedbackConfig(practice=2, rationales=3), []),
     ],
 )
@@ -84,7 +91,7 @@ def solutions(*texts: str) -> str:
     [
         (
             solutions("She  adds:\n 3 + 4 = 7.\nThe answer is 7.", "7 in all. So, the final answer is $7."),
-            ["She adds: 3 + 4 = 7. --> 7", "7 in all. --> 7"],
+            ["She adds:\n3 + 4 = 7. --> 7", "7 in all. --> 7"],
             "2 lessons from 1 calls",
         ),
         (solutions("3 - 4 is 1. The answer is 1."), [], "0 lessons from 1 calls (dropped: 1 wrong)"),
@@ -93,6 +100,7 @@ def solutions(*texts: str) -> str:
         (solutions("A. The answer is 7.", "a.  The answer is 7."), ["A. --> 7"], "1 lessons from 1 calls (dropped: 1 repeated)"),
         (solutions("A. The answer is 7.", "B. The answer is 7.", "C. The answer is 7."), ["A. --> 7", "B. --> 7"], "2 lessons from 1 calls"),
         ("no", [], "0 lessons from 1 calls (dropped: 1 unanswered)"),
+        (solutions("5 * 6 = 30. Therefore, the answer is 37 - 30 = 7."), ["5 * 6 = 30. Therefore, the answer is 37 - 30 = 7. --> 7"], "1 lessons from 1 calls"),
         (solutions("3 + 4 --> 7"), ["3 + 4 --> 7"], "1 lessons from 1 calls"),
     ],
 )  # fmt: skip
@@ -100,7 +108,7 @@ def test_only_what_ends_right_is_kept(
     task: Task, question: Question, text: str, completions: list[str], line: str
 ) -> None:
     reply = Feedback(question="q1", attempts=("2-exam/q1#0",), text=text, key="k")
-    kept = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(), 2)
+    kept = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 2)
     assert [lesson.completion for lesson in kept.lessons] == completions
     assert kept.line() == line
     for sample, lesson in enumerate(kept.lessons):
@@ -117,7 +125,7 @@ def test_a_failed_call_is_counted(task: Task, question: Question) -> None:
 def test_what_was_learned_already_is_a_repetition(task: Task, question: Question) -> None:
     reply = Feedback(question="q1", text=solutions("A. The answer is 7.", "B. The answer is 7.", "C. The answer is 7."))
     old = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=1), 2)
-    new = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(), 3, old.lessons)
+    new = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 3, old.lessons)
     assert [lesson.completion for lesson in new.lessons] == ["B. --> 7", "C. --> 7"]
     assert [lesson.sample for lesson in new.lessons] == [0, 1]
     assert new.line() == "2 lessons from 1 calls (dropped: 1 repeated)"

@@ -12,7 +12,8 @@ TASK = Task(name="sums", kind="number", splits=("train",), load=lambda split: QU
 
 def attempt(question: int, text: str, verdict: Verdict = "right", **more: object) -> Attempt:
     answer = None if verdict == "unread" else str(2 * question)
-    return Attempt(question=str(question), text=text, answer=answer, verdict=verdict, **more)  # type: ignore[arg-type]
+    strict: Verdict = more.pop("strict", verdict)  # type: ignore[assignment]
+    return Attempt(question=str(question), text=text, answer=answer, verdict=verdict, strict=strict, **more)  # type: ignore[arg-type]
 
 
 def test_every_dropped_rationale_has_its_reason() -> None:
@@ -43,7 +44,20 @@ def test_every_dropped_rationale_has_its_reason() -> None:
 
 def test_a_teacher_that_was_a_student_here_writes_its_arrow_once() -> None:
     kept = rationales.keep([attempt(1, "One and one make 2. --> 2"), attempt(2, "--> 4")], TASK, QUESTIONS)
-    assert [lesson.completion for lesson in kept.lessons] == ["One and one make 2. --> 2", "--> 4 --> 4"]
+    assert [lesson.completion for lesson in kept.lessons] == ["One and one make 2. --> 2"]
+    assert kept.empty == 1
+
+
+def test_an_answer_asked_for_in_the_same_call_must_be_committed_to() -> None:
+    loose = {"strict": "unread"}
+    rows = [
+        attempt(1, "2 or so", **loose),
+        attempt(2, "Four.", answer_text="4.", **loose),
+        attempt(3, "Six: 6. The answer is 6."),
+    ]
+    kept = rationales.keep(rows, TASK, QUESTIONS)
+    assert [lesson.completion for lesson in kept.lessons] == ["Four. --> 4", "Six: 6. --> 6"]
+    assert kept.unread == 1
 
 
 def test_a_repetition_is_judged_within_its_question() -> None:

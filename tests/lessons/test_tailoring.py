@@ -39,7 +39,11 @@ def test_mistakes_are_different_and_whole() -> None:
     ("text", "completion"),
     [
         ("3 - 4 is 1. --> 1", "3 - 4 is 1. --> 1"),
-        ("3 -> 4.\n\nThen 5.  So the answer is 12, no 1.", "3 -> 4. Then 5. --> 1"),
+        ("3 -> 4.\n\nThen 5.  So the answer is 12, no 1.", "3 -> 4.\n\nThen 5. --> 1"),
+        (
+            "Five  times 6 = 30.  Therefore, the answer is 36 - 30 = 1.",
+            "Five times 6 = 30. Therefore, the answer is 36 - 30 = 1. --> 1",
+        ),
         ("The answer is 9. No. The answer is 1.", "The answer is 9. No. --> 1"),
         ("one it is", "one it is --> 1"),
         ("The answer is 1.", ""),
@@ -88,6 +92,14 @@ def test_the_hardest_and_the_commonest_go_first() -> None:
     assert [q.id for q in choose("hardest", 1, QUESTIONS, attempts, random.Random(0))] == ["3"]
     assert [q.id for q in choose("common", 1, QUESTIONS, attempts, random.Random(0))] == ["5"]
     assert [q.id for q in choose("hardest", 3, QUESTIONS, attempts, random.Random(0))] == ["3", "5", "7"]
+
+
+def test_a_question_that_was_not_in_the_exam_is_the_easiest() -> None:
+    """`feedback.of=all` chooses among all training questions, and `mistakes.questions` examines only some."""
+    questions = [Question(id=name, text=name, answer="1") for name in ("a", "b", "c")]
+    attempts = sat({"b": ["2", "2"]})
+    for how in ("hardest", "common"):
+        assert [q.id for q in choose(how, 1, questions, attempts, random.Random(0))] == ["b"]
 
 
 def test_spread_takes_turns_and_random_depends_on_the_seed() -> None:

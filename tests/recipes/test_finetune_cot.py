@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from tutelage import recipes
+from tutelage import exam, recipes, tasks
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import classroom
 from tutelage.recipes.baselines import exemplars
+from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.store import records
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Attempt, Chat, Lesson
+from tutelage.types import Attempt, Chat, Lesson, Message
 
 
 def teacher(chat: Chat, sample: int) -> str:
@@ -29,6 +30,7 @@ def student(chat: Chat, sample: int) -> str:
 def config(**more: Any) -> dict[str, Any]:
     return {
         "recipe": "finetune_cot",
+        "preset": "paper",
         "task": "coin_flip?size=120",
         "teacher": f"scripted:{__name__}:teacher",
         "student": f"scripted:{__name__}:student",
@@ -127,8 +129,78 @@ def test_exemplars_come_from_distinct_training_questions() -> None:
 
 
 def test_every_option_has_a_default_that_show_prints() -> None:
-    rows = {key: default for key, default, _ in recipes.options("finetune_cot")}
-    assert rows["training.learning_rate"] == "0.0003"
-    assert rows["training.epochs"] == "20"
-    assert rows["rationales.samples"] == "1"
+    rows = {row.key: row for row in recipes.options("finetune_cot")}
+    assert (rows["training.learning_rate"].default, rows["training.learning_rate"].published) == ("0.0002", "0.0003")
+    assert (rows["training.epochs"].default, rows["training.epochs"].published) == ("3", "20")
+    assert "Ho et al. 2022" in rows["training.epochs"].source
+    assert (rows["rationales.samples"].default, rows["rationales.samples"].published) == ("1", "")
     assert "training.lora.r" in rows
+
+
+@pytest.mark.parametrize("recipe", list(recipes.RECIPES))
+def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win(recipe: str) -> None:
+    needed = {"model": "worked:", "task": "coin_flip"} if recipe == "exam" else {}
+    kind: Any = recipes.find(recipe).config()
+    assert kind.published
+
+    def value(settings: Any, key: str) -> Any:
+        for part in key.split("."):
+            settings = settings[part]
+        return settings
+
+    house = recipes.check({"recipe": recipe, **needed}, "test").model_dump()
+    paper = recipes.check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
+    for key, published in kind.published.items():
+        assert value(paper, key) == published.value
+        assert value(house, key) != published.value, f"{key}: no difference, so it is no preset"
+    again = recipes.check(paper, "a run's own config")
+    assert again.model_dump() == paper
+    mine = recipes.check(
+        {"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test"
+    ).model_dump()
+    assert mine["exam"]["stop"] == ("END",)
+    assert mine["exam"]["n"] == paper["exam"]["n"]
+
+
+def test_the_preset_holds_for_settings_made_in_python() -> None:
+    made = FinetuneCot(preset="paper", training=TrainingConfig(batch=4))
+    assert (made.training.batch, made.training.epochs, made.training.schedule) == (4, 20, "constant")
+    assert FinetuneCot(training=TrainingConfig(batch=4)).training.epochs == 3
+
+
+def one_call(chat: Chat, sample: int) -> str:
+    """Reasons and answers in one reply: on every third question without committing itself."""
+    ASKED.append(chat.messages[-1].content)
+    number = int(chat.question.rpartition("-")[2])
+    answer = ANSWERS[chat.question]
+    if number % 3 == 0:
+        return f"One might say {answer}, and then again."
+    return f"It is turned.\n\n  Twice, that is 1 + 1 = 2.  Therefore, the answer is **{answer}**."
+
+
+ASKED: list[str] = []
+ANSWERS: dict[str, str] = {}
+
+
+def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    for split in ("train", "test"):
+        ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=120").load(split)})
+    ASKED.clear()
+    house = config(teacher=f"scripted:{__name__}:one_call", preset="house", rationales={}, baselines=["teacher"])
+    scores = recipes.run(house, tmp_path / "run")
+    assert len(ASKED) == 84 + 24  # a call a question, and one in the teacher's own exam
+    assert all('The answer is X." where X is yes or no.' in asked for asked in ASKED)
+    lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+    assert len(lessons) == 84 * 2 // 3
+    assert {lesson.completion.rpartition(" --> ")[0] for lesson in lessons} == {
+        "It is turned.\n\nTwice, that is 1 + 1 = 2."
+    }
+    assert scores["teacher"].strict < scores["teacher"].accuracy
+
+
+def test_no_question_is_shown_its_own_solution() -> None:
+    shown = [("Q1", "R1"), ("Q2", "R2")]
+    ask = exam.few_shot_cot(shown)
+    own = ask(Chat(messages=(Message("user", "Q1"),))).messages
+    assert [message.content for message in own] == ["Q: Q2\nA:", "R2", "Q: Q1\nA:"]
+    assert len(ask(Chat(messages=(Message("user", "Q3"),))).messages) == 5

@@ -11,6 +11,7 @@ from tutelage.errors import LessonError
 from tutelage.models import pretrained, rendering
 from tutelage.training import batches
 from tutelage.training.batches import Example, Row, Totals
+from tutelage.training.config import TrainingConfig
 from tutelage.training.losses import IGNORED
 from tutelage.types import Lesson, Message
 
@@ -27,9 +28,9 @@ def blank(lengths: list[int]) -> list[Example]:
 
 def test_a_plan_shows_every_lesson_once_an_epoch_and_repeats_itself() -> None:
     lengths = [random.Random(i).randint(5, 200) for i in range(103)]
-    plan = batches.plan(blank(lengths), batch=8, epochs=3, seed=5)
-    assert plan == batches.plan(blank(lengths), batch=8, epochs=3, seed=5)
-    assert plan != batches.plan(blank(lengths), batch=8, epochs=3, seed=6)
+    plan = batches.plan(blank(lengths), TrainingConfig(batch=8, epochs=3), 5)
+    assert plan == batches.plan(blank(lengths), TrainingConfig(batch=8, epochs=3), 5)
+    assert plan != batches.plan(blank(lengths), TrainingConfig(batch=8, epochs=3), 6)
     steps = len(plan) // 3
     epochs = [sorted(i for batch in plan[e * steps : (e + 1) * steps] for i in batch) for e in range(3)]
     assert epochs == [list(range(103))] * 3
@@ -39,8 +40,13 @@ def test_a_plan_shows_every_lesson_once_an_epoch_and_repeats_itself() -> None:
 
 def test_like_lengths_share_a_batch() -> None:
     lengths = [random.Random(i).randint(5, 200) for i in range(512)]
-    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches.plan(blank(lengths), 16, 1, 0))
-    assert padded < 1.15 * sum(lengths)
+
+    def padded(window: int) -> int:
+        plan = batches.plan(blank(lengths), TrainingConfig(batch=16, epochs=1, sort_window=window), 0)
+        return sum(max(lengths[i] for i in batch) * len(batch) for batch in plan)
+
+    assert padded(16) < 1.15 * sum(lengths)
+    assert padded(1) > 1.5 * sum(lengths)  # shuffled, as the paper's preset has it
 
 
 def test_micro_batches_hold_the_same_lessons() -> None:
@@ -84,10 +90,14 @@ def test_three_continuations_share_a_prompt() -> None:
 
 def test_a_plan_keeps_a_question_apart() -> None:
     examples = [Example([1], [2, 3], question=str(i // 4)) for i in range(256)]
-    for batch in batches.plan(examples, 16, 2, 0):
+    for batch in batches.plan(examples, TrainingConfig(batch=16, epochs=2), 0):
         assert len({examples[i].question for i in batch}) == len(batch) == 16
     alone = [Example([1], [2, 3], question="only") for _ in range(10)]
-    assert [len(batch) for batch in sorted(batches.plan(alone, 4, 1, 0), key=len)] == [2, 4, 4]
+    assert [len(batch) for batch in sorted(batches.plan(alone, TrainingConfig(batch=4, epochs=1), 0), key=len)] == [
+        2,
+        4,
+        4,
+    ]
 
 
 def test_pairs_are_right_rationales_of_the_same_question() -> None:

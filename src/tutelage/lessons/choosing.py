@@ -30,15 +30,15 @@ def choose(
 
 def _hardest(questions: Sequence[Question], attempts: Mapping[str, list[Attempt]]) -> list[Question]:
     def missed(question: Question) -> float:
-        sat = attempts[question.id]
-        return sum(attempt.verdict == "wrong" for attempt in sat) / len(sat)
+        sat = attempts.get(question.id, [])  # it may not have been in the exam
+        return sum(attempt.verdict == "wrong" for attempt in sat) / max(len(sat), 1)
 
     return sorted(questions, key=missed, reverse=True)
 
 
 def _common(questions: Sequence[Question], attempts: Mapping[str, list[Attempt]]) -> list[Question]:
     def alike(question: Question) -> int:
-        answers = Counter(attempt.answer for attempt in attempts[question.id] if attempt.verdict == "wrong")
+        answers = Counter(attempt.answer for attempt in attempts.get(question.id, ()) if attempt.verdict == "wrong")
         return max(answers.values(), default=0)
 
     return sorted(questions, key=alike, reverse=True)

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
-from tutelage.lessons.rationales import ARROW, gold
+from tutelage.lessons.rationales import gold
+from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.base import Task, judge
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Sampling
 
@@ -36,9 +37,16 @@ class FeedbackConfig(Settings):
         "templates, or over clusters of like questions",
     )
     rationales: Annotated[int, Field(ge=1)] = Field(
-        2, description="different solutions a question; self-reflection needs two"
+        1, description="different solutions a question; two of half as many questions taught less (LOG.md)"
     )
-    shown: Annotated[int, Field(ge=1)] = Field(2, description="wrong attempts a question that the teacher sees")
+    shown: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description="wrong attempts a question that the teacher sees; 0: the ablation with everything but the mistakes",
+    )
+    blind: bool = Field(False, description="the ablation in which the teacher is not told the right answer")
+    fresh: bool = Field(
+        False, description="only questions without a lesson so far go up, where there are enough of them"
+    )
     practice: Annotated[int, Field(ge=0)] = Field(0, description="new exercises a question, like the missed one")
     votes: Annotated[int, Field(ge=1)] = Field(3, description="times the teacher solves an exercise afresh")
     agree: Annotated[int, Field(ge=1)] = Field(2, description="votes an exercise's answer needs to be kept")
@@ -59,9 +67,9 @@ class FeedbackConfig(Settings):
         """How the feedback is drawn."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=seed)
 
-    def most(self) -> int | None:
-        """How many questions may go up under the limits on questions and calls."""
-        each = self.rationales * 2 if self.writes == "rationales" else 1 + 2 * self.practice * self.votes
+    def most(self, aloud: int) -> int | None:
+        """How many questions may go up under the limits on questions and calls; `aloud` calls make a rationale."""
+        each = self.rationales * aloud if self.writes == "rationales" else 1 + aloud * self.practice * self.votes
         limits = [limit for limit in (self.questions, self.calls and self.calls // each) if limit is not None]
         return min(limits) if limits else None
 
@@ -74,18 +82,25 @@ def attempt_name(step: str, attempt: Attempt) -> str:
 def ask(
     task: Task, question: Question, wrong: Sequence[str], config: FeedbackConfig, examples: Sequence[str], number: int
 ) -> Chat:
-    """The request for feedback on the wrong attempts at a question, in round `number`; `examples` are solutions in the student's format."""
+    """The request for feedback on the wrong attempts at a question, in round `number`; `examples` are solutions in the student's format.
+
+    Without attempts it is the same request for a question that was not missed, or whose mistakes are kept back.
+    """
     numbered = [f"Attempt {place}:\n{_quoted(text)}" for place, text in enumerate(wrong, start=1)]
-    practice = _prompt("practice", exercises=config.practice) if config.practice else ""
-    shown = _prompt("examples", solutions="\n".join(_quoted(text) for text in examples)) if examples else ""
+    answer = "" if config.blind else f"The right answer is: {gold(task, question)}\n\n"
+    shown, many = _SHOWN if wrong else _UNSHOWN, config.rationales
     text = _prompt(
         "feedback",
         problem=task.ask(question).messages[-1].content,
-        answer=gold(task, question),
-        attempts="\n\n".join(numbered),
-        solutions=config.rationales,
-        practice=practice,
-        examples=shown,
+        known=answer,
+        attempts=_prompt("attempts", attempts="\n\n".join(numbered)) if wrong else "",
+        solutions=f"{many} correct solutions that differ in their wording, each"
+        if many > 1
+        else "one correct solution",
+        practice=_prompt("practice", exercises=config.practice) if config.practice else "",
+        examples=_prompt("examples", solutions="\n".join(_quoted(text) for text in examples)) if examples else "",
+        silent="no student" if config.blind else "neither the student nor that the answer was known",
+        **shown,
     )
     return Chat(
         messages=(Message("user", text.strip()),),
@@ -94,6 +109,17 @@ def ask(
         sample=number,
         mistakes=tuple(wrong),
     )
+
+
+# What is asked where mistakes are shown, and where none are.
+_SHOWN = {
+    "diagnose": "Say in one or two sentences which step of the student's reasoning is the first wrong one, and why.",
+    "hard": "went wrong",
+}
+_UNSHOWN = {
+    "diagnose": "Say in one or two sentences which step of such a problem is the easiest to get wrong, and why.",
+    "hard": "is easy to get wrong",
+}
 
 
 def _prompt(name: str, **parts: object) -> str:
@@ -176,7 +202,7 @@ def keep(
     known: dict[str, set[str]] = {}
     for lesson in learned:
         body = lesson.completion.rpartition(ARROW.strip())[0]
-        known.setdefault(lesson.question, set()).add(" ".join(body.split()).lower())
+        known.setdefault(lesson.question, set()).add(same_words(body))
     counts = dict.fromkeys(("failed", "unanswered", "wrong", "unread", "repeated", "empty"), 0)
     lessons: list[Lesson] = []
     calls = 0
@@ -198,23 +224,17 @@ def keep(
     return Kept(lessons=tuple(lessons), calls=calls, **counts)
 
 
-_ENDING = re.compile(
-    r"\s*(?:(?:therefore|thus|so|hence),?\s*)?the (?:final )?answer is.{0,200}$", re.IGNORECASE | re.DOTALL
-)
-
-
 def settle(task: Task, question: Question, solution: str, seen: set[str]) -> tuple[str, str, str]:
-    """A solution as `(reasoning on one line, answer, "")`, or with the reason to drop it; `seen` remembers wordings."""
+    """A solution as `(reasoning, answer, "")`, or with the reason to drop it; `seen` remembers wordings."""
     answer, verdict = judge(task, question, solution)
-    body = _ENDING.sub("", solution)
-    body = " ".join((body.rpartition(ARROW.strip())[0] or body).split())
+    body = reasoning(solution)
     if verdict != "right" or answer is None:
         return body, "", verdict
     if not body:
         return body, "", "empty"
-    if body.lower() in seen:
+    if same_words(body) in seen:
         return body, "", "repeated"
-    seen.add(body.lower())
+    seen.add(same_words(body))
     return body, answer, ""
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from tutelage.errors import ConfigError
 from tutelage.lessons.feedback import Read, write
-from tutelage.lessons.rationales import ARROW, gold
+from tutelage.lessons.rationales import gold
+from tutelage.lessons.wording import ARROW
 from tutelage.tasks.base import Task
 from tutelage.types import Chat, Question
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
-from tutelage.lessons.rationales import ARROW
+from tutelage.lessons.wording import ARROW
 from tutelage.tasks.base import Task
 from tutelage.tasks.overlap import HeldOut, plain
 from tutelage.types import Attempt, Feedback, Lesson, Question

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.base import Task
-from tutelage.types import Attempt, Lesson, Question
-
-ARROW = " --> "  # between rationale and answer in what a student writes [Ho et al. 2022, section 3.3]
+from tutelage.types import Attempt, Lesson, Question, Verdict
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -37,7 +36,8 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     """Keep each rationale whose answer is right, is whole, and is not a repetition of another of its question.
 
     The authors keep truncated rationales too; a student that learns from them learns to stop in mid-sentence, so
-    they are dropped here.
+    they are dropped here. An answer that was not asked for in a call of its own must be committed to, so there the
+    strict verdict decides.
     """
     asked = {question.id: question for question in questions}
     counts = dict.fromkeys(("wrong", "unread", "truncated", "failed", "repeated", "empty"), 0)
@@ -46,8 +46,8 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     total = 0
     for attempt in sorted(attempts, key=lambda attempt: attempt.sample):
         total += 1
-        body = _reasoning(attempt.text)
-        identity = (attempt.question, " ".join(attempt.text.lower().split()))
+        body = reasoning(attempt.text)
+        identity = (attempt.question, same_words(body))
         if reason := _reason_to_drop(attempt, body, identity in seen):
             counts[reason] += 1
             continue
@@ -58,11 +58,9 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     return Kept(lessons=tuple(lessons), asked=total, **counts)
 
 
-def _reasoning(text: str) -> str:
-    """The rationale alone: a teacher that was a student here ends it in "--> answer" already."""
-    body = " ".join(text.split(" ")).strip()
-    head, arrow, tail = body.rpartition(ARROW.strip())
-    return head.strip() if arrow and head.strip() and "\n" not in tail else body
+def verdict_of(attempt: Attempt) -> Verdict:
+    """The verdict that makes a lesson: the strict one, unless the answer was asked for in a call of its own."""
+    return attempt.verdict if attempt.answer_text else attempt.strict
 
 
 def _reason_to_drop(attempt: Attempt, body: str, repeated: bool) -> str:
@@ -70,8 +68,8 @@ def _reason_to_drop(attempt: Attempt, body: str, repeated: bool) -> str:
         return "failed"
     if attempt.truncated:
         return "truncated"
-    if attempt.verdict != "right":
-        return attempt.verdict
+    if verdict_of(attempt) != "right":
+        return verdict_of(attempt)
     return "empty" if not body else "repeated" if repeated else ""
 
 

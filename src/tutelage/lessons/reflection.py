@@ -1,14 +1,11 @@
 """Setting lessons against the student's own mistakes, for self-reflection [Wang et al. 2023]."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from tutelage.lessons.rationales import ARROW
+from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.types import Attempt, Lesson
-
-_ANSWER = re.compile(r"\s*(?:(?:therefore|thus|so|hence),?\s*)?the (?:final )?answer is", re.IGNORECASE)
 
 
 def as_completion(attempt: Attempt) -> str:
@@ -17,12 +14,7 @@ def as_completion(attempt: Attempt) -> str:
     The authors append the gold answer to wrong rationales, so that right and wrong ones end alike and only the middle
     differs.
     """
-    text = attempt.text.strip()
-    body, arrow, _ = text.rpartition(ARROW.strip())
-    if not arrow:
-        ends = list(_ANSWER.finditer(text))
-        body = text[: ends[-1].start()] if ends else text
-    body = " ".join(body.split())
+    body = reasoning(attempt.text)
     return f"{body}{ARROW}{attempt.answer}" if body else ""
 
 
@@ -48,7 +40,7 @@ def merge(old: Sequence[Lesson], new: Sequence[Lesson]) -> list[Lesson]:
     seen: set[tuple[str, str]] = set()
     merged = []
     for lesson in (*old, *new):
-        identity = (lesson.prompt, " ".join(lesson.completion.lower().split()))
+        identity = (lesson.prompt, same_words(lesson.completion))
         if identity not in seen:
             seen.add(identity)
             merged.append(lesson)

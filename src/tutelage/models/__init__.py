@@ -25,6 +25,7 @@ MODELS = {
     "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
 }
 PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
+FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
 
 Spec = str | Mapping[str, Any]
 Recite = Callable[[Chat, int], str]

@@ -63,6 +63,13 @@ class Recorded:
         if row is None:
             raise ModelError(f"{self.path} holds no reply for question {chat.question!r}")
         field = "reply" if "reply" in row else "answer_reply" if chat.purpose == "answer" else "rationale"
+        text = self._sample(row, field, chat, sample)
+        finish = _finish(row, text, field)
+        if field == "rationale" and chat.purpose != "rationale":  # asked for in one call, recorded in two
+            text = f"{text} Therefore, the answer is {self._sample(row, 'answer_reply', chat, sample)}"
+        return Reply(text=text, finish=finish, tokens_out=len(text.split()), model=self.name)
+
+    def _sample(self, row: Mapping[str, Any], field: str, chat: Chat, sample: int) -> str:
         value = row[field]
         samples = value if isinstance(value, list) else [value]
         if sample >= len(samples):
@@ -70,8 +77,7 @@ class Recorded:
                 f"{self.path} holds {len(samples)} sample(s) of {field!r} for question {chat.question!r}; "
                 f"sample {sample + 1} was asked for"
             )
-        text = str(samples[sample]).strip()
-        return Reply(text=text, finish=_finish(row, text, field), tokens_out=len(text.split()), model=self.name)
+        return str(samples[sample]).strip()
 
 
 def _finish(row: Mapping[str, Any], text: str, field: str) -> Finish:

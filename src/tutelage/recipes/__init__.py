@@ -16,6 +16,7 @@ from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes import planning
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.presets import Published
 from tutelage.recipes.provenance import facts
 from tutelage.store import records
 from tutelage.store.run import Listener, Run
@@ -122,7 +123,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if sample:
         with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
-            paper = config.rationales.exam().paper("zero_shot_cot", room.seed)
+            paper = config.rationales.paper(config.rationales.exam(), room.seed)
             lines.append(planning.sampled(config, task, room.sit("rationales", config.teacher, asked, paper)))
     return lines
 
@@ -186,8 +187,10 @@ def spec_name(spec: Any) -> str:
 
 
 def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change while a run goes on: everything but what may be spent, and how fast who is asked."""
+    """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked."""
     kept = {key: value for key, value in config.items() if key != "budget"}
+    if isinstance(kept.get("rationales"), Mapping):
+        kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     for role in {"teacher", "student", "model"} & kept.keys():
         kept[role] = models.essence(kept[role]) if isinstance(kept[role], dict) else kept[role]
     return kept
@@ -229,9 +232,25 @@ def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     return {title: (score(rows), score(grading.again(task, known, rows))) for title, rows in sat.items()}
 
 
-def options(name: str) -> Sequence[tuple[str, str, str]]:
-    """Every option of a recipe as (dotted key, default, description)."""
-    return _options(find(name).config())
+class Option(NamedTuple):
+    """One setting of a recipe, as `tutelage show` lists it."""
+
+    key: str  # dotted
+    default: str  # of the house
+    published: str  # the paper's, where it is another one
+    source: str  # of the published value
+    about: str
+
+
+def options(name: str) -> Sequence[Option]:
+    """Every option of a recipe."""
+    kind = find(name).config()
+    published: Mapping[str, Published] = getattr(kind, "published", {})
+    rows = [(key, default, published.get(key), about) for key, default, about in _options(kind)]
+    return [
+        Option(key, default, str(of.value) if of else "", of.source if of else "", about)
+        for key, default, of, about in rows
+    ]
 
 
 def _options(kind: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:

@@ -1,19 +1,22 @@
 """What recipes that teach have in common: their settings, and the baselines that stand beside a method in its table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tutelage.config import Settings
-from tutelage.exam import ExamConfig
+from tutelage.exam import ANOTHER_QUESTION, ExamConfig, Paper
 from tutelage.lessons import rationales
+from tutelage.lessons.trial import Trial
+from tutelage.lessons.wording import ARROW
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.tasks import overlap
 from tutelage.tasks.overlap import HeldOut
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Lesson, Question
+from tutelage.types import Form, Lesson, Question
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
 
@@ -32,7 +35,7 @@ class Splits(Settings):
 
 
 class RationalesConfig(Settings):
-    """How the teacher reasons aloud: zero-shot-CoT in two calls."""
+    """How the teacher reasons aloud."""
 
     samples: Annotated[int, Field(ge=1)] = Field(
         1,
@@ -41,20 +44,50 @@ class RationalesConfig(Settings):
     temperature: Annotated[float, Field(gt=0)] = Field(
         0.7, description="with samples > 1; a single rationale is greedy [Ho et al. 2022, section 3.2]"
     )
-    max_tokens: Annotated[int, Field(ge=1)] = Field(
-        128, description="[Ho et al. 2022: 128; 512 or more for long tasks]"
+    calls: Literal[1, 2] = Field(
+        1,
+        description="1: reasoning and answer in one reply, kept where it clearly commits to the right answer; 2: zero-shot-CoT, "
+        "which asks for the answer in a second call, for models that follow no instruction",
     )
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        512,
+        description="longest rationale; a longer one is cut and dropped. 128 cut 27 % of GPT-3.5's and 50 % of Mixtral's on "
+        "SVAMP; a model that thinks needs thousands",
+    )
+    answer_tokens: Annotated[int, Field(ge=1)] = Field(32, description="longest reply to the second call")
+    stop: tuple[str, ...] = Field((ANOTHER_QUESTION,), description="texts that end a rationale")
+    accept_cut: bool = Field(
+        False, description="go on although many of the first replies are cut off, failed or unread, and will be dropped"
+    )
+
+    @property
+    def form(self) -> Form:
+        """How the teacher is asked."""
+        return "one_call_cot" if self.calls == 1 else "zero_shot_cot"
 
     def exam(self) -> ExamConfig:
         """The teacher's exam on the training questions: its right answers become lessons."""
         temperature = self.temperature if self.samples > 1 else 0.0
-        return ExamConfig(n=self.samples, temperature=temperature, max_tokens=self.max_tokens)
+        return self.over(ExamConfig(n=self.samples, temperature=temperature))
+
+    def over(self, exam: ExamConfig) -> ExamConfig:
+        """An exam in which the teacher has the room that it has for its rationales."""
+        return exam.model_copy(
+            update={"max_tokens": self.max_tokens, "answer_tokens": self.answer_tokens, "stop": self.stop}
+        )
+
+    def paper(self, exam: ExamConfig, seed: int) -> Paper:
+        """What a teacher that sits an exam with these settings is asked."""
+        return self.over(exam).paper(self.form, seed)
 
 
 class Teaching(Settings):
     """The settings of every recipe that teaches a student with a teacher's rationales."""
 
+    published: ClassVar[Mapping[str, Published]] = {}  # dotted key -> the value of the recipe's paper
+
     recipe: str = ""
+    preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
     task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     teacher: str | dict[str, Any] = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
@@ -71,6 +104,11 @@ class Teaching(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_preset(cls, given: Any) -> Any:
+        return resolved(given, cls.published)
 
 
 def asked_in_the_end(room: Classroom, splits: Splits) -> list[Question]:
@@ -94,9 +132,10 @@ def without_copies(
 
 
 def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
-    """The teacher reasons aloud about the questions by zero-shot-CoT; what ends in the right answer is kept."""
-    paper = config.rationales.exam().paper("zero_shot_cot", room.seed)
-    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper), questions)
+    """The teacher reasons aloud about the questions; what ends in the right answer is kept."""
+    paper = config.rationales.paper(config.rationales.exam(), room.seed)
+    trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
+    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper, trial), questions)
 
 
 def baselines(
@@ -105,8 +144,7 @@ def baselines(
     """The exams without the method, or without parts of it, as far as `config.baselines` names them."""
     paper = config.exam.paper
     if "teacher" in config.baselines:
-        ceiling = config.exam.model_copy(update={"max_tokens": config.rationales.max_tokens})
-        room.sit("teacher", config.teacher, test, ceiling.paper("zero_shot_cot", room.seed))
+        room.sit("teacher", config.teacher, test, config.rationales.paper(config.exam, room.seed))
     if "zero_shot" in config.baselines:
         room.sit("zero_shot", config.student, test, paper("zero_shot", room.seed))
     if "zero_shot_cot" in config.baselines:
@@ -129,7 +167,7 @@ def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:
     """
     firsts = {lesson.question: lesson for lesson in reversed(lessons)}
     chosen = list(reversed(firsts.values()))[:shots]
-    pairs = [lesson.completion.rpartition(rationales.ARROW) for lesson in chosen]
+    pairs = [lesson.completion.rpartition(ARROW) for lesson in chosen]
     return [
         (lesson.prompt, f"{rationale} The answer is {answer}.")
         for lesson, (rationale, _, answer) in zip(chosen, pairs, strict=True)

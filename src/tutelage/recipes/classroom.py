@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,11 +13,12 @@ from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
 from tutelage.lessons.offline import Recital
+from tutelage.lessons.trial import FIRST as TRIED
+from tutelage.lessons.trial import Trial
 from tutelage.models import Purse
-from tutelage.models.metered import BudgetConfig, Spending, Spent
-from tutelage.models.traffic import State
-from tutelage.store import records
-from tutelage.store.cache import ReplyCache, default_path
+from tutelage.models.metered import BudgetConfig
+from tutelage.recipes.paying import close_purse, open_purse
+from tutelage.store.cache import default_path
 from tutelage.store.run import Run, link
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
@@ -63,7 +63,6 @@ class Classroom:
         self._cache_path = cache or default_path()
         self._budget = budget or BudgetConfig()
         self._purse: Purse | None = None
-        self._spent = Spending()
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
         self._step = ""  # that asks, for the ledger
@@ -85,7 +84,7 @@ class Classroom:
         if self._opened is None or self._opened[0] != label:
             self._opened = None  # let go of the old weights before new ones are loaded
             if spec["kind"] in models.PAID and self._purse is None:
-                self._purse = self._fill_purse()
+                self._purse = open_purse(self.run, self._cache_path, self._budget, lambda: self._step)
             recite = Recital(self.task, self._asked) if self.task.worked else None
             self._opened = (label, models.open_model(spec, recite, self._purse))
         return self._opened[1]
@@ -95,25 +94,45 @@ class Classroom:
         for who in everybody:
             self.open(who)
 
-    def sit(self, step: str, who: Who, questions: Sequence[Question], paper: exam.Paper) -> list[Attempt]:
-        """One exam, as a step: attempts in the order of the questions."""
+    def sit(
+        self,
+        step: str,
+        who: Who,
+        questions: Sequence[Question],
+        paper: exam.Paper,
+        trial: Trial | None = None,
+    ) -> list[Attempt]:
+        """One exam, as a step: attempts in the order of the questions.
+
+        With a trial its first replies are asked for alone, and looked at before the rest is.
+        """
+        kind = self._spec(who)["kind"]
 
         def make(kept: list[Attempt]) -> Iterable[Attempt]:
             self._step = step
             total = len(questions) * paper.sampling.n
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
-            for done, attempt in enumerate(exam.sit(self.open(who), self.task, questions, paper, kept), len(kept) + 1):
+            look = trial.look if trial and kind not in models.FREE else None
+            first = -(-TRIED // paper.sampling.n) if look else 0
+            parts = [part for part in (questions[:first], questions[first:]) if part]
+            sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, paper, kept))
+            for attempt in kept if look else ():
+                look(attempt)  # type: ignore[misc]
+            for done, attempt in enumerate(sat, len(kept) + 1):
                 seen[attempt.verdict] += 1
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
                 yield attempt
+                if look:
+                    look(attempt)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
         attempts = self.run.records(step, Attempt, make, inputs)
         place = {question.id: index for index, question in enumerate(questions)}
         attempts.sort(key=lambda attempt: (place[attempt.question], attempt.sample))
-        self.note(step, scoreboard.score(attempts).line())
+        score = f"{len(attempts)} worked solutions" if kind == "worked" else scoreboard.score(attempts).line()
+        self.note(step, score)
         return attempts
 
     def keep(
@@ -230,31 +249,7 @@ class Classroom:
         """Let go of models and files."""
         self._opened = None
         if self._purse:
-            self.run.say(event="spending", line=self._spent.line())
-            self._cache.close()
-
-    def _fill_purse(self) -> Purse:
-        """The replies this user has paid for, and what this run has spent in all its sessions."""
-        self._cache = ReplyCache(self._cache_path)
-        ledger = self.run.path / "calls.jsonl"
-        spent = self._spent
-        for row in records.recover(ledger, Spent):
-            spent.calls += row.calls
-            spent.tokens_in += row.tokens_in
-            spent.tokens_out += row.tokens_out
-            known = row.dollars is not None and spent.dollars is not None
-            spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
-
-        def note(row: Spent) -> None:
-            with ledger.open("ab") as file:
-                file.write(records.encode(msgspec.structs.replace(row, step=self._step)))
-
-        def tell(state: State) -> None:
-            self.run.show(event="traffic", state=state, spent=spent.line(), left=self._budget.left(spent))
-            if state.waiting:
-                self.run.say(event="waiting", line=state.waiting)
-
-        return Purse(self._cache, self._budget, spent, note, tell, self.run.stopping)
+            close_purse(self.run, self._purse)
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)

@@ -1,21 +1,29 @@
 """One exam and nothing else: what can this model do on this task?"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.exam import ExamConfig
 from tutelage.models import Spec, parse
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.types import Attempt, Form
 
 
 class ExamOnly(Settings):
     """Let one model sit one exam."""
+
+    published: ClassVar[Mapping[str, Published]] = {
+        "calls": Published(2, "Kojima et al. 2022; Ho et al. 2022, section 3.1"),
+        "exam.answer_tokens": Published(128, "Ho et al. 2022, the authors' code"),
+        "exam.stop": Published((), "Ho et al. 2022, the authors' code"),
+    }
 
     recipe: Literal["exam"] = "exam"
     model: str | dict[str, Any] = Field(description="who answers")
@@ -23,13 +31,22 @@ class ExamOnly(Settings):
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     split: str = "test"
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
-    form: Literal["auto", "taught", "zero_shot", "zero_shot_cot"] = Field(
-        "auto", description="how it is asked; auto: as it was taught if it was trained here, else zero_shot_cot"
+    preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
+    form: Literal["auto", "taught", "zero_shot", "one_call_cot", "zero_shot_cot"] = Field(
+        "auto", description="how it is asked; auto: as it was taught if it was trained here, else as `calls` says"
+    )
+    calls: Literal[1, 2] = Field(
+        1, description="1: reasoning and answer in one reply; 2: zero-shot-CoT, which asks for the answer apart"
     )
     exam: ExamConfig = ExamConfig()
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the paid replies; default: one for all runs of this user")
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_preset(cls, given: Any) -> Any:
+        return resolved(given, cls.published)
 
 
 def teach(room: Classroom, config: ExamOnly) -> list[Attempt]:
@@ -41,17 +58,19 @@ def teach(room: Classroom, config: ExamOnly) -> list[Attempt]:
 
 def form_of(config: ExamOnly) -> Form:
     """The form an exam takes."""
-    return natural_form(config.model) if config.form == "auto" else config.form
+    if config.form != "auto":
+        return config.form
+    return natural_form(config.model) or ("one_call_cot" if config.calls == 1 else "zero_shot_cot")
 
 
-def natural_form(model: Spec) -> Form:
-    """The form a model is asked in where nobody says another: what a student was trained for, else zero-shot-CoT."""
+def natural_form(model: Spec) -> Form | None:
+    """The form that a student was trained for here; None for any other model."""
     spec = parse(model)
     note = Path(str(spec["name"])) / "student.json"
     if spec["kind"] in ("hf", "vllm") and note.exists():
         form: Form = json.loads(note.read_text(encoding="utf-8"))["form"]
         return form
-    return "zero_shot_cot"
+    return None
 
 
 def titles(config: ExamOnly) -> dict[str, str]:

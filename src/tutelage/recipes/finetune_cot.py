@@ -1,6 +1,7 @@
 """Fine-tune-CoT: a large model's zero-shot rationales teach a small one to reason [Ho et al. 2022, arXiv 2212.10071]."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from tutelage.recipes.baselines import (
     Teaching,
@@ -11,11 +12,31 @@ from tutelage.recipes.baselines import (
     without_copies,
 )
 from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.presets import Published
 from tutelage.types import Checkpoint, Lesson
+
+_CODE = "Ho et al. 2022, the authors' code"
+PUBLISHED = {
+    "rationales.calls": Published(2, "Ho et al. 2022, section 3.1"),
+    "rationales.max_tokens": Published(128, "Ho et al. 2022, section 3.1; 512 to 2048 for long tasks"),
+    "rationales.answer_tokens": Published(128, _CODE),
+    "rationales.stop": Published((), _CODE),
+    "training.epochs": Published(20, "Ho et al. 2022, appendix; the best epoch on test was reported"),
+    "training.learning_rate": Published(3e-4, "Ho et al. 2022, appendix"),
+    "training.schedule": Published("constant", "Ho et al. 2022, appendix"),
+    "training.warmup": Published(0.0, "Ho et al. 2022, appendix"),
+    "training.weight_decay": Published(0.01, f"{_CODE}: AdamW's own"),
+    "training.max_grad_norm": Published(None, _CODE),
+    "training.sort_window": Published(1, _CODE),
+    "training.template": Published("paper", "Ho et al. 2022, section 3.1"),
+    "exam.stop": Published((), _CODE),
+}
 
 
 class FinetuneCot(Teaching):
     """Teach a student with a teacher's step-by-step rationales, kept where their answer is right."""
+
+    published: ClassVar[Mapping[str, Published]] = PUBLISHED
 
     recipe: Literal["finetune_cot"] = "finetune_cot"
 

@@ -1,10 +1,12 @@
 """What a run will ask of its teacher, and what that may cost, before anything is asked."""
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tutelage.exam import taught, zero_shot_cot
+from tutelage.exam import asker, taught
+from tutelage.lessons.trial import loss_of
 from tutelage.models import parse, price_of
 from tutelage.models.metered import MILLION
 from tutelage.recipes.baselines import Teaching
@@ -57,11 +59,10 @@ def plan(config: Teaching, task: Task) -> Plan:
     """Count the teacher's calls from the task's own questions. Replies that are stored already will cost nothing."""
     train = subset(task.load(config.questions.train), config.questions.train_limit)
     test = subset(task.load(config.questions.test), config.questions.test_limit)
-    most = config.rationales.max_tokens
     first = subset(train, getattr(config, "first", None))
-    rows = _two_calls("rationales", task, first, config.rationales.samples, most)
+    rows = _aloud("rationales", task, first, config.rationales.samples, config)
     if "teacher" in config.baselines:
-        rows += _two_calls("the teacher's own exam", task, test, config.exam.n, most)
+        rows += _aloud("the teacher's own exam", task, test, config.exam.n, config)
     if hasattr(config, "rounds"):
         rows += _rounds(config, task, train)
     spec = parse(config.teacher)
@@ -90,21 +91,27 @@ def sampled(config: Teaching, task: Task, attempts: Sequence[Attempt]) -> str:
     dollars = "unpriced"
     if price is not None:
         dollars = f"${total * (Decimal(each_in) * price.input + Decimal(each_out) * price.output) / MILLION:.2f}"
+    lost = Counter(loss for attempt in attempts if (loss := loss_of(attempt)))
+    shares = ", ".join(f"{lost[reason] / len(attempts):.0%} {reason}" for reason in ("cut off", "failed", "unread"))
     return (
         f"from {len(attempts)} rationales that were asked for: {each_in:.0f} tokens in and {each_out:.0f} out each, so "
-        f"{total * each_in:.0f} + {total * each_out:.0f} for the {total} of the first lessons: {dollars}"
+        f"{total * each_in:.0f} + {total * each_out:.0f} for the {total} of the first lessons: {dollars}; of them {shares}"
     )
 
 
-def _two_calls(step: str, task: Task, questions: Sequence[Question], samples: int, most: int) -> list[Expected]:
-    """A rationale, then its answer with the rationale shown again."""
-    asked = [zero_shot_cot(task.ask(question)) for question in questions]
+def _aloud(step: str, task: Task, questions: Sequence[Question], samples: int, config: Teaching) -> list[Expected]:
+    """Reasoning and answer in one call; or a rationale, then its answer with the rationale shown again."""
+    settings = config.rationales
+    ask = asker(settings.paper(config.exam, config.seed), task.kind)
+    asked = [ask(task.ask(question)) for question in questions]
     prompt = samples * sum(_tokens(chat.messages[-1].content) for chat in asked)
-    count, short = samples * len(asked), round(most * _SHORT)
+    count, short, most = samples * len(asked), round(settings.max_tokens * _SHORT), settings.max_tokens
+    if settings.calls == 1:
+        return [Expected(step, count, (prompt, prompt), (count * short, count * most))]
     again = (prompt + count * (short + 8), prompt + count * (most + 8))
     return [
         Expected(f"{step}, reasoning", count, (prompt, prompt), (count * short, count * most)),
-        Expected(f"{step}, answers", count, again, (count * 2, count * 32)),
+        Expected(f"{step}, answers", count, again, (count * 2, count * settings.answer_tokens)),
     ]
 
 
@@ -112,13 +119,13 @@ def _rounds(config: Any, task: Task, train: Sequence[Question]) -> list[Expected
     """Feedback of the later rounds: as many calls as there may be mistakes."""
     settings = config.feedback
     most = min(len(train), config.mistakes.questions or len(train))
-    most = min(most, settings.most() or most) * (config.rounds - 1)
+    most = min(most, settings.most(config.rationales.calls) or most) * (config.rounds - 1)
     if most == 0:
         return []
     each = sum(_tokens(taught(task.ask(question)).messages[-1].content) for question in train) // len(train)
     if settings.writes == "rationales":
         longest = settings.max_tokens
-        calls = 2 * settings.rationales * most
+        calls = config.rationales.calls * settings.rationales * most
         return [
             Expected(
                 "further rationales, at the most", calls, (0, calls * (each + longest // 2)), (0, calls * longest // 2)
@@ -127,7 +134,7 @@ def _rounds(config: Any, task: Task, train: Sequence[Question]) -> list[Expected
     prompt = 400 + each + settings.shown * config.exam.max_tokens
     rows = [Expected("feedback, at the most", most, (0, most * prompt), (0, most * settings.max_tokens))]
     if settings.practice:
-        votes = 2 * most * settings.practice * settings.votes
+        votes = config.rationales.calls * most * settings.practice * settings.votes
         rows.append(
             Expected(
                 "votes on exercises, at the most", votes, (0, votes * each * 3), (0, votes * settings.max_tokens // 2)

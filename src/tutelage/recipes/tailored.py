@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,6 @@ from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.recipes.baselines import (
     Baseline,
-    RationalesConfig,
     Splits,
     Teaching,
     asked_in_the_end,
@@ -27,8 +26,9 @@ from tutelage.recipes.baselines import (
     without_copies,
 )
 from tutelage.recipes.classroom import Classroom, Who
+from tutelage.recipes.presets import Published, over
 from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
-from tutelage.training.config import ReflectionConfig, TrainingConfig
+from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Checkpoint, Lesson, Question
 
 ROUNDS = 20  # the most
@@ -63,36 +63,36 @@ class MistakesConfig(Settings):
         )
 
 
-class FirstRationales(RationalesConfig):
-    """The first lessons: plain rationales."""
-
-    samples: Annotated[int, Field(ge=1)] = Field(2, description="rationales a question; self-reflection needs two")
-
-
 class TailoredTraining(TrainingConfig):
-    """How a round is trained, with the defaults of Wang et al. 2023 for GPT-J."""
+    """How a round is trained."""
 
-    epochs: Annotated[int, Field(ge=1)] = Field(10, description="passes over the lessons [Wang et al. 2023: 10]")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(7e-6, description="AdamW [Wang et al. 2023: 7e-6]")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.02, description="share of the steps that warm up [Wang et al. 2023: 100 steps]"
-    )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="[Wang et al. 2023: 0.01]")
-    batch: Annotated[int, Field(ge=1)] = Field(16, description="lessons a step [Wang et al. 2023: 16]")
-    prompt_weight: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1, description="of a prompt token's loss beside 1 for a completion token [Wang et al. 2023: 0.1]"
-    )
-    reflection: ReflectionConfig | None = Field(
-        ReflectionConfig(), description="self-reflection on the student's own mistakes; null: off"
-    )
+    epochs: Annotated[int, Field(ge=1)] = Field(2, description="passes over the lessons")
+
+
+_APPENDIX = "Wang et al. 2023, GPT-J on GSM8K"
+PUBLISHED = {
+    "rationales.samples": Published(2, "self-reflection needs two"),
+    "patience": Published(None, "Wang et al. 2023: 3 rounds are shown"),
+    "feedback.rationales": Published(2, "self-reflection needs two"),
+    "start": Published("warm", "Wang et al. 2023"),
+    "training.epochs": Published(10, _APPENDIX),
+    "training.learning_rate": Published(7e-6, _APPENDIX),
+    "training.schedule": Published("constant", _APPENDIX),
+    "training.warmup": Published(100, _APPENDIX),
+    "training.weight_decay": Published(0.01, _APPENDIX),
+    "training.batch": Published(16, _APPENDIX),
+    "training.prompt_weight": Published(0.1, "Wang et al. 2023, the authors' code"),
+    "training.reflection": Published({"weight": 0.5, "margin": 1.0, "pooling": "last_token"}, "Wang et al. 2023"),
+}
 
 
 class Tailored(Teaching):
     """Teach in rounds: the student sits an exam, and its mistakes become its next lessons."""
 
+    published: ClassVar[Mapping[str, Published]] = PUBLISHED
+
     recipe: Literal["tailored"] = "tailored"
     questions: TailoredSplits = TailoredSplits()
-    rationales: FirstRationales = FirstRationales()
     rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
     patience: Annotated[int, Field(ge=1)] | None = Field(
         1, description="stop after this many rounds whose rise on dev is within its standard error; null: never"
@@ -107,7 +107,10 @@ class Tailored(Teaching):
         description="questions that went up to the teacher and are put to the new student again, to see what it mended",
     )
     merge: Literal["union", "latest"] = Field("union", description="lessons of all rounds, or of the last alone")
-    start: Literal["warm", "scratch"] = Field("warm", description="a round begins with the last student, or anew")
+    start: Literal["warm", "scratch"] = Field(
+        "scratch",
+        description="a round learns all lessons anew, which did better at two epochs (LOG.md), or goes on with the last student",
+    )
     training: TailoredTraining = TailoredTraining()
     later: dict[str, Any] = Field(
         default_factory=dict,
@@ -124,16 +127,7 @@ class Tailored(Teaching):
         """How round `number` is trained."""
         if number == 1 or not self.later:
             return self.training
-        return build(TrainingConfig, _over(self.training.model_dump(), self.later), "later")
-
-
-def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested mapping with changes on top."""
-    merged = dict(base)
-    for key, value in changes.items():
-        inner = merged.get(key)
-        merged[key] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
-    return merged
+        return build(TrainingConfig, over(self.training.model_dump(), self.later), "later")
 
 
 def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
@@ -182,8 +176,8 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         room.sit(f"{number}-test", trained, test, paper)
         if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
             break
-    best = max(range(len(sat)), key=lambda place: _share(sat[place][0]))
-    return room.award("student", sat[best][1], f"round {best + 1}, the best on dev")
+    best = _latest_that_holds([attempts for attempts, _ in sat])
+    return room.award("student", sat[best][1], _why(best, [_share(attempts) for attempts, _ in sat]))
 
 
 def _check_practice(room: Classroom, config: Tailored) -> None:
@@ -239,6 +233,25 @@ def _rounds_without_rise(rounds: Sequence[Sequence[Attempt]]) -> int:
         rise, error = intervals.paired_rise(list(shares(best).values()), list(shares(later).values()))
         best, idle = (later, 0) if rise > error else (best, idle + 1)
     return idle
+
+
+def _latest_that_holds(rounds: Sequence[Sequence[Attempt]]) -> int:
+    """The place of the last round whose dev did not fall by more than the standard error of the paired fall.
+
+    A later student has learned more, and a small dev set would often call it worse by chance.
+    """
+    best = 0
+    for place in range(1, len(rounds)):
+        rise, error = intervals.paired_rise(*(list(shares(rounds[i]).values()) for i in (best, place)))
+        best = place if rise >= -error else best
+    return best
+
+
+def _why(best: int, dev: Sequence[float]) -> str:
+    """What speaks for a round, with the dev accuracy of all."""
+    told = ", ".join(f"{share:.1%}" for share in dev)
+    fell = " (a later one fell by more than its standard error)" if best + 1 < len(dev) else ""
+    return f"round {best + 1}, the latest that holds on dev: {told}{fell}"
 
 
 def titles(config: Tailored) -> dict[str, str]:

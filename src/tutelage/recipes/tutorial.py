@@ -8,6 +8,7 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.choosing import choose
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.recipes.baselines import RationalesConfig
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.tasks.overlap import HeldOut
 from tutelage.types import Attempt, Lesson, Question
@@ -19,6 +20,11 @@ class Tutoring(Protocol):
     @property
     def teacher(self) -> Who:
         """Who gives the lessons."""
+        ...
+
+    @property
+    def rationales(self) -> RationalesConfig:
+        """How the teacher reasons aloud."""
         ...
 
     @property
@@ -55,18 +61,16 @@ def lessons_for(
     settings = config.feedback
     missed = {mistake.question for mistake in errors.mistakes}
     candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
-    if settings.writes == "rationales":
-        # A plain rationale of a question that has one says little new: where there are enough others, they go up.
-        taught, most = {lesson.question for lesson in errors.lessons}, settings.most()
+    if settings.fresh:
+        taught, most = {lesson.question for lesson in errors.lessons}, settings.most(config.rationales.calls)
         others = [q for q in candidates if q.id not in taught]
         candidates = others if most is not None and len(others) >= most else candidates
     rng = random.Random(f"{room.seed}/{number}/choose")
-    chosen = choose(settings.choose, settings.most(), candidates, errors.attempts, rng)
+    chosen = choose(settings.choose, settings.most(config.rationales.calls), candidates, errors.attempts, rng)
     which = "of them" if settings.of == "missed" else "of all, missed or not,"
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
-        again = ExamConfig(n=settings.rationales, temperature=settings.temperature, max_tokens=settings.max_tokens)
-        paper = again.paper("zero_shot_cot", seed_of(room, number))
+        paper = _aloud(config, settings.rationales).paper(config.rationales.form, seed_of(room, number))
         return room.keep(
             f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
         )
@@ -103,12 +107,18 @@ def _feedback(
     if not made.questions:
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
         return lessons
-    votes = ExamConfig(n=settings.votes, temperature=settings.temperature or 0.7, max_tokens=settings.max_tokens)
-    paper = votes.paper("zero_shot_cot", seed_of(room, number))
+    paper = _aloud(config, settings.votes).paper(config.rationales.form, seed_of(room, number))
     cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
     agreed = practice.agreed(made, cast, settings.agree)
     voted_in = {"replies": replies, "votes": cast, "feedback": settings}
     return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
+
+
+def _aloud(config: Tutoring, samples: int) -> ExamConfig:
+    """The teacher solves questions by itself, with the room that its feedback has."""
+    settings = config.feedback
+    temperature = settings.temperature or (0.7 if samples > 1 else 0.0)
+    return ExamConfig(n=samples, temperature=temperature, max_tokens=settings.max_tokens)
 
 
 def seed_of(room: Classroom, number: int) -> int:

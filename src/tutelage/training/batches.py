@@ -9,11 +9,10 @@ from msgspec import Struct
 
 from tutelage.errors import LessonError
 from tutelage.models import rendering
+from tutelage.training.config import TrainingConfig
 from tutelage.training.losses import IGNORED
 from tutelage.types import Lesson, Message
 
-# Batches are sorted by length within windows of this many batches: little padding, and still a shuffled order.
-WINDOW = 16
 POSITIVES = 10  # how many right rationales of its question a lesson may be drawn towards [Wang et al. 2023]
 PADDING, PROMPT, COMPLETION, POSITIVE, NEGATIVE = range(5)  # what a column of a row holds
 
@@ -100,20 +99,21 @@ def draw(example: Example, place: str) -> Row:
     return Row(example, rng.choice(example.positives), rng.choice(example.negatives))
 
 
-def plan(examples: Sequence[Example], batch: int, epochs: int, seed: int) -> list[list[int]]:
+def plan(examples: Sequence[Example], config: TrainingConfig, seed: int) -> list[list[int]]:
     """Every batch of the training, as lists of example indices: a pure function, so that a resumed training repeats it.
 
-    Each epoch is a fresh shuffle; examples of like length share a batch, examples of one question do not where that
-    can be; a last, smaller batch is kept.
+    Each epoch is a fresh shuffle; within a window of batches examples of like length share a batch, examples of one
+    question do not where that can be; a last, smaller batch is kept.
     """
     batches: list[list[int]] = []
-    for epoch in range(epochs):
+    batch, window_size = config.batch, config.batch * config.sort_window
+    for epoch in range(config.epochs):
         rng = random.Random(f"{seed}/{epoch}")
         order = list(range(len(examples)))
         rng.shuffle(order)
         epoch_batches: list[list[int]] = []
-        for start in range(0, len(order), batch * WINDOW):
-            window = sorted(order[start : start + batch * WINDOW], key=lambda i: -examples[i].length)
+        for start in range(0, len(order), window_size):
+            window = sorted(order[start : start + window_size], key=lambda i: -examples[i].length)
             epoch_batches += _apart(window, examples, batch)
         rng.shuffle(epoch_batches)
         batches += epoch_batches

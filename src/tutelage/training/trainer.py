@@ -77,7 +77,7 @@ def fit(
     examples = batches.pair(batches.encode(tokenizer, lessons, stops, limit))
     _check_reflection(examples, config)
     model = _ready(model, config, device)
-    plan = batches.plan(examples, config.batch, config.epochs, seed)
+    plan = batches.plan(examples, config, seed)
     micro, parts = batches.split(plan, config.micro_batch, config.batch)
     dataset = Batches(examples, micro, parts, config, seed)
     trainer = LessonTrainer(
@@ -182,9 +182,9 @@ def _arguments(
         lr_scheduler_type=config.schedule
         if config.warmup == 0 or config.schedule != "constant"
         else "constant_with_warmup",
-        warmup_steps=round(config.warmup * steps[0]),
+        warmup_steps=round(config.warmup * steps[0] if config.warmup < 1 else config.warmup),
         weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
+        max_grad_norm=config.max_grad_norm or 0.0,  # transformers' word for never
         optim="adamw_torch_fused",
         bf16=bfloat16,
         use_cpu=device == "cpu",

@@ -1,0 +1,54 @@
+"""A look at a teacher's first replies, before the rest is paid for."""
+
+from collections import Counter
+
+from tutelage.errors import LessonError
+from tutelage.lessons.rationales import verdict_of
+from tutelage.types import Attempt
+
+FIRST = 20  # replies that are looked at
+MOST = 0.3  # share of them that may be lost
+
+
+class Trial:
+    """Counts what is lost of the first replies; raises LessonError once they are in and too many are.
+
+    Lost is what is cut off, failed or unread: no lesson will come of it, and a setting, not the teacher, is to blame.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self.seen = 0
+        self.lost: Counter[str] = Counter()
+
+    def look(self, attempt: Attempt) -> None:
+        """Take in one reply."""
+        if self.seen >= FIRST:
+            return
+        self.seen += 1
+        if reason := loss_of(attempt):
+            self.lost[reason] += 1
+        if self.seen == FIRST and self.lost.total() > MOST * FIRST:
+            raise LessonError(self._advice())
+
+    def _advice(self) -> str:
+        said = ", ".join(f"{count} {reason}" for reason, count in self.lost.most_common())
+        (worst, _) = self.lost.most_common(1)[0]
+        remedy = {
+            "cut off": f"give it more room with rationales.max_tokens={4 * self.max_tokens}; a model that thinks needs thousands",
+            "failed": "see the errors in the step's records",
+            "unread": "see what it writes in the step's records; rationales.calls=2 asks for the answer apart",
+        }[worst]
+        return (
+            f"of the teacher's first {FIRST} replies {said}: no lesson would come of them, so the rest was not asked for. What "
+            f"was paid for is kept. {remedy[0].upper()}{remedy[1:]} (in another --into), or go on with rationales.accept_cut=true"
+        )
+
+
+def loss_of(attempt: Attempt) -> str:
+    """Why a reply can be no lesson whatever its answer is; empty when it can."""
+    if attempt.error:
+        return "failed"
+    if attempt.truncated:
+        return "cut off"
+    return "unread" if verdict_of(attempt) == "unread" else ""
