@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -243,8 +244,8 @@ def test_lists_and_options_are_printed() -> None:
     assert "word_problems" in cli("tasks").stdout
     assert "finetune_cot" in cli("recipes").stdout
     shown = cli("show", "finetune_cot").stdout
-    assert "training.learning_rate = 0.0003" in shown
-    assert "Ho et al. 2022" in shown
+    assert re.search(r"option +house +paper +about", shown)
+    assert re.search(r"training.learning_rate +0.0002 +0.0003 .*paper: Ho et al. 2022, appendix", shown)
 
 
 def test_markup_in_model_output_is_text(tmp_path: Path) -> None:

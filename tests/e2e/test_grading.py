@@ -136,4 +136,4 @@ def test_training_questions_that_are_test_questions_are_not_taught(tmp_path: Pat
 def recite(chat: Any, sample: int) -> str:
     """The right answer to a question of the last test."""
     answer = 2 * int(chat.question)
-    return f"{answer}." if chat.purpose == "answer" else f"Twice {chat.question} makes it."
+    return f"Twice {chat.question} makes it. The answer is {answer}."

@@ -28,7 +28,7 @@ def teach(messages: list[dict[str, str]]) -> str:
     if "<solution>" in text:
         ways = "".join(f"<solution>Count {way}. The answer is {answer}.</solution>" for way in ("them", "again"))
         return f"<error>A flip was missed.</error>{ways}"
-    return f"{answer}." if len(messages) > 1 else "Count."
+    return f"Count. The answer is {answer}."
 
 
 def config(student: Path, url: str) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def config(student: Path, url: str) -> dict[str, Any]:
         "patience": None,
         "questions": {"dev_limit": 10},
         "mistakes": {"n": 2},
-        "training": {"epochs": 3, "batch": 8, "learning_rate": 0.01, "reflection": None},
+        "start": "warm",
+        "feedback": {"rationales": 2},
+        "training": {"epochs": 3, "batch": 8, "learning_rate": 0.01, "schedule": "constant", "warmup": 0},
         "later": {"learning_rate": 0.001, "reflection": {"weight": 0.5}},
         "exam": {"max_tokens": 12, "sheet": 16},
     }
@@ -79,7 +81,7 @@ def whole(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_a_second_round_learns_from_the_mistakes_of_the_first(whole: tuple[Path, int]) -> None:
     folder, asked = whole
     printed = (folder / "stdout").read_text()
-    for words in ("round 1", "tailored, round 2", "questions missed", "the best on dev", "active"):
+    for words in ("round 1", "tailored, round 2", "questions missed", "the latest that holds on dev", "active"):
         assert words in printed
     sat = records.read(folder / "run" / "2-exam" / "records.jsonl", Attempt)
     missed = {attempt.question for attempt in sat if attempt.verdict == "wrong" and not attempt.truncated}

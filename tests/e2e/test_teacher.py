@@ -29,7 +29,8 @@ def say(messages: list[dict[str, str]]) -> str:
 
 def config(teacher: Teacher, **more: Any) -> dict[str, Any]:
     spec = {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "price": {"input": 1, "output": 2}}
-    return {"recipe": "finetune_cot", "task": TASK, "teacher": spec, "baselines": [], **more}
+    two = {"calls": 2}  # the script reasons in one call and answers in another
+    return {"recipe": "finetune_cot", "task": TASK, "teacher": spec, "rationales": two, "baselines": [], **more}
 
 
 def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +49,7 @@ def test_the_plan_is_kept(tmp_path: Path) -> None:
         planned = cli(tmp_path, "plan", "c.yaml")
         assert planned.returncode == 0, planned.stderr
         assert "in all: 56 calls" in planned.stdout
-        assert "price: $0.01 to $0.02 (the config)" in planned.stdout
+        assert "price: $0.01 to $0.05 (the config)" in planned.stdout
         assert not teacher.requests
         done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
         assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def teach(messages: list[dict[str, str]]) -> str:
     answer = next(answer for question, answer in ANSWERS.items() if question in text)
     if "<solution>" in text:
         return f"<error>The rows were not counted.</error><solution>Count them. The answer is {answer}.</solution>"
-    return f"{answer}." if len(messages) > 1 else f"The fields hold {answer} rows."
+    return f"The fields hold {answer} rows. The answer is {answer}."
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_loop_of_the_readme_runs_and_goes_on_where_it_was(base_student: Path
         "=96": "=120",
     }
     small |= {
-        '"epochs": 2': '"epochs": 4, "batch": 8, "learning_rate": 0.01'
+        '"epochs": 2': '"epochs": 4, "batch": 8, "schedule": "constant", "warmup": 0, "learning_rate": 0.01'
     }  # enough for an answer, seldom a right one
     for words, smaller in small.items():
         assert words in code

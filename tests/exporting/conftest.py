@@ -27,13 +27,14 @@ def config(recipe: str, student: Path, lora: bool) -> dict[str, Any]:
     }
     if recipe == "tailored":
         raw["questions"] |= {"dev_limit": 10, "train_limit": 50}
-        raw["training"]["reflection"] = None
+        raw["training"] |= {"schedule": "constant", "warmup": 0}
         raw |= {
+            "start": "warm",
             "rationales": {"samples": 1},
             "rounds": 2,
             "patience": None,
             "mistakes": {"n": 2},
-            "feedback": {"practice": 1, "votes": 1, "agree": 1},
+            "feedback": {"rationales": 2, "practice": 1, "votes": 1, "agree": 1},
             "later": {"learning_rate": 0.001, "reflection": {"weight": 0.5}},
         }
     return raw

@@ -152,7 +152,7 @@ def test_without_mistakes_there_is_no_preference_file(finished: Finished, tmp_pa
 def recite(chat: Chat, sample: int) -> str:
     """The right answer to a nasty question, with a nasty rationale."""
     answer = 2 * int(chat.question.rpartition(" ")[2])
-    return f"{answer}." if chat.purpose == "answer" else f"| twice ``` <b>{chat.question}</b>\n---\nmakes it."
+    return f"| twice ``` <b>{chat.question}</b>\n---\nmakes it. The answer is {answer}."
 
 
 def test_no_text_from_outside_becomes_markup(base_student: Path, tmp_path: Path) -> None:

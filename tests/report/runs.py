@@ -13,7 +13,14 @@ FACTS = {"started": "2026-01-01T00:00:00+00:00", "command": "tutelage run c.yaml
 
 
 def config(**more: Any) -> dict[str, Any]:
-    raw = {"recipe": "tailored", "task": "coin_flip", "rounds": 2, "baselines": ["zero_shot"], **more}
+    raw = {
+        "recipe": "tailored",
+        "task": "coin_flip",
+        "preset": "paper",
+        "rounds": 2,
+        "baselines": ["zero_shot"],
+        **more,
+    }
     raw = {key: value for key, value in raw.items() if value is not None}
     return check(raw, "test").model_dump(mode="json")
 
