@@ -67,6 +67,8 @@ class View:
             self._seconds[step] = f"{event['seconds']:.0f} s"
         elif kind == "reused":
             self._seconds[step] = "kept"
+        elif kind == "warning":
+            self._line("warning", event["line"])
         elif kind == "note":
             self._line(step, event["line"])
 

@@ -127,7 +127,7 @@ def die(*_):
 if moment == "before-rename":
     Path.rename = die
 if moment == "config":
-    store._write = lambda path, content: die() if path.name == "config.yaml" else path.write_bytes(content)
+    store.write = lambda path, content: die() if path.name == "config.yaml" else path.write_bytes(content)
 
 def make(kept):
     for i in range(len(kept), 6):

@@ -11,8 +11,8 @@ from tutelage.config import cache_folder
 from tutelage.errors import RunError
 from tutelage.exporting.modelfile import Format
 from tutelage.exporting.source import Source
-from tutelage.models import pretrained, rendering
-from tutelage.models.hf import choose_device, choose_dtype
+from tutelage.models import precision, pretrained, rendering
+from tutelage.models.hf import choose_device
 from tutelage.types import Message
 
 _ASKED = "\u2e28the question\u2e29"  # stands for a question where a template is probed
@@ -29,15 +29,11 @@ class Saved(NamedTuple):
 def save(source: Source, folder: Path, dtype: str) -> Saved:
     """Write the weights as safetensors, an adapter merged into its base, with tokenizer, chat template and stop tokens."""
     options = source.options()
-    exam = _exam_dtype(options)
-    wanted = exam if dtype == "exam" else getattr(torch, dtype)
-    # In the exam's dtype an adapter is merged as the exam merged it: in that dtype. Otherwise it is rounded once, at the end.
-    first = exam if wanted == exam else torch.float32
+    wanted = getattr(torch, _exam_dtype(source) if dtype == "exam" else dtype)
     trust = bool(options.get("trust_remote_code", False))
-    model, tokenizer = pretrained.load(str(source.student), first, cache_folder(), trust)
+    model, tokenizer = pretrained.load(str(source.student), wanted, cache_folder(), trust)
     rendering.prepare(tokenizer)
     stops = sorted(rendering.stop_ids(tokenizer, model.generation_config))
-    model.to(wanted)
     model.generation_config = _generation(tokenizer, stops, source.paper.sampling.max_tokens)
     try:
         with pretrained.quiet():
@@ -54,10 +50,16 @@ def save(source: Source, folder: Path, dtype: str) -> Saved:
     )
 
 
-def _exam_dtype(options: dict[str, Any]) -> Any:
-    """The dtype in which the student's exams compute on this machine."""
-    named = options.get("dtype", "auto")
-    return choose_dtype(choose_device(options.get("device", "auto"))) if named == "auto" else getattr(torch, named)
+def _exam_dtype(source: Source) -> str:
+    """The dtype in which the student sat its exams: what the run says, or what this machine would choose."""
+    options = source.options()
+    named = str(options.get("dtype", "auto"))
+    settled = source.facts().get("settled", {}).get("decoding")
+    return (
+        named
+        if named != "auto"
+        else settled or precision.choose("decoding", choose_device(options.get("device", "auto")))
+    )
 
 
 def _generation(tokenizer: Any, stops: list[int], most: int) -> Any:

@@ -12,7 +12,7 @@ from tutelage.config import read_yaml
 from tutelage.errors import RunError
 from tutelage.exam import Paper
 from tutelage.store import records
-from tutelage.store.run import names_of
+from tutelage.store.inputs import names_of
 from tutelage.tasks.base import Task
 from tutelage.types import Attempt
 

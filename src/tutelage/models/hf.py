@@ -7,7 +7,7 @@ from typing import Any
 
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
-from tutelage.models import pretrained, rendering
+from tutelage.models import precision, pretrained, rendering
 from tutelage.models.seeds import seed_of
 from tutelage.models.streaming import Piece, Unfolding
 from tutelage.types import Chat, Reply, Sampling
@@ -39,6 +39,7 @@ class Hf:
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
+        self._rows: set[int] = set()  # sizes of the batches that were written
 
     def loaded(self) -> tuple[Any, Any, set[int]]:
         """The model, its tokenizer and its stop tokens; loaded at the first call."""
@@ -46,7 +47,7 @@ class Hf:
             import torch
 
             device = choose_device(self.device)
-            dtype = choose_dtype(device) if self.dtype == "auto" else getattr(torch, self.dtype)
+            dtype = getattr(torch, precision.choose("decoding", device) if self.dtype == "auto" else self.dtype)
             model, tokenizer = pretrained.load(self.source, dtype, self.cache, self.trust_remote_code)
             rendering.prepare(tokenizer)
             model.to(device).eval()
@@ -59,6 +60,7 @@ class Hf:
         owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
         while owed:
             part, done = owed[:rows], set[int]()
+            self._rows.add(len(part) * sampling.n)
             seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
@@ -69,6 +71,14 @@ class Hf:
                     raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
                 rows = rows // 2
             owed = [i for i in owed if i not in done]
+
+    def conditions(self) -> dict[str, Any]:
+        """What the rounding of its answers depends on, once it is loaded."""
+        if self._loaded is None:
+            return {}
+        model = self._loaded[0]
+        kind = str(model.dtype).removeprefix("torch.")
+        return {"device": device_name(model.device), "precision": kind, "rows": sorted(self._rows)}
 
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
@@ -206,20 +216,15 @@ def _memory_errors() -> tuple[type[BaseException], ...]:
     return (torch.OutOfMemoryError,)
 
 
+def device_name(device: Any) -> str:
+    """A device with the name of its hardware."""
+    import torch
+
+    return f"{device.type}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device.type)
+
+
 def choose_device(wanted: str) -> str:
     """ "auto" is the GPU where there is one."""
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
-
-
-def choose_dtype(device: str) -> Any:
-    """bfloat16 where the hardware computes in it, else float32."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    # Other processors emulate bfloat16 and are slower with it than in float32.
-    abilities = torch.cpu.get_capabilities()
-    fast = any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return torch.bfloat16 if fast else torch.float32

@@ -16,10 +16,13 @@ from tutelage.lessons.offline import Recital
 from tutelage.lessons.trial import FIRST as TRIED
 from tutelage.lessons.trial import Trial
 from tutelage.models import Purse
+from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
+from tutelage.recipes.conditions import Conditions, settled
 from tutelage.recipes.paying import close_purse, open_purse
 from tutelage.store.cache import default_path
-from tutelage.store.run import Run, link
+from tutelage.store.files import link
+from tutelage.store.run import Run
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Reply, Sampling
@@ -65,6 +68,7 @@ class Classroom:
         self._purse: Purse | None = None
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
+        self._conditions = Conditions(run)
         self._step = ""  # that asks, for the ledger
         self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
 
@@ -86,6 +90,8 @@ class Classroom:
             if spec["kind"] in models.PAID and self._purse is None:
                 self._purse = open_purse(self.run, self._cache_path, self._budget, lambda: self._step)
             recite = Recital(self.task, self._asked) if self.task.worked else None
+            if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
+                spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
             self._opened = (label, models.open_model(spec, recite, self._purse))
         return self._opened[1]
 
@@ -123,6 +129,7 @@ class Classroom:
                 seen[attempt.verdict] += 1
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
+                self._conditions.note(step, self._opened[1] if self._opened else None)
                 yield attempt
                 if look:
                     look(attempt)
@@ -207,7 +214,11 @@ class Classroom:
             self._opened = None  # training needs the memory
             show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
             spec = {**self._spec(student), "cache": str(cache_folder())}
-            return fit(spec, lessons, config, self.seed, folder, Doors(show, self.run.stopping))
+            chosen = config
+            if config.precision == "auto":
+                chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
+            self.run.made_on(step, {**machine(), "device": spec.get("device", "auto"), "precision": chosen.precision})
+            return fit(spec, lessons, chosen, self.seed, folder, Doors(show, self.run.stopping))
 
         self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
         inputs = {

@@ -10,6 +10,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from tutelage.models.machine import machine
+
 
 def facts() -> dict[str, Any]:
     """What run.json keeps about where a run was made."""
@@ -24,7 +26,9 @@ def facts() -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        # What the rounding of a student's numbers depends on; the device, the precision and the batches stand in each step.
+        "machine": {**machine(), "transformers": versions["transformers"]},
         "versions": versions,
         "grader": grader(),
         "commit": _git("rev-parse", "HEAD"),

@@ -238,7 +238,8 @@ def making(run: Book, of: str) -> Section:
     rows = [
         ["state", state_line(run)],
         ["started", str(facts.get("started", ""))],
-        ["machine", f"{facts.get('machine', '')}, Python {facts.get('python', '')}"],
+        ["machine", f"{_machine(facts)}, Python {facts.get('python', '')}"],
+        *[["warning", event["line"]] for event in run.events if event["event"] == "warning"],
         ["versions", versions],
         [
             "commit of the folder it began in",
@@ -256,6 +257,14 @@ def making(run: Book, of: str) -> Section:
     return Section(
         f"How it was made{of}", tables=[Table(("what", "how"), rows)], lines=[*lines, asked] if asked else lines
     )
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    """Where a run began, and what it chose to compute in there."""
+    told = facts.get("machine", "")
+    parts = [f"{name} {value}" for name, value in told.items()] if isinstance(told, Mapping) else [str(told)]
+    chosen = [f"{use} in {kind}" for use, kind in facts.get("settled", {}).items()]
+    return ", ".join(filter(None, [str(facts.get("system", "")), *parts, *chosen]))
 
 
 def _notes(run: Book, step: str) -> Iterable[str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shlex
@@ -18,6 +17,8 @@ import yaml
 from tutelage.config import differences
 from tutelage.errors import Interrupted, RunError
 from tutelage.store import records as lines
+from tutelage.store.files import link, write
+from tutelage.store.inputs import digest, jsonable
 from tutelage.types import Checkpoint, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -93,9 +94,10 @@ class Run:
                 run.close()
                 raise
         elif not saved.exists():
-            _write(path / "run.json", json.dumps(facts, indent=1).encode())
+            write(path / "run.json", json.dumps(facts, indent=1).encode())
+        run._note_machine(facts)
         if not saved.exists() or yaml.safe_load(saved.read_text(encoding="utf-8")) != dict(config):
-            _write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+            write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
         return run
 
@@ -105,6 +107,38 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(f"another process is working in {self.path}; wait for it or stop it") from None
+
+    def _note_machine(self, facts: Mapping[str, Any]) -> None:
+        """Say so where a run goes on with other rounding than it began with."""
+        began = json.loads((self.path / "run.json").read_bytes()).get("machine", {})
+        if other := differences(began, facts.get("machine", {})):
+            self.warn(
+                f"the run began on another machine or with other versions ({'; '.join(other)}): what is finished stays, and "
+                "what is made from here on may be rounded otherwise than in a run that was not interrupted"
+            )
+
+    def settle(self, name: str, make: Callable[[], Any]) -> Any:
+        """A choice that this machine makes for a run, such as its precision: made once, and kept in run.json."""
+        file = self.path / "run.json"
+        known = json.loads(file.read_bytes())
+        if name not in known.setdefault("settled", {}):
+            known["settled"][name] = make()
+            write(file, json.dumps(known, indent=1).encode())
+        return known["settled"][name]
+
+    def made_on(self, name: str, conditions: Mapping[str, Any]) -> None:
+        """Note what the rounding of a step in hand depends on; say so where it was begun under other conditions."""
+        note = self.path / f"{name}.draft" / "step.json"
+        known = json.loads(note.read_bytes())
+        began = known.get("made_on", {})
+        both = began.keys() & conditions.keys()
+        if other := differences({key: began[key] for key in both}, {key: conditions[key] for key in both}):
+            self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
+        write(note, json.dumps({**known, "made_on": {**began, **conditions}}).encode())
+
+    def warn(self, line: str) -> None:
+        """Say what may be wrong although nothing failed."""
+        self.say(event="warning", line=line)
 
     def _same_config(self, saved: Any, config: Mapping[str, Any]) -> None:
         if differing := differences(saved, config):
@@ -130,7 +164,7 @@ class Run:
         """Tell whoever listens; on disk only the last such tick is kept, for `tutelage status`."""
         if event.get("event") == "progress" and time.monotonic() - self._ticked > 1:
             self._ticked = time.monotonic()
-            _write(
+            write(
                 self.path / "progress.json", json.dumps({"time": round(time.time(), 3), **event}).encode(), sync=False
             )
         self.listener(event)
@@ -177,8 +211,8 @@ class Run:
         if not self._finished(name, inputs):
             with self._draft(name, inputs) as draft:
                 if not (draft / "facts.json").exists():  # else killed between the last write and the rename
-                    _write(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
-        return Checkpoint(path=str(self.path / name), digest=_digest({"step": name, **inputs}))
+                    write(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
+        return Checkpoint(path=str(self.path / name), digest=digest({"step": name, **inputs}))
 
     def facts(self, name: str) -> dict[str, Any]:
         """What an artifact step noted about itself."""
@@ -194,7 +228,7 @@ class Run:
         note = self.path / name / "step.json"
         if not note.exists():
             return any(self._borrow(name, inputs, other) for other in self.reuse)
-        if differing := differences(json.loads(note.read_text(encoding="utf-8"))["inputs"], _jsonable(inputs)):
+        if differing := differences(json.loads(note.read_text(encoding="utf-8"))["inputs"], jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
                 f"Choose another --into, or delete {self.path / name} and the steps after it to make them again"
@@ -205,7 +239,7 @@ class Run:
     def _borrow(self, name: str, inputs: Mapping[str, Any], other: Path) -> bool:
         """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
         note = other / name / "step.json"
-        if not note.exists() or differences(json.loads(note.read_bytes())["inputs"], _jsonable(inputs)):
+        if not note.exists() or differences(json.loads(note.read_bytes())["inputs"], jsonable(inputs)):
             return False
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
@@ -219,36 +253,20 @@ class Run:
         """A folder to work in that becomes the step when the block ends well."""
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
-        wanted = {"step": name, "inputs": _jsonable(inputs)}
+        wanted = {"step": name, "inputs": jsonable(inputs)}
         if draft.exists() and (not note.exists() or json.loads(note.read_bytes())["inputs"] != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
         draft.mkdir(exist_ok=True)
-        _write(note, json.dumps(wanted).encode())
+        if not note.exists():
+            write(note, json.dumps(wanted).encode())
         self.check_stop(name)
         self.say(event="started", step=name)
         begun = time.monotonic()
         yield draft
         seconds = round(time.monotonic() - begun, 2)
-        _write(note, json.dumps({**wanted, "seconds": seconds}, indent=1).encode())
+        write(note, json.dumps({**json.loads(note.read_bytes()), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
-
-
-def names_of(step: Path) -> set[str]:
-    """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
-    inputs = json.loads((step / "step.json").read_text(encoding="utf-8"))["inputs"]
-    given = inputs.get("student")
-    names = {_digest({"step": step.name, **inputs})}
-    return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names
-
-
-def link(file: str | Path, place: str | Path) -> None:
-    """Put a finished file at a second place: as a hard link, or as a copy where the file system has none."""
-    Path(place).unlink(missing_ok=True)
-    try:
-        Path(place).hardlink_to(file)
-    except OSError:
-        shutil.copyfile(file, place)
 
 
 def is_held(path: Path) -> bool:
@@ -261,33 +279,3 @@ def is_held(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def _write(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a small file whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _jsonable(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a step was made from, as JSON; a long list of records stands as its digest."""
-    return {key: _describe(value) for key, value in inputs.items()}
-
-
-def _describe(value: Any) -> Any:
-    if isinstance(value, Checkpoint):
-        return {"checkpoint": value.digest}
-    if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
-        return {"records": len(value), "digest": lines.digest(value)}
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    return json.loads(msgspec.json.encode(value))
-
-
-def _digest(inputs: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]

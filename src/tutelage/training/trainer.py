@@ -13,8 +13,8 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
-from tutelage.models import pretrained, rendering
-from tutelage.models.hf import choose_device, choose_dtype
+from tutelage.models import precision, pretrained, rendering
+from tutelage.models.hf import choose_device
 from tutelage.training import batches
 from tutelage.training.config import LoraConfig, TrainingConfig
 from tutelage.training.objective import Batches, LessonTrainer
@@ -172,7 +172,7 @@ def _with_adapters(model: Any, config: LoraConfig) -> Any:
 def _arguments(
     config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str
 ) -> TrainingArguments:
-    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and choose_dtype(device) == torch.bfloat16)
+    chosen = precision.choose("training", device) if config.precision == "auto" else config.precision
     arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,  # an item of the data set is a whole micro-batch
@@ -186,7 +186,7 @@ def _arguments(
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm or 0.0,  # transformers' word for never
         optim="adamw_torch_fused",
-        bf16=bfloat16,
+        bf16=chosen == "bfloat16",
         use_cpu=device == "cpu",
         logging_steps=1,
         save_strategy="no",

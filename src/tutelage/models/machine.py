@@ -1,0 +1,46 @@
+"""What of a machine decides how numbers are rounded; nothing heavy is loaded to know it."""
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+
+
+def machine() -> dict[str, str | int]:
+    """Processor, instructions for products of matrices, threads, and the version of PyTorch."""
+    processor, flags = _processor()
+    return {
+        "processor": processor,
+        "instructions": " ".join(name for name in _INSTRUCTIONS if name in flags),
+        "threads": _threads(),
+        "torch": _version("torch"),
+    }
+
+
+@cache
+def _processor() -> tuple[str, frozenset[str]]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine(), frozenset()
+    said = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = said.get("model name") or platform.machine()
+    return name, frozenset((said.get("flags") or said.get("features") or "").split())
+
+
+def _threads() -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

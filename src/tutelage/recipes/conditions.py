@@ -1,0 +1,32 @@
+"""What the rounding of a run depends on: the precision, chosen once a run, and what a local model's step was made on."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tutelage.models.machine import machine
+from tutelage.models.streaming import Local
+from tutelage.store.run import Run
+from tutelage.types import Model
+
+
+def settled(run: Run, use: Literal["training", "decoding"], spec: Mapping[str, Any]) -> str:
+    """The precision a run computes in; a run that goes on keeps the one it began with, wherever it goes on."""
+    from tutelage.models import hf, precision
+
+    device = hf.choose_device(str(spec.get("device", "auto")))
+    chosen: str = run.settle(use, lambda: precision.choose(use, device))
+    return chosen
+
+
+class Conditions:
+    """Notes in the step in hand what the rounding of a model's answers depends on, as it becomes known."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._noted: tuple[str, Any] = ("", None)
+
+    def note(self, step: str, model: Model | None) -> None:
+        """To be called whenever an answer has come; writes only what is new."""
+        if isinstance(model, Local) and (found := (step, {**machine(), **model.conditions()})) != self._noted:
+            self._noted = found
+            self.run.made_on(*found)

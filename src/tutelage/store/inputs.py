@@ -1,0 +1,39 @@
+"""What a step was made from, as JSON and as a digest: two steps with the same inputs are the same step."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tutelage.store import records as lines
+from tutelage.types import Checkpoint
+
+
+def names_of(step: Path) -> set[str]:
+    """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
+    inputs = json.loads((step / "step.json").read_text(encoding="utf-8"))["inputs"]
+    given = inputs.get("student")
+    names = {digest({"step": step.name, **inputs})}
+    return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names
+
+
+def jsonable(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step was made from, as JSON; a long list of records stands as its digest."""
+    return {key: _describe(value) for key, value in inputs.items()}
+
+
+def _describe(value: Any) -> Any:
+    if isinstance(value, Checkpoint):
+        return {"checkpoint": value.digest}
+    if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
+        return {"records": len(value), "digest": lines.digest(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return json.loads(msgspec.json.encode(value))
+
+
+def digest(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]
