@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -77,6 +78,23 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
         except yaml.YAMLError as error:
             raise ConfigError(f"the value of {key!r} is not YAML: {value!r}") from error
     return result
+
+
+def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
+    """A spec such as "coin_flip?flips=3&size=500" as its name and its options, whose values are read as YAML."""
+    name, _, query = spec.strip().partition("?")
+    options: dict[str, Any] = {}
+    for part in query.split("&") if query else ():
+        key, equals, value = part.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"{what} {spec!r}: {part!r} is no option; write name?option=value&option=value")
+        if key in options:
+            raise ConfigError(f"{what} {spec!r}: the option {key!r} is given twice")
+        try:
+            options[key] = yaml.safe_load(unquote(value))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{what} {spec!r}: the value of {key!r} cannot be read: {value!r}") from error
+    return name, options
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,18 @@ def chat(question: str = "1", purpose: str = "rationale", sample: int = 0) -> Ch
     return Chat(messages=(Message("user", "why?"),), question=question, purpose=purpose, sample=sample)
 
 
+def test_a_model_can_be_named_as_it_prints_itself(base_student: Path) -> None:
+    model = open_model({"kind": "hf", "name": str(base_student), "dtype": "float32"})
+    assert model.name == f"hf:{base_student}?dtype=float32"
+    assert open_model(model.name).name == model.name
+    options = {"kind": "hf", "name": "org/name", "batch": 4, "trust_remote_code": True}
+    assert parse("hf:org/name?batch=4&trust_remote_code=true") == options
+    with pytest.raises(ConfigError, match="no option 'dtyp'; did you mean 'dtype'"):
+        open_model("hf:org/name?dtyp=float32")
+    with pytest.raises(ConfigError, match="'float32' is no option; write name[?]option=value"):
+        parse("hf:org/name?float32")
+
+
 def test_strings_and_mappings_mean_the_same() -> None:
     assert parse("hf:org/name") == parse({"kind": "hf", "name": "org/name"}) == parse({"name": "hf:org/name"})
 
@@ -53,6 +65,8 @@ def test_recorded_two_call_replies(tmp_path: Path) -> None:
     (_, (first,)) = next(iter(model.answer([chat()], Sampling())))
     (_, (second,)) = next(iter(model.answer([chat(purpose="answer")], Sampling())))
     assert (first.text, first.finish, second.text) == ("One and one.", "stop", "2.")
+    (_, (both,)) = next(iter(model.answer([chat(purpose="exam")], Sampling())))
+    assert (both.text, both.finish) == ("One and one. Therefore, the answer is 2.", "stop")
 
 
 @pytest.mark.parametrize(("text", "finish"), [("It is 3", "length"), ("It is 3.", "stop"), ("(so it is)", "stop")])

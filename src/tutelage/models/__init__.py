@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tutelage.config import split_options
 from tutelage.errors import ConfigError, nearest
 from tutelage.models.cached import Cached, Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
@@ -36,6 +37,9 @@ def parse(spec: Spec) -> dict[str, Any]:
     if isinstance(spec, str):
         kind, _, name = (f"hf:{spec}" if Path(spec).is_dir() else spec).partition(":")  # a folder is a student
         parsed: dict[str, Any] = {"kind": kind, "name": name}
+        if "?" in name and not Path(name).exists():  # "hf:smollm2?dtype=float32", as models print their names
+            bare, options = split_options(name, "model")
+            parsed = {**options, "kind": kind, "name": bare}
     else:
         parsed = dict(spec)
         if "kind" not in parsed and ":" in str(parsed.get("name", "")):

@@ -43,10 +43,14 @@ def pages(run: Book) -> dict[str, Any]:
         "exams": [
             {"step": s.step, "title": s.title + ("" if s.whole else " (unfinished)"), "role": s.role} for s in sittings
         ],
-        "questions": [
-            _page(name, run.questions.get(name), sittings, answers[name], lessons[name]) | {"said": said[name]}
-            for name in names
-        ],
+        # The book opens with what was examined.
+        "questions": sorted(
+            (
+                _page(name, run.questions.get(name), sittings, answers[name], lessons[name]) | {"said": said[name]}
+                for name in names
+            ),
+            key=lambda page: page["outcome"] == "untold",
+        ),
     }
 
 

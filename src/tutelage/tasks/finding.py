@@ -8,12 +8,10 @@ import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import msgspec
-import yaml
 
-from tutelage.config import read_yaml
+from tutelage.config import read_yaml, split_options
 from tutelage.errors import ConfigError, nearest
 from tutelage.tasks.base import Task
 
@@ -139,8 +137,7 @@ def _entry(name: str, options: dict[str, Any]) -> Entry:
 def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Split a spec into the task's name and the options."""
     if isinstance(spec, str):
-        name, _, query = spec.strip().partition("?")
-        return name, _query(spec, query) if query else {}
+        return split_options(spec, "task")
     options = dict(spec)
     name = options.pop("name", None)
     if not isinstance(name, str):
@@ -149,21 +146,6 @@ def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if doubled := sorted(set(more) & set(options)):
         raise ConfigError(f"task {name!r}: the option {doubled[0]!r} is given twice")
     return inner, more | options
-
-
-def _query(spec: str, query: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for part in query.split("&"):
-        key, equals, value = part.partition("=")
-        if not key or not equals:
-            raise ConfigError(f"task {spec!r}: {part!r} is no option; write name?option=value&option=value")
-        if key in options:
-            raise ConfigError(f"task {spec!r}: the option {key!r} is given twice")
-        try:
-            options[key] = yaml.safe_load(unquote(value))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"task {spec!r}: the value of {key!r} cannot be read: {value!r}") from error
-    return options
 
 
 def _import(path: str) -> Any:

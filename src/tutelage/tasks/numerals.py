@@ -16,6 +16,7 @@ _NUMBER = re.compile(
 _SUM = re.compile(r"(?:[\s\d.,$€£()+\-*/x×÷·^%]|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*")
 _RANGE = re.compile(r"\s*(?:-|–|—|\bto\b|\bor\b|\band\b|\bthrough\b)\s*[-$€£]?\d|[,:]\d")  # "3,5" and "5:30", too
 _JOINED = re.compile(r"\s*(?:-|–|—|to|or|and|through)\s*")
+_OR = re.compile(r",?\s*\bor\b\s*")
 _SPACED = re.compile(r"(\W*)(\d{1,3}(?: \d{3})+)(?!\d)")
 
 _POWER = re.compile(r"\s?(?:x|×|\\times|\\cdot|\*)\s?10\s?\^\s?\{?\(?([-+]?\d{1,3})\)?\}?")
@@ -37,7 +38,11 @@ _TENS = {
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _WORD = "|".join([*_UNITS, *_TENS, *_SCALES])
-_WORDS = re.compile(rf"\b(?:minus |negative )?(?:{_WORD})(?:(?:[ -]| and )(?:{_WORD}))*\b(?! of\b)", re.IGNORECASE)
+_DIGIT = "|".join(list(_UNITS)[:10])
+_WORDS = re.compile(
+    rf"\b(?:minus |negative )?(?P<whole>(?:{_WORD})(?:(?:[ -]| and )(?:{_WORD}))*)(?: point(?P<rest>(?: (?:{_DIGIT}))+))?\b(?! of\b)",
+    re.IGNORECASE,
+)
 
 
 def numbers(text: str) -> list[str]:
@@ -59,7 +64,14 @@ def first_number(part: str) -> object:
         return _in_words(part)
     if "=" in part and (total := _SUM.match(part, match.start())):
         match = _NUMBER.match(part, total.end()) or match
-    return REFUSED if _RANGE.match(part, match.end()) else _written(match)
+    return REFUSED if _RANGE.match(part, match.end()) and not _said_twice(part, match) else _written(match)
+
+
+def _said_twice(part: str, match: re.Match[str]) -> bool:
+    """Whether a number is followed by "or" and the same value written otherwise: "0.6 or 3/5"."""
+    joint = _OR.match(part, match.end())
+    again = _NUMBER.match(part, joint.end()) if joint else None
+    return again is not None and same_value(_written(again), _written(match)) and not _RANGE.match(part, again.end())
 
 
 def last_number(text: str) -> object:
@@ -70,7 +82,7 @@ def last_number(text: str) -> object:
         before, match = match, found
     if match is None:
         return None
-    if before and _JOINED.fullmatch(text, before.end(), match.start()):
+    if before and _JOINED.fullmatch(text, before.end(), match.start()) and not _said_twice(text, before):
         return REFUSED
     return _written(match)
 
@@ -137,12 +149,15 @@ def _in_words(part: str) -> str | None:
     if match is None:
         return None
     total = current = 0
-    for word in re.split(r"[ -]+", match[0].lower()):
+    for word in re.split(r"[ -]+", match["whole"].lower()):
         if word in _SCALES:
             current = max(current, 1) * _SCALES[word]
             if word != "hundred":
                 total, current = total + current, 0
         else:
             current += _UNITS.get(word, _TENS.get(word, 0))
-    worth = total + current
-    return str(-worth if match[0].lower().startswith(("minus", "negative")) and worth else worth)
+    worth = Fraction(total + current)
+    if match["rest"]:
+        digits = "".join(str(_UNITS[word]) for word in match["rest"].lower().split())
+        worth += Fraction(int(digits), 10 ** len(digits))
+    return _decimal(-worth if match[0].lower().startswith(("minus", "negative")) else worth)
