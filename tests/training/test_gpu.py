@@ -1,0 +1,99 @@
+"""What only a GPU can show: the same losses, answers and resumes as on a CPU. Skipped where there is none; `make gpu` runs these."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tutelage.errors import Interrupted
+from tutelage.models.hf import Hf
+from tutelage.training.config import TrainingConfig
+from tutelage.training.trainer import Doors, fit
+from tutelage.types import Chat, Lesson, Message, Sampling
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use"),
+]
+
+LESSONS = [
+    Lesson(question=str(i), prompt=f"A coin is heads up. {'Maya flips it. ' * i}Is it?", completion=f"It {'was ' * i}is. --> yes", kind="rationale")
+    for i in range(12)
+]  # fmt: skip
+CHATS = [
+    Chat(messages=(Message("user", f"A coin is heads up. {'Maya flips it. ' * (i % 7)}Is it?"),), question=str(i))
+    for i in range(20)
+]
+
+
+def train(folder: Path, student: Path, device: str, stop_after: int = 10**6, **settings: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    steps: list[int] = []
+
+    def stopping() -> bool:
+        steps.append(1)
+        return len(steps) >= stop_after
+
+    config = TrainingConfig(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **settings})
+    spec = {"name": str(student), "cache": "", "device": device}
+    return fit(spec, LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
+
+
+@pytest.fixture(autouse=True)
+def exact_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No TF32: what is compared is the code, not the rounding of products."""
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
+@pytest.mark.parametrize("settings", [{}, {"micro_batch": 3}, {"lora": {"r": 2}}, {"prompt_weight": 0.1}])
+def test_losses_are_those_of_a_cpu(chat_student: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    cpu = train(tmp_path / "cpu", chat_student, "cpu", **settings)
+    cuda = train(tmp_path / "cuda", chat_student, "cuda", **settings)
+    assert cuda["losses"] == pytest.approx(cpu["losses"], abs=2e-3)
+
+
+@pytest.mark.parametrize("lora", [None, {"r": 2}])
+def test_an_interrupted_training_ends_like_an_undisturbed_one(chat_student: Path, tmp_path: Path, lora: Any) -> None:
+    whole = train(tmp_path / "whole", chat_student, "cuda", lora=lora)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "part", chat_student, "cuda", stop_after=3, lora=lora)
+    assert train(tmp_path / "part", chat_student, "cuda", lora=lora)["losses"] == pytest.approx(
+        whole["losses"], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("sampling", [Sampling(max_tokens=24), Sampling(max_tokens=24, n=3, temperature=0.8, seed=5)])
+def test_answers_are_those_of_a_cpu(chat_student: Path, sampling: Sampling) -> None:
+    def answers(device: str) -> dict[int, list[str]]:
+        model = Hf(str(chat_student), dtype="float32", device=device)
+        return {i: [reply.text for reply in replies] for i, replies in model.answer(CHATS, sampling)}
+
+    assert answers("cuda") == answers("cpu")
+
+
+def test_a_batch_that_does_not_fit_is_halved(chat_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real refusal of the allocator, not a made-up one."""
+    whole = {
+        i: replies[0].text
+        for i, replies in Hf(str(chat_student), dtype="float32", device="cuda").answer(CHATS, Sampling(max_tokens=8))
+    }
+    model = Hf(str(chat_student), dtype="float32", device="cuda", batch=16)
+    model.loaded()
+    generate, refused = Hf._generate, list[int]()
+
+    def greedy_for_memory(self: Hf, prompts: list[list[int]], *rest: Any) -> Any:
+        if len(prompts) > 4:
+            refused.append(len(prompts))
+            torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+        return generate(self, prompts, *rest)
+
+    monkeypatch.setattr(Hf, "_generate", greedy_for_memory)
+    assert {i: replies[0].text for i, replies in model.answer(CHATS, Sampling(max_tokens=8))} == whole
+    assert refused
+
+
+def test_bfloat16_is_chosen_and_trains(chat_student: Path, tmp_path: Path) -> None:
+    facts = train(tmp_path / "s", chat_student, "cuda", precision="auto", epochs=10)
+    assert facts["last_loss"] < facts["first_loss"]
+    assert facts["visible_gpus"] == torch.cuda.device_count()
