@@ -37,7 +37,7 @@ class FeedbackConfig(Settings):
         "templates, or over clusters of like questions",
     )
     rationales: Annotated[int, Field(ge=1)] = Field(
-        1, description="different solutions a question; two of half as many questions taught less (LOG.md)"
+        1, description="different solutions a question; two of half as many questions taught no more (LOG.md)"
     )
     shown: Annotated[int, Field(ge=0)] = Field(
         2,
