@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tutelage.errors import MissingPackage, ModelError
-from tutelage.models import decoding, hf, open_model, pretrained
+from tutelage.models import decoding, hf, open_model, pretrained, rendering
 from tutelage.models.hf import Hf
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -45,6 +45,16 @@ def test_greedy_equals_generate(kind: str, request: pytest.FixtureRequest) -> No
         expected.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip())
     assert ours == expected
     assert any(ours)
+
+
+def test_a_template_that_prints_the_date_says_the_same_tomorrow(chat_student: Path) -> None:
+    """Llama's does: an exam after midnight would ask another question than the one before."""
+    _, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    tokenizer.chat_template = "{{ 'Today: ' + strftime_now('%d %b %Y') + '<end>' }}" + tokenizer.chat_template
+    prompt = rendering.prompt_text(tokenizer, [Message("user", "coin")])
+    assert prompt.startswith("Today: 26 Jul 2024<end><turn>user\ncoin")
+    ids = rendering.completion_ids(tokenizer, [Message("user", "coin")], "yes", {tokenizer.eos_token_id})
+    assert tokenizer.decode(ids) == "yes<end>"
 
 
 def test_a_sample_does_not_depend_on_its_neighbours(base_student: Path) -> None:

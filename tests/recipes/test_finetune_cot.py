@@ -1,5 +1,6 @@
 """The recipe through its seams: what is asked, kept, taught and examined, with scripted models."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,14 @@ def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
     assert len(answers) == 84
     assert {lesson.completion for lesson in answers} == {"yes", "no"}
     assert rationales == lessons
+
+
+def test_worked_solutions_are_no_score(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+    recipes.run(config(teacher="worked:", preset="house", rationales={}, baselines=[]), tmp_path / "run")
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    notes = {event["step"]: event["line"] for event in events if event["event"] == "note"}
+    assert notes["rationales"] == "84 worked solutions"
+    assert notes["lessons"] == "84 lessons from 84 rationales"
 
 
 def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[list[Lesson]]) -> None:

@@ -1,5 +1,6 @@
 """One way to turn chats into tokens, for training, exams and export alike."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -20,8 +21,14 @@ PAPER_TEMPLATE = (
 _TODAY = datetime(2024, 7, 26)
 
 
+_DATE = re.compile(r"""\bstrftime_now\(\s*(['"])(.*?)\1\s*\)""")
+
+
 def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, strftime_now=_TODAY.strftime, **options)
+    template = tokenizer.chat_template
+    if isinstance(template, str) and "strftime_now" in template:
+        options["chat_template"] = _DATE.sub(lambda call: repr(_TODAY.strftime(call[2])), template)
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, **options)
     return text
 
 
