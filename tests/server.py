@@ -17,6 +17,7 @@ Script = Callable[[list[dict[str, str]]], str]
 # A fault for the n-th request (counted from 0) with this body, or "" to answer well.
 Faults = Callable[[int, dict[str, Any]], str]
 
+# "429 after 2" is a 429 with Retry-After: 2.
 FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "drip", "half", "garbage", "no choices", "closed")
 PERMANENT = ("400", "context", "filter")
 FATAL = ("401", "404", "quota")
@@ -142,9 +143,10 @@ class _Server:
             code, status = codes[fault]
             return status, json.dumps({"error": {"message": f"{code} happened", "code": code}}).encode(), []
         if fault and fault.split(" ", maxsplit=1)[0].isdigit():
+            status, how, seconds = [*fault.split(), "", ""][:3]  # "429 after 2" asks for two seconds
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
-            more = {"after": ["retry-after: 0.3"], "date": [f"retry-after: {later}"]}.get(fault.partition(" ")[2], [])
-            return int(fault.split(" ", maxsplit=1)[0]), json.dumps({"error": {"message": "not now"}}).encode(), more
+            more = {"after": [f"retry-after: {seconds or 0.3}"], "date": [f"retry-after: {later}"]}.get(how, [])
+            return int(status), json.dumps({"error": {"message": "not now"}}).encode(), more
         if fault not in ("half", "closed", "drip"):
             self.teacher.answered.append(body)
         shape = _anthropic if path.endswith("/messages") else _google if ":generateContent" in path else _openai

@@ -183,39 +183,40 @@ def test_models_that_know_the_length_by_another_name(store: ReplyCache) -> None:
         assert teacher.requests[-1]["max_completion_tokens"] == 20
 
 
-def test_concurrency_is_bounded_and_grows(store: ReplyCache) -> None:
+def test_all_that_is_allowed_is_in_flight_and_no_more(store: ReplyCache) -> None:
     with teaching(seconds=0.02) as teacher:
-        ask(teacher, store, 40, concurrency=4)
-        assert teacher.most_at_once <= 4
-    with teaching(seconds=0.2) as teacher:
-        ask(teacher, store, 300, concurrency=128)
-        assert 40 < teacher.most_at_once <= 128  # it begins with 32
+        ask(teacher, store, 40, concurrency=4, timeout=30)
+        assert teacher.most_at_once == 4
+    with teaching(seconds=1.0) as teacher:
+        ask(teacher, store, 100, concurrency=100, timeout=30)
+        assert 64 < teacher.most_at_once <= 100
 
 
-def test_a_cool_down_is_shared(store: ReplyCache) -> None:
-    """After a Retry-After nobody sends until it is over."""
-    times: list[float] = []
+def test_what_is_asked_of_one_request_holds_back_that_one(store: ReplyCache) -> None:
+    """One of sixty is told to come back in an hour: it is given up at once, and no other waits for it."""
+    with teaching(faults=lambda number, body: "429 after 3600" if number == 5 else "") as teacher:
+        replies, _ = ask(teacher, store, 60, concurrency=4, timeout=30, patience=60)
+        assert len(teacher.requests) == 60
+        assert sum(row[0].finish == "error" for row in replies.values()) == 1
 
-    def faults(number: int, body: dict[str, Any]) -> str:
-        times.append(time.monotonic())
-        return "429 after" if number == 5 else ""
 
-    with teaching(faults=faults, seconds=0.03) as teacher:
-        ask(teacher, store, 60, concurrency=4)
-    refused = times[5]
-    assert not [moment for moment in times if refused + 0.1 < moment < refused + 0.28]
+def test_a_server_that_refuses_everything_for_a_while_is_asked_by_few(store: ReplyCache) -> None:
+    with teaching(faults=lambda number, body: "503" if number < 40 else "") as teacher:
+        replies, spent = ask(teacher, store, 200, concurrency=32, timeout=30, tries=20)
+        assert all(row[0].finish == "stop" for row in replies.values())
+        assert len(teacher.requests) == 240 == spent.calls
 
 
 def test_requests_a_minute_are_kept(store: ReplyCache) -> None:
-    from tutelage.models.traffic import Limits, _Pace
+    from tutelage.models.pace import Limits, Minute
 
-    pace = _Pace(Limits(requests_per_minute=3))
+    pace = Minute(Limits(requests_per_minute=3))
     for second in range(3):
         assert pace.wait(float(second), 1) == 0
         pace.note(float(second), 1)
     assert pace.wait(3.0, 1) == 57
     assert pace.wait(60.5, 1) == 0
-    tokens = _Pace(Limits(tokens_per_minute=100))
+    tokens = Minute(Limits(tokens_per_minute=100))
     tokens.note(0.0, 80)
     assert tokens.wait(10.0, 20) == 0
     assert tokens.wait(10.0, 21) == 50

@@ -11,7 +11,8 @@ from tutelage.errors import ConfigError, nearest
 from tutelage.models.cached import Cached, Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
 from tutelage.models.prices import Price, find
-from tutelage.models.traffic import Limits, State
+from tutelage.models.pace import Limits
+from tutelage.models.traffic import State
 from tutelage.types import Chat, Model
 
 MODELS = {

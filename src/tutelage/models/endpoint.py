@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.metered import Meter
-from tutelage.models.traffic import Fault, Limits, State, Traffic
+from tutelage.models.pace import Limits
+from tutelage.models.traffic import Fault, State, Traffic
 from tutelage.types import Chat, Reply, Sampling
 
 
