@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
+from tutelage.models.lanes import Lanes
 from tutelage.models.metered import Meter
 from tutelage.models.pace import Limits
 from tutelage.models.traffic import Fault, State, Traffic
@@ -171,7 +172,7 @@ class Endpoint(ABC):
         arrived.put(None)
 
     async def _run(self, requests: Sequence[Request], put: Callable[[tuple[int, Answer]], None]) -> None:
-        client = self.open()
+        lanes = Lanes(self.open)
 
         def deliver(index: int, result: Answer | Fault) -> None:
             if isinstance(result, Fault):
@@ -183,7 +184,7 @@ class Endpoint(ABC):
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
         traffic = Traffic[Answer](
-            lambda index: self.send(client, requests[index]),
+            lambda index: lanes.through(lambda client: self.send(client, requests[index])),
             deliver,
             self.limits,
             admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
@@ -204,7 +205,7 @@ class Endpoint(ABC):
         finally:
             self._stop = None
             self.meter.end()
-            await self.shut(client)
+            await lanes.close(self.shut)
         if traffic.refused:
             raise BudgetError(self.meter.refusal())
 

@@ -48,6 +48,7 @@ class OpenAICompatible(Endpoint):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
         self.extra = dict(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
+        self._trust: Any = None
         self._length = "max_tokens"  # newer models of OpenAI know it by another name
 
     def check(self) -> None:
@@ -57,12 +58,14 @@ class OpenAICompatible(Endpoint):
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
+        import httpx2
         import openai
 
-        key, most = self.secret or "none", self.limits.concurrency
-        client = openai.DefaultAsyncHttpx2Client(limits=_pool(most), timeout=None)
+        self._trust = self._trust or httpx2.create_ssl_context()  # reading the certificates is slow, and once is enough
+        client = openai.DefaultAsyncHttpx2Client(verify=self._trust, timeout=None)
+        key, seconds = self.secret or "none", self.limits.timeout
         return openai.AsyncOpenAI(
-            api_key=key, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0, http_client=client
+            api_key=key, base_url=self.base_url, timeout=seconds, max_retries=0, http_client=client
         )
 
     async def send(self, client: Any, request: Request) -> Answer:
@@ -112,12 +115,6 @@ class OpenAICompatible(Endpoint):
             return Fault("passing", redact(said, self.secret))
         spent = code in ("insufficient_quota", "billing_hard_limit_reached")
         return self.fault(error.status_code, said, error.response.headers, spent)
-
-
-def _pool(most: int) -> Any:
-    import httpx2
-
-    return httpx2.Limits(max_connections=most, max_keepalive_connections=most)
 
 
 _FINISHES: dict[str | None, Finish] = {"length": "length", "content_filter": "error"}

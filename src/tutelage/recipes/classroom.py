@@ -231,6 +231,7 @@ class Classroom:
         if self._purse:
             self.run.say(event="spending", line=self._spent.line())
             self._cache.close()
+            self._ledger.close()
 
     def _fill_purse(self) -> Purse:
         """The replies this user has paid for, and what this run has spent in all its sessions."""
@@ -244,9 +245,11 @@ class Classroom:
             known = row.dollars is not None and spent.dollars is not None
             spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
 
+        # Each row is in the file when its request is sent: nothing is held back to be written later.
+        self._ledger = ledger.open("ab", buffering=0)
+
         def note(row: Spent) -> None:
-            with ledger.open("ab") as file:
-                file.write(records.encode(msgspec.structs.replace(row, step=self._step)))
+            self._ledger.write(records.encode(msgspec.structs.replace(row, step=self._step)))
 
         def tell(state: State) -> None:
             self.run.show(event="traffic", state=state, spent=spent.line(), left=self._budget.left(spent))
