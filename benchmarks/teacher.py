@@ -106,6 +106,10 @@ def cache_speed(folder: Path) -> None:
 
     class Nobody:
         name = "m"
+        adapted: dict[str, str] = {}  # noqa: RUF012
+
+        def left_out(self, request: object) -> tuple[str, ...]:
+            return ()
 
         def ask(self, requests: object) -> Iterator[object]:
             raise AssertionError("everything is stored")

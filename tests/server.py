@@ -23,6 +23,18 @@ PERMANENT = ("400", "context", "filter")
 FATAL = ("401", "404", "quota")
 
 
+def reasoning(number: int, body: dict[str, Any]) -> str:
+    """The faults of a reasoning model of OpenAI's: it refuses how others are drawn from, one field after another."""
+    if "max_tokens" in body:
+        return "use max_completion_tokens"
+    if body.get("temperature", 1) != 1:
+        return (
+            f"400 says Unsupported value: 'temperature' does not support {body['temperature']} with this model. "
+            "Only the default (1) value is supported."
+        )
+    return next((f"unsupported {field}" for field in ("top_p", "seed", "stop") if field in body), "")
+
+
 @dataclass
 class Teacher:
     """A running server and what it has seen."""
@@ -134,6 +146,12 @@ class _Server:
         if fault == "use max_completion_tokens":
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
             return 400, json.dumps({"error": {"message": message}}).encode(), []
+        if fault.startswith("unsupported "):
+            error = {"param": fault.split()[1], "code": "unsupported_parameter", "type": "invalid_request_error"}
+            message = f"Unsupported parameter: '{error['param']}' is not supported with this model."
+            return 400, json.dumps({"error": {"message": message, **error}}).encode(), []
+        if fault.startswith("400 says "):
+            return 400, json.dumps({"error": {"message": fault.removeprefix("400 says ")}}).encode(), []
         codes = {
             "context": ("context_length_exceeded", 400),
             "filter": ("content_filter", 400),

@@ -26,7 +26,8 @@ class ExamConfig(Settings):
         1024, description="longest answer; what is cut there is flagged [Ho et al. 2022: up to 1024]"
     )
     sheet: Annotated[int, Field(ge=1)] = Field(
-        256, description="questions handed to a local model at once; an interrupted exam loses at most the sheet in hand"
+        256,
+        description="questions handed to a local model at once; an interrupted exam loses at most the sheet in hand",
     )
 
     @model_validator(mode="after")

@@ -69,7 +69,7 @@ class Server:
                     self.refused += 1
                     raise Fault("busy", "HTTP 429", self.after)
 
-            def deliver(index: int, result: None | Fault) -> None:
+            def deliver(index: int, result: Fault | None) -> None:
                 self.answered[index] = now()
                 self.given_up += [index] if result else []
 
@@ -109,9 +109,9 @@ def test_scattered_refusals_hold_back_those_requests_alone(concurrency: int) -> 
     assert seconds < 3 * (720 * 0.05 / concurrency) + 2.5
 
 
-def test_an_hour_asked_of_one_request_is_asked_of_one(concurrency: int = 4) -> None:
+def test_an_hour_asked_of_one_request_is_asked_of_one() -> None:
     server = Server(lambda index, attempt, now: index == 5 and attempt == 1, after=3600.0)
-    server.ask(200, concurrency=concurrency, patience=10_000.0)
+    server.ask(200, concurrency=4, patience=10_000.0)
     assert server.answered.pop(5) > 3600
     assert max(server.answered.values()) < 60
 
@@ -171,7 +171,7 @@ def test_what_is_put_otherwise_uses_up_no_tries() -> None:
 
     answered: list[int] = []
 
-    def deliver(index: int, result: None | Fault) -> None:
+    def deliver(index: int, result: Fault | None) -> None:
         assert result is None
         answered.append(index)
 

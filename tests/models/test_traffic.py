@@ -1,5 +1,6 @@
 """The fault matrix: every misbehaviour of a server, alone and among good replies, through the teacher a user would open."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.server import FATAL, FAULTS, PERMANENT, Teacher, teaching
 
 from tutelage.errors import BudgetError, ConfigError, ModelError
 from tutelage.models import Purse, open_model
 from tutelage.models.endpoint import redact, seconds_to_wait, split_thinking
-from tutelage.models.metered import BudgetConfig, Spending, Spent
+from tutelage.models.lanes import Lanes
+from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent, worst_input
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -241,6 +245,45 @@ def test_a_cap_is_never_passed_and_everything_paid_is_kept(
         assert tokens <= (caps.tokens or tokens)
         ask(teacher, store, paid)
         assert len(teacher.requests) == paid  # the replies were kept
+
+
+@given(st.lists(st.tuples(st.sampled_from(["reserve", "settle", "release", "lost"]), st.integers(0, 5))))
+def test_what_is_held_is_summed_as_it_comes_and_goes(steps: list[tuple[str, int]]) -> None:
+    meter = Meter(budget=BudgetConfig(tokens=10**9))
+    held: dict[int, int] = {}
+    for step, index in steps:
+        if step == "reserve":
+            chat = Chat(messages=(Message("user", "x" * 10 * index),))
+            meter.reserve(index, chat, Sampling(max_tokens=7 * index))
+            held[index] = worst_input(chat) + 7 * index
+        else:
+            getattr(meter, step)(index, *([Reply(text="")] if step == "settle" else []))
+            held.pop(index, None)
+        assert meter._most_in + meter._most_out == sum(held.values())
+
+
+def test_a_client_has_few_requests_in_flight_and_is_opened_when_it_is_needed() -> None:
+    """An SDK looks at every connection of its pool before each request: with hundreds in one that is slower than the server."""
+    most, opened = Counter[int](), list[int]()
+
+    async def run(at_once: int) -> None:
+        lanes = Lanes(lambda: opened.append(len(opened)) or len(opened) - 1)  # type: ignore[func-returns-value]
+        busy = Counter[int]()
+
+        async def send(client: int) -> None:
+            busy[client] += 1
+            most[client] = max(most[client], busy[client])
+            await asyncio.sleep(0)
+            busy[client] -= 1
+
+        await asyncio.gather(*(lanes.through(send) for _ in range(at_once)))
+
+    asyncio.run(run(100))
+    assert max(most.values()) <= 8
+    assert len(opened) == 13
+    opened.clear()
+    asyncio.run(run(1))
+    assert len(opened) == 1
 
 
 def test_a_dollar_cap_needs_a_price(store: ReplyCache) -> None:

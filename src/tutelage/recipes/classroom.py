@@ -256,7 +256,14 @@ class Classroom:
             if state.waiting:
                 self.run.say(event="waiting", line=state.waiting)
 
-        return Purse(self._cache, self._budget, spent, note, tell, self.run.stopping)
+        told: set[str] = set()
+
+        def say(line: str) -> None:
+            if line not in told:  # a teacher may be opened once a round
+                told.add(line)
+                self.run.say(event="teacher", line=line)
+
+        return Purse(self._cache, self._budget, spent, note, tell, self.run.stopping, say)
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)
