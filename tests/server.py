@@ -248,23 +248,47 @@ def serve(script: Script, seconds: float = 0.0) -> Iterator[tuple[str, list[dict
 
 
 def main() -> None:
-    """Serve in a process of its own: `python -m tests.server SECONDS [SHARE OF FIRST TRIES REFUSED]` prints its URL and waits."""
+    """Serve in a process of its own: prints its URL, waits for the end of its input, and says what it has seen."""
+    import argparse
     import sys
+    import time
     import zlib
     from collections import Counter
 
-    seen: Counter[str] = Counter()
-    share = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0.05, help="of an answer")
+    parser.add_argument("--refuse", type=float, default=0.0, help="share of the requests that are refused at first")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second, and as many at once")
+    parser.add_argument("--down", type=float, default=0.0, help="seconds from the first request on")
+    parser.add_argument("--after", type=float, default=0.0, help="Retry-After of every refusal")
+    words = parser.parse_args()
+    seen, times = Counter[str](), list[float]()
+    since, full = 0.0, words.rate
 
-    def refuse(number: int, body: dict[str, Any]) -> str:
-        text = body["messages"][-1]["content"]
+    def is_refused(body: dict[str, Any], now: float) -> bool:
+        nonlocal since, full
+        text = str(body["messages"])
         seen[text] += 1
-        return "429" if seen[text] == 1 and zlib.crc32(text.encode()) % 1000 < 1000 * share else ""
+        full, since = min(words.rate, full + (now - since) * words.rate), now
+        if (words.rate and full < 1) or now - times[0] < words.down:
+            return True
+        full -= 1
+        return seen[text] == 1 and zlib.crc32(text.encode()) % 1000 < 1000 * words.refuse
 
-    with teaching(faults=refuse, seconds=float(sys.argv[1])) as teacher:
+    def faults(number: int, body: dict[str, Any]) -> str:
+        times.append(time.monotonic())
+        if not is_refused(body, times[-1]):
+            return ""
+        return f"429 after {words.after:g}" if words.after else "429"
+
+    with teaching(lambda messages: f"re: {messages[-1:]}", faults, words.seconds) as teacher:
         print(teacher.url, flush=True)
         sys.stdin.read()
-        print(len(teacher.requests), len(teacher.answered), flush=True)
+        quarter = max(len(times) // 4, 1)
+        rates = (
+            [quarter / (part[-1] - part[0] or 1) for part in (times[:quarter], times[-quarter:])] if times else [0, 0]
+        )
+        print(len(teacher.requests), len(teacher.answered), teacher.most_at_once, *rates, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 _FEW = 24  # answers that say something of a server, where fewer are in flight at once
 _SMALL = 0.05  # a share of refusals that is not worth going slower for
 _FADES = 0.98  # a round trip: what counts as refused whatever is asked is put to the test again by and by
-_SLOW = 0.05  # growth a round trip, a second at least, where the server may be near its end
+_SLOW = 0.1  # growth a round trip, a second at least, where the server may be near its end
 _SLACK = 0.01  # seconds that a late sender may catch up on
 _TWO = 4  # answers among which two refusals are no chance
 _SHARE = 0.1  # of a new answer in the mean of the answers' seconds
@@ -75,7 +75,7 @@ class Room:
         self.free = 0.0  # nobody sends before this moment
         self.crowded = 0  # round trips in a row in which refusals were the rule
         self._safe = float(most)  # up to here the limit doubles in a round trip, above it grows slowly
-        self._sent = self._good = self._bad = 0  # in this epoch; answers, in this round trip
+        self._flying = self._good = self._bad = 0  # of this epoch; answers, of this round trip
         self._usual = 0.0  # the share that is refused whatever is asked
         self._crowd = (0.0, 0, 0)  # the last one: the limit then, and of its requests how many were sent and refused
         self._tried: tuple[float, float] | None = None  # the limit that was halved, and the share refused at it
@@ -87,7 +87,7 @@ class Room:
 
     def sent(self, now: float) -> None:
         """A request is sent."""
-        self._sent += 1
+        self._flying += 1
         if self.epoch:
             self.free = max(self.free, now - _SLACK) + self._trip / self.limit
 
@@ -95,25 +95,26 @@ class Room:
         """A request of some epoch was answered well, after so many seconds."""
         self._trip += (seconds - self._trip) * (_SHARE if self._trip else 1.0)
         if epoch == self.epoch:
-            self._good += 1
-            slow = _SLOW * min(self._trip / min(self.limit, 1.0), 1.0)
-            step = min(self.limit, 1.0) * (1.0 if self.limit < self._safe else slow)
-            self.limit = min(self.limit + step, self.most)
+            self._flying, self._good = self._flying - 1, self._good + 1
+            if self._bad <= self._tolerated() * self._size():
+                slow = _SLOW * min(self._trip / min(self.limit, 1.0), 1.0)
+                step = min(self.limit, 1.0) * (1.0 if self.limit < self._safe else slow)
+                self.limit = min(self.limit + step, self.most)
             self._judge()
 
     def refused(self, epoch: int, now: float, after: float) -> None:
         """A request of some epoch was refused, for so many seconds or for none named."""
-        if self.crowded and epoch == self.epoch - 1 and not self._sent:  # it tells more of the crowd it was part of
+        if self.crowded and epoch == self.epoch - 1 and not self._flying + self._good + self._bad:  # it tells more of the crowd it was part of
             limit, sent, bad = self._crowd
             self._crowd = limit, sent, bad + 1
             self._take()
         if epoch != self.epoch:
             return
-        self._bad += 1
+        self._flying, self._bad = self._flying - 1, self._bad + 1
         # Who has just waited need not see a whole round trip to know that it was not enough.
         if self._bad * 2 >= (max(self._good + self._bad, _TWO) if self.crowded else self._size()):
-            self.crowded = self.crowded + 1 if self._bad == self._sent else 1
-            crowd = self.limit, self._sent, self._bad
+            crowd = self.limit, self._flying + self._good + self._bad, self._bad
+            self.crowded = self.crowded + 1 if crowd[1] == crowd[2] else 1
             self._set(1.0)
             self._tried, self._crowd = None, crowd
             self._take()
@@ -132,6 +133,9 @@ class Room:
     def _size(self) -> int:
         return max(_FEW, int(self.limit))
 
+    def _tolerated(self) -> float:
+        return max(_SMALL, 1.5 * self._usual)
+
     def _judge(self) -> None:
         """Once a round trip is over in which less than half was refused, say what that means."""
         if self._good + self._bad < self._size():
@@ -143,7 +147,7 @@ class Room:
             self._usual = max(share, self._tried[1])
             self._set(self._tried[0])
             self._tried = None
-        elif share <= max(_SMALL, 1.5 * self._usual):
+        elif share <= self._tolerated():
             self._tried = None
         elif self._tried is None or share > self._tried[1]:
             self._tried = (self.limit, share)
@@ -152,5 +156,5 @@ class Room:
 
     def _set(self, limit: float) -> None:
         self.limit = min(max(limit, _LEAST), self.most)
-        self._sent = self._good = self._bad = 0
+        self._flying = self._good = self._bad = 0
         self.epoch += 1

@@ -206,6 +206,7 @@ class Traffic(Generic[Result]):
             if self.stopped or self._fatal:
                 return  # it stays owed
             wait = self._backoff(job, fault)
+            job.tries -= self._room.crowded > 0  # where everybody is refused it says nothing of this request
             given_up = job.tries >= self.limits.tries or now + wait - job.first > self.limits.patience
             if not given_up:
                 self.retries += 1
