@@ -216,7 +216,7 @@ def refusals(folder: Path, python: str | None) -> None:
         if python:
             with server(*words) as b:
                 theirs = curator(python, b.url, 300)
-            line += f"; curator {theirs:.2f} s, {b.refused - 1} refused; ours / curator {mine / theirs:.2f}"
+            line += f"; curator {theirs:.2f} s, {b.refused} refused; ours / curator {mine / theirs:.2f}"
         print(line)
 
 

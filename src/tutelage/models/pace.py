@@ -104,7 +104,9 @@ class Room:
 
     def refused(self, epoch: int, now: float, after: float) -> None:
         """A request of some epoch was refused, for so many seconds or for none named."""
-        if self.crowded and epoch == self.epoch - 1 and not self._flying + self._good + self._bad:  # it tells more of the crowd it was part of
+        if (
+            self.crowded and epoch == self.epoch - 1 and not self._flying + self._good + self._bad
+        ):  # it tells more of the crowd it was part of
             limit, sent, bad = self._crowd
             self._crowd = limit, sent, bad + 1
             self._take()
