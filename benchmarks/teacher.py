@@ -1,10 +1,11 @@
 """The teacher client against a bare loop over the official SDK, and against its own limits, in one run.
 
-    python benchmarks/teacher.py
+    python benchmarks/teacher.py [--curator PYTHON]
 
 The server is a process of its own on loopback that answers after 50 ms. Counts are the server's.
 """
 
+import argparse
 import asyncio
 import os
 import resource
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tutelage import exam, tasks
 from tutelage.models import Purse, open_model
 from tutelage.models.cached import key_of
 from tutelage.store.cache import ReplyCache
@@ -29,21 +31,28 @@ os.environ.setdefault("OPENAI_API_KEY", "none")
 
 class Served:
     url = ""
-    requests = answered = 0
+    requests = answered = most = 0
+    first = last = 0.0  # requests a second in the first and the last quarter
+
+    @property
+    def refused(self) -> int:
+        return self.requests - self.answered
 
 
 @contextmanager
-def server(refused: float = 0.0) -> Iterator[Served]:
-    """The tests' server, 50 ms a reply."""
-    words = [sys.executable, "-m", "tests.server", "0.05", str(refused)]
-    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def server(*words: str) -> Iterator[Served]:
+    """The tests' server, 50 ms a reply, with the words of its command line."""
+    command = [sys.executable, "-m", "tests.server", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         served = Served()
         served.url = process.stdout.readline().strip()
         yield served
         process.stdin.close()
-        served.requests, served.answered = map(int, process.stdout.readline().split())
+        *counts, first, last = process.stdout.readline().split()
+        served.requests, served.answered, served.most = map(int, counts)
+        served.first, served.last = float(first), float(last)
 
 
 def chats(count: int) -> list[Chat]:
@@ -106,6 +115,10 @@ def cache_speed(folder: Path) -> None:
 
     class Nobody:
         name = "m"
+        adapted: dict[str, str] = {}  # noqa: RUF012
+
+        def left_out(self, request: object) -> tuple[str, ...]:
+            return ()
 
         def ask(self, requests: object) -> Iterator[object]:
             raise AssertionError("everything is stored")
@@ -121,18 +134,104 @@ def cache_speed(folder: Path) -> None:
     )
 
 
+def rationales(url: str, count: int, folder: Path) -> float:
+    """Two calls a row, as `tutelage lessons` asks for them."""
+    task = tasks.find(f"coin_flip?size={4 * count}")
+    questions = task.load("train")[:count]
+    model = open_model(
+        {"kind": "openai", "name": "t", "base_url": url}, purse=Purse(ReplyCache(folder / f"{time.time()}"))
+    )
+    begun = time.monotonic()
+    sat = list(exam.sit(model, task, questions, exam.ExamConfig(max_tokens=64).paper("zero_shot_cot", 0)))
+    assert len(sat) == len(questions) == count
+    assert not any(attempt.error for attempt in sat)
+    return time.monotonic() - begun
+
+
+_CURATOR = """
+import os, sys, tempfile, time
+os.environ.update(TELEMETRY_ENABLED="false", OPENAI_API_KEY="none", CURATOR_CACHE_DIR=tempfile.mkdtemp(), CURATOR_VIEWER="0",
+                  CURATOR_DISABLE_CACHE="1", LITELLM_LOCAL_MODEL_COST_MAP="True")
+import tiktoken
+from bespokelabs import curator
+from bespokelabs.curator.request_processor.online.openai_online_request_processor import OpenAIOnlineRequestProcessor
+
+class Words:  # the tokenizer's files come from the network: any count of tokens does
+    def encode(self, text, **more): return text.split()
+
+tiktoken.get_encoding = tiktoken.encoding_for_model = lambda *name: Words()
+
+class Teacher(curator.LLM):
+    def prompt(self, row): return row["q"]
+    def parse(self, row, response): return [{"a": response}]
+
+rows = [{"q": f"What is {i} plus {i}? Think step by step."} for i in range(int(sys.argv[2]))]
+limits = {"max_requests_per_minute": 10**7, "max_tokens_per_minute": 10**9, "max_concurrent_requests": 300}
+teacher = Teacher(model_name="t", backend="openai", backend_params={"base_url": sys.argv[1], **limits}, generation_params={"max_tokens": 20})
+begun = time.monotonic()
+teacher(rows)
+print("SECONDS", time.monotonic() - begun)
+"""
+
+
+def curator(python: str, url: str, count: int) -> float:
+    """bespokelabs-curator with its limits opened, by an interpreter that has it."""
+    done = subprocess.run([python, "-c", _CURATOR, url, str(count)], capture_output=True, text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith("SECONDS")]
+    if not said:
+        raise SystemExit(f"curator did not run: {done.stderr[-2000:]}")
+    return float(said[-1].split()[1])
+
+
+def speed(size: int, concurrency: int, times: int) -> None:
+    """Against the bare loop, each time in turn."""
+    rates, most, first, last = [], 0, 0.0, 0.0
+    for _ in range(times):
+        with server() as a, server() as b:
+            rates.append((bare(a.url, size, concurrency), ours(b.url, size, concurrency)))
+        most, first, last = b.most, b.first, b.last
+    theirs, mine = (statistics.median(side) for side in zip(*rates, strict=True))
+    print(
+        f"{size:,} requests, {concurrency} at once: bare SDK loop {size / theirs:.0f}/s, ours {size / mine:.0f}/s, "
+        f"ratio {theirs / mine:.2f}; {most} in flight at most, first quarter {first:.0f}/s, last {last:.0f}/s"
+    )
+
+
+def refusals(folder: Path, python: str | None) -> None:
+    """Servers that refuse, each in its way."""
+    with server("--refuse", "0.2", "--after", "1") as busy:
+        seconds = rationales(busy.url, 297, folder)
+    print(f"20 % first-try 429 with Retry-After: 1, 297 rows in two calls: {seconds:.2f} s, {busy.refused} refused")
+    if python is None:
+        print("curator was not compared (--curator PYTHON)")
+    for words in (
+        ["--refuse", "0.2", "--after", "1"],
+        ["--rate", "50", "--after", "1"],
+        ["--down", "3", "--after", "1"],
+        [],
+    ):
+        with server(*words) as a:
+            mine = ours(a.url, 300, 300)
+        line = f"300 requests, {' '.join(words) or 'nothing refused'}: {mine:.2f} s, {a.refused} refused"
+        if python:
+            with server(*words) as b:
+                theirs = curator(python, b.url, 300)
+            line += f"; curator {theirs:.2f} s, {b.refused} refused; ours / curator {mine / theirs:.2f}"
+        print(line)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--curator", metavar="PYTHON", help="an interpreter that has bespokelabs-curator")
+    parser.add_argument("--most", type=int, default=20_000, help="requests in one call")
+    words = parser.parse_args()
     with server() as one:
         first = ours(one.url, 300, 300)
     with server() as one:
         second = ours(one.url, 300, 300)
     print(f"300 requests, limits opened: {first:.2f} s with the SDK's import, {second:.2f} s after it")
-    rates = []
-    for _ in range(3):
-        with server() as a, server() as b:
-            rates.append((bare(a.url, 2000, 64), ours(b.url, 2000, 64)))
-    theirs, mine = (statistics.median(side) for side in zip(*rates, strict=True))
-    print(f"2,000 requests, 64 at once: bare SDK loop {2000 / theirs:.0f}/s, ours {2000 / mine:.0f}/s")
+    for size, concurrency, times in ((594, 300, 3), (2000, 64, 3), (words.most, 256, 1)):
+        speed(size, concurrency, times)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = ReplyCache(folder / "r.sqlite")
@@ -140,9 +239,7 @@ def main() -> None:
             for count in (300, 300, 301):
                 ours(again.url, count, 64, store)
         print(f"again unchanged and with one more: {again.requests - 300} more requests")
-        with server(0.2) as busy:
-            seconds = ours(busy.url, 300, 64)
-        print(f"20 % first-try 429, 300 rows: {seconds:.2f} s, {busy.requests} requests, {busy.answered} answered")
+        refusals(folder, words.curator)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with server() as queue:
             ours(queue.url, 10_000, 64)
@@ -150,7 +247,6 @@ def main() -> None:
             f"10,000 queued requests: {(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f} MB more at the peak"
         )
         cache_speed(folder)
-    print(f"ours / bare SDK loop, requests a second: {theirs / mine:.2f}")
 
 
 if __name__ == "__main__":

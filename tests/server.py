@@ -17,9 +17,22 @@ Script = Callable[[list[dict[str, str]]], str]
 # A fault for the n-th request (counted from 0) with this body, or "" to answer well.
 Faults = Callable[[int, dict[str, Any]], str]
 
+# "429 after 2" is a 429 with Retry-After: 2.
 FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "drip", "half", "garbage", "no choices", "closed")
 PERMANENT = ("400", "context", "filter")
 FATAL = ("401", "404", "quota")
+
+
+def reasoning(number: int, body: dict[str, Any]) -> str:
+    """The faults of a reasoning model of OpenAI's: it refuses how others are drawn from, one field after another."""
+    if "max_tokens" in body:
+        return "use max_completion_tokens"
+    if body.get("temperature", 1) != 1:
+        return (
+            f"400 says Unsupported value: 'temperature' does not support {body['temperature']} with this model. "
+            "Only the default (1) value is supported."
+        )
+    return next((f"unsupported {field}" for field in ("top_p", "seed", "stop") if field in body), "")
 
 
 @dataclass
@@ -133,6 +146,12 @@ class _Server:
         if fault == "use max_completion_tokens":
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
             return 400, json.dumps({"error": {"message": message}}).encode(), []
+        if fault.startswith("unsupported "):
+            error = {"param": fault.split()[1], "code": "unsupported_parameter", "type": "invalid_request_error"}
+            message = f"Unsupported parameter: '{error['param']}' is not supported with this model."
+            return 400, json.dumps({"error": {"message": message, **error}}).encode(), []
+        if fault.startswith("400 says "):
+            return 400, json.dumps({"error": {"message": fault.removeprefix("400 says ")}}).encode(), []
         codes = {
             "context": ("context_length_exceeded", 400),
             "filter": ("content_filter", 400),
@@ -142,9 +161,10 @@ class _Server:
             code, status = codes[fault]
             return status, json.dumps({"error": {"message": f"{code} happened", "code": code}}).encode(), []
         if fault and fault.split(" ", maxsplit=1)[0].isdigit():
+            status, how, seconds = [*fault.split(), "", ""][:3]  # "429 after 2" asks for two seconds
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
-            more = {"after": ["retry-after: 0.3"], "date": [f"retry-after: {later}"]}.get(fault.partition(" ")[2], [])
-            return int(fault.split(" ", maxsplit=1)[0]), json.dumps({"error": {"message": "not now"}}).encode(), more
+            more = {"after": [f"retry-after: {seconds or 0.3}"], "date": [f"retry-after: {later}"]}.get(how, [])
+            return int(status), json.dumps({"error": {"message": "not now"}}).encode(), more
         if fault not in ("half", "closed", "drip"):
             self.teacher.answered.append(body)
         shape = _anthropic if path.endswith("/messages") else _google if ":generateContent" in path else _openai
@@ -228,23 +248,47 @@ def serve(script: Script, seconds: float = 0.0) -> Iterator[tuple[str, list[dict
 
 
 def main() -> None:
-    """Serve in a process of its own: `python -m tests.server SECONDS [SHARE OF FIRST TRIES REFUSED]` prints its URL and waits."""
+    """Serve in a process of its own: prints its URL, waits for the end of its input, and says what it has seen."""
+    import argparse
     import sys
+    import time
     import zlib
     from collections import Counter
 
-    seen: Counter[str] = Counter()
-    share = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0.05, help="of an answer")
+    parser.add_argument("--refuse", type=float, default=0.0, help="share of the requests that are refused at first")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second, and as many at once")
+    parser.add_argument("--down", type=float, default=0.0, help="seconds from the first request on")
+    parser.add_argument("--after", type=float, default=0.0, help="Retry-After of every refusal")
+    words = parser.parse_args()
+    seen, times = Counter[str](), list[float]()
+    since, full = 0.0, words.rate
 
-    def refuse(number: int, body: dict[str, Any]) -> str:
-        text = body["messages"][-1]["content"]
+    def is_refused(body: dict[str, Any], now: float) -> bool:
+        nonlocal since, full
+        text = str(body["messages"])
         seen[text] += 1
-        return "429" if seen[text] == 1 and zlib.crc32(text.encode()) % 1000 < 1000 * share else ""
+        full, since = min(words.rate, full + (now - since) * words.rate), now
+        if (words.rate and full < 1) or now - times[0] < words.down:
+            return True
+        full -= 1
+        return seen[text] == 1 and zlib.crc32(text.encode()) % 1000 < 1000 * words.refuse
 
-    with teaching(faults=refuse, seconds=float(sys.argv[1])) as teacher:
+    def faults(number: int, body: dict[str, Any]) -> str:
+        times.append(time.monotonic())
+        if not is_refused(body, times[-1]):
+            return ""
+        return f"429 after {words.after:g}" if words.after else "429"
+
+    with teaching(lambda messages: f"re: {messages[-1:]}", faults, words.seconds) as teacher:
         print(teacher.url, flush=True)
         sys.stdin.read()
-        print(len(teacher.requests), len(teacher.answered), flush=True)
+        quarter = max(len(times) // 4, 1)
+        rates = (
+            [quarter / (part[-1] - part[0] or 1) for part in (times[:quarter], times[-quarter:])] if times else [0, 0]
+        )
+        print(len(teacher.requests), len(teacher.answered), teacher.most_at_once, *rates, flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class View:
             self._bar.update(self._task, completed=event["done"], total=event["of"], extra=how_it_goes(event))
         elif kind == "traffic" and self._task is not None:
             self._bar.update(self._task, extra=_traffic(event))
-        elif kind in ("waiting", "spending"):
+        elif kind in ("waiting", "spending", "teacher"):
             self._line("teacher", event["line"])
         elif kind == "finished":
             self._drop_bar()

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.models.cached import Cached
 from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
@@ -26,7 +27,8 @@ class ExamConfig(Settings):
         1024, description="longest answer; what is cut there is flagged [Ho et al. 2022: up to 1024]"
     )
     sheet: Annotated[int, Field(ge=1)] = Field(
-        256, description="questions handed to the model at once; an interrupted exam loses at most the sheet in hand"
+        256,
+        description="questions handed to a local model at once; an interrupted exam loses at most the sheet in hand",
     )
 
     answer_tokens: Annotated[int, Field(ge=1)] = Field(
@@ -145,12 +147,20 @@ def sit(
 
     `kept` holds the attempts an interrupted exam has on disk; a sheet that is whole there is not asked again. A sheet
     that is not whole is asked again whole, because rounding depends on which questions share a batch, and an
-    interrupted exam must end like an undisturbed one.
+    interrupted exam must end like an undisturbed one. A model behind a network answers each request by itself and its
+    replies are kept: it is given all that is missing at once, since it would stand idle at the end of each sheet.
     """
     have = {(attempt.question, attempt.sample) for attempt in kept}
-    for start in range(0, len(questions), paper.sheet):
-        sheet = questions[start : start + paper.sheet]
-        if any((question.id, sample) not in have for question in sheet for sample in range(paper.sampling.n)):
+
+    def is_owed(question: Question) -> bool:
+        return any((question.id, sample) not in have for sample in range(paper.sampling.n))
+
+    if isinstance(model, Cached):
+        sheets = [[question for question in questions if is_owed(question)]]
+    else:
+        sheets = [list(questions[start : start + paper.sheet]) for start in range(0, len(questions), paper.sheet)]
+    for sheet in sheets:
+        if any(map(is_owed, sheet)):
             for attempt in _sit_sheet(model, task, sheet, paper):
                 if (attempt.question, attempt.sample) not in have:
                     yield attempt
@@ -177,14 +187,19 @@ def _second_call(
     paper: Paper,
 ) -> Iterator[Attempt]:
     """Show each rationale to the model again and ask for the answer alone, greedily whatever the rationale's temperature."""
-    pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
-    asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
+    asked = []
+    for index in sorted(rationales):
+        for sample, reply in enumerate(rationales[index]):
+            if reply.finish == "error":
+                yield grade(task, sheet[index], reply, sample)
+            else:
+                asked.append((index, sample))
     follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
     first = paper.sampling
     sampling = Sampling(max_tokens=min(first.max_tokens, paper.answer_tokens), seed=first.seed, stop=first.stop)
-    answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
-    for index, sample in pairs:
-        yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))
+    for place, (answer, *_) in model.answer(follow_ups, sampling):
+        index, sample = asked[place]
+        yield grade(task, sheet[index], rationales[index][sample], sample, answer)
 
 
 def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server import Teacher, teaching
+from tests.server import Teacher, reasoning, teaching
 
 from tutelage.errors import BudgetError, ConfigError, Interrupted
 from tutelage.models import Purse, open_model
@@ -70,6 +70,20 @@ def test_a_batch_that_does_not_fit_is_not_sent(store: ReplyCache) -> None:
         with pytest.raises(BudgetError, match="a batch of 30 requests does not fit"):
             ask(teacher, Purse(store, BudgetConfig(calls=20)), 30)
         assert not teacher.batches
+
+
+def test_a_model_that_refuses_fields_is_found_out_by_one_row_and_the_rest_goes_up_again(store: ReplyCache) -> None:
+    said: list[str] = []
+    with teaching(faults=reasoning) as teacher:
+        replies = ask(teacher, Purse(store, say=said.append), 30)
+        assert len(said) == 3  # temperature, top_p, seed
+        assert all(replies[i][0].text == f"re: question {i}" for i in range(30))
+        assert [len(teacher.files[held].splitlines()) for _, held in teacher.batches.values()] == [30, 29]
+        assert len(teacher.requests) == 1 + 4  # max_tokens, temperature, top_p and seed, each refused once
+        ask(teacher, Purse(store, say=said.append), 30)
+        ask(teacher, Purse(store, say=said.append), 32)
+        assert len(teacher.batches) == 3  # one more, for the two new rows, and put as the model takes it
+        assert len(teacher.requests) == 5
 
 
 def test_only_openai_has_batches() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tutelage.models.cached import Cached, key_of, request_of
+from tutelage import exam, tasks
+from tutelage.models.cached import Cached, Forgetful, key_of, request_of
 from tutelage.models.endpoint import Answer, Request
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -19,9 +20,14 @@ class Counting:
 
     def __init__(self, name: str = "teacher") -> None:
         self.name = name
-        self.asked = 0
+        self.asked = self.calls = 0
+        self.adapted: dict[str, str] = {}
+
+    def left_out(self, request: Request) -> tuple[str, ...]:
+        return ()
 
     def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        self.calls += 1
         for index, request in enumerate(requests):
             self.asked += 1
             text = f"{request.chat.messages[-1].content}/{request.seed}"
@@ -29,6 +35,19 @@ class Counting:
 
     def stop(self) -> None:
         """Nothing is in flight."""
+
+
+class Sheets:
+    """A model on this machine: notes how many chats it is handed."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        self.sizes.append(len(chats))
+        yield from ((index, [Reply(text="yes")]) for index in range(len(chats)))
 
 
 def chats(*texts: str) -> list[Chat]:
@@ -126,6 +145,30 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
     else:
         sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
     assert (key_of(model, chat, sampling, sample) == before) == (field == "n")  # n asks for more of the same
+
+
+def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: ReplyCache) -> None:
+    """Sheets are for local models: a remote one would stand idle at the end of each."""
+    task = tasks.find("coin_flip?size=20")
+    questions = task.load("train")
+    paper = exam.ExamConfig(sheet=4).paper("zero_shot_cot", seed=0)
+    model = Counting()
+    sat = list(exam.sit(Cached(model, store), task, questions, paper))
+    assert sorted(attempt.question for attempt in sat) == sorted(question.id for question in questions)
+    assert model.calls == 2  # the rationales, and behind them the answers
+    again = Counting()
+    rest = list(exam.sit(Cached(again, Forgetful()), task, questions, paper, kept=sat[:-3]))
+    assert sorted(rest, key=lambda one: one.question) == sorted(sat[-3:], key=lambda one: one.question)
+    assert again.asked == 3 * 2
+
+
+def test_a_local_exam_is_asked_sheet_by_sheet() -> None:
+    task = tasks.find("coin_flip?size=20")
+    questions = task.load("train")
+    model = Sheets()
+    list(exam.sit(model, task, questions, exam.ExamConfig(sheet=4).paper("zero_shot", seed=0)))
+    assert max(model.sizes) == 4
+    assert sum(model.sizes) == len(questions)
 
 
 def test_two_chats_with_the_same_words_are_one_request(store: ReplyCache) -> None:

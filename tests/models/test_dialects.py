@@ -1,6 +1,7 @@
 """Anthropic's and Google's protocols, each through its official SDK against a real server on loopback."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.server import FAULTS, teaching
@@ -80,6 +81,31 @@ def test_what_no_request_can_pass_ends_at_once(kind: str, fault: str) -> None:
     ):
         list(open_model(spec(kind, teacher.url)).answer([Chat(messages=TURNS)] * 3, Sampling()))
     assert SECRET not in str(error.value)
+
+
+def test_what_a_model_does_not_take_is_left_out_and_said_once(kind: str, tmp_path: Path) -> None:
+    def faults(number: int, body: dict[str, Any]) -> str:
+        asked = body.get("generationConfig", body)
+        if asked.get("top_p") or asked.get("topP"):
+            return "400 says `temperature` and `top_p` cannot both be specified for this model. Please use only one."
+        stops = asked.get("stop_sequences") or asked.get("stopSequences")
+        return "400 says stopSequences: `stop_sequences` is not supported for this model." if stops else ""
+
+    store, said = ReplyCache(tmp_path / "r.sqlite"), []
+    sampling = Sampling(temperature=0.7, top_p=0.9, stop=("\nQ:",))
+    with teaching(lambda messages: "So.\nQ: More?", faults=faults) as teacher:
+        for _ in range(2):
+            model = open_model(spec(kind, teacher.url), purse=Purse(store, say=said.append))
+            ((_, (reply,)),) = model.answer([Chat(messages=TURNS)], sampling)
+            assert (reply.text, reply.finish) == ("So.", "stop")
+            assert len(teacher.requests) == 3
+        last = teacher.requests[-1]
+        assert last.get("generationConfig", last)["temperature"] == 0.7
+    (row,) = store.rows()
+    assert row.request["left_out"] == ["stop", "top_p"]
+    assert len(said) == 4  # each once, each time the model is opened
+    assert {line.partition(": ")[0] for line in said} == {f"{kind}:m does not take {one}" for one in ("top_p", "stop")}
+    store.close()
 
 
 def test_cut_off_and_withheld_replies_are_told_apart(kind: str, tmp_path: Path) -> None:

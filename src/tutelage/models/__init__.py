@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,9 @@ from tutelage.config import split_options
 from tutelage.errors import ConfigError, nearest
 from tutelage.models.cached import Cached, Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
+from tutelage.models.pace import Limits
 from tutelage.models.prices import Price, find
-from tutelage.models.traffic import Limits, State
+from tutelage.models.traffic import State
 from tutelage.types import Chat, Model
 
 MODELS = {
@@ -61,6 +63,7 @@ class Purse(NamedTuple):
     note: Callable[[Spent], None] = lambda row: None  # keeps a row for the next session
     tell: Callable[[State], None] = lambda state: None  # how it goes, about once a second
     stopping: Callable[[], bool] = lambda: False
+    say: Callable[[str], None] = warnings.warn  # what a user should know of how a model is asked, once
 
 
 def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = None) -> Model:
@@ -104,10 +107,11 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, *_PAYING))
     endpoint.tell, endpoint.stopping = purse.tell, purse.stopping
     if not batch:
-        return Cached(endpoint, purse.store, purse.stopping)
+        return Cached(endpoint, purse.store, purse.stopping, purse.say)
     from tutelage.models.batched import Batched
 
-    return Cached(Batched(endpoint, purse.store, float(poll), purse.stopping), purse.store, purse.stopping)
+    batched = Batched(endpoint, purse.store, float(poll), purse.stopping)
+    return Cached(batched, purse.store, purse.stopping, purse.say)
 
 
 _PAYING = {"price", "batch", "poll"}

@@ -1,11 +1,10 @@
 """Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
 
-import re
 from typing import Any
 
 import msgspec
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact
+from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -35,7 +34,6 @@ class Anthropic(Endpoint):
 
     kind, host, variable, package = "anthropic", "api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"
     again = frozenset({408, 409})
-    _drawn = True  # whether the model lets temperature and the like be set
 
     def open(self) -> Any:
         """The SDK's asynchronous client, its retries off."""
@@ -49,18 +47,22 @@ class Anthropic(Endpoint):
         """Ask once; the API takes no seed, so samples differ by chance alone."""
         import anthropic
 
+        drawn, left_out = self.sent(request), self.left_out(request)
         try:
             sent = await client.messages.with_raw_response.create(**self.body(request))
             raw: bytes = await sent.http_response.aread()
         except anthropic.APIStatusError as error:
-            raise self._fault(error) from None
+            said = str(error.message)
+            refusal = self.fault(error.status_code, said, error.response.headers)
+            raise self.adapt(error.status_code, said, drawn) or refusal from None
         except anthropic.AnthropicError as error:
             raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         try:
             done = msgspec.json.decode(raw, type=_Completion)
         except msgspec.DecodeError as error:
             raise Fault("passing", f"the reply is no message: {error}") from None
-        return Answer(_reply(done), raw)
+        reply = _reply(done)
+        return answer(request, reply, raw, left_out)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it; system messages have a field of their own."""
@@ -68,27 +70,26 @@ class Anthropic(Endpoint):
         system = "\n\n".join(
             text for text in (self.system, *(m.content for m in messages if m.role == "system")) if text
         )
-        # Not every model takes these, so the SDK no longer names them. Some refuse top_p beside a temperature.
-        drawn = {
-            "temperature": min(sampling.temperature, 1.0),
-            **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
-            **({"top_k": sampling.top_k} if sampling.top_k else {}),
-        }
+        drawn = self.sent(request)
+        stops = drawn.pop("stop", None)
         return {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
             "max_tokens": sampling.max_tokens,
             **({"system": system} if system else {}),
-            **({"extra_body": drawn} if self._drawn else {}),
-            **({"stop_sequences": list(sampling.stop)} if sampling.stop else {}),
+            **({"extra_body": drawn} if drawn else {}),  # not every model takes these: the SDK no longer names them
+            **({"stop_sequences": stops} if stops else {}),
         }
 
-    def _fault(self, error: Any) -> Fault:
-        said = str(error.message)
-        if error.status_code == 400 and self._drawn and re.search(r"temperature|top_p|top_k", said):
-            self._drawn = False
-            return Fault("passing", redact(said, self.secret))
-        return self.fault(error.status_code, said, error.response.headers)
+    def optional(self, request: Request) -> dict[str, Any]:
+        """What newer models refuse, all of it or top_p beside a temperature."""
+        sampling = request.sampling
+        return {
+            "temperature": min(sampling.temperature, 1.0),
+            **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
+            **({"top_k": sampling.top_k} if sampling.top_k else {}),
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
+        }
 
 
 def _reply(done: _Completion) -> Reply:

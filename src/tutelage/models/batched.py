@@ -9,9 +9,10 @@ import msgspec
 
 from tutelage.errors import BudgetError, Interrupted, ModelError
 from tutelage.models.cached import ReplyStore, key_of
-from tutelage.models.endpoint import Answer, Request, redact
+from tutelage.models.endpoint import Answer, Request, answer, redact
 from tutelage.models.http import OpenAICompatible, read_completion
 from tutelage.models.traffic import Fault, Refused
+from tutelage.types import Reply
 
 _MOST = 20_000  # requests a batch; the service takes 50,000
 _OVER = {"completed", "failed", "expired", "cancelled"}
@@ -37,6 +38,19 @@ class Batched:
         self.name = endpoint.name
         self._stopped = False
 
+    @property
+    def adapted(self) -> dict[str, str]:
+        """What the model is known not to take."""
+        return self.endpoint.adapted
+
+    @adapted.setter
+    def adapted(self, found: dict[str, str]) -> None:
+        self.endpoint.adapted = found
+
+    def left_out(self, request: Request) -> tuple[str, ...]:
+        """What of a request's sampling the model does not take."""
+        return self.endpoint.left_out(request)
+
     def stop(self) -> None:
         """Wait no longer: the service goes on, and the same command collects."""
         self._stopped = True
@@ -48,7 +62,8 @@ class Batched:
             return
         self.endpoint.check()
         client = self.endpoint.open_plain()
-        keys = [key_of(self.name, request.chat, request.sampling, request.sample) for request in requests]
+        left_out = [self.left_out(request) for request in requests]
+        keys = [key_of(self.name, *request, left) for request, left in zip(requests, left_out, strict=True)]
         places = {key: place for place, key in enumerate(keys)}
         waiting = dict(self.store.pending(keys))
         fresh = [place for place, key in enumerate(keys) if key not in waiting]
@@ -60,16 +75,24 @@ class Batched:
             waiting |= {keys[place]: batch for place in part}
         left = set(range(len(requests)))
         for batch in dict.fromkeys(waiting.values()):
-            for key, answer in self._collect(client, batch):
+            for key, reply, raw in self._collect(client, batch):
                 if key in places:
-                    left.discard(places[key])
-                    self.endpoint.meter.settle(places[key], answer.reply)
-                    yield places[key], answer
+                    place = places[key]
+                    left.discard(place)
+                    self.endpoint.meter.settle(place, reply)
+                    yield place, answer(requests[place], reply, raw, left_out[place])
             self.store.collected(batch)
         self.endpoint.meter.end()
-        again = sorted(left)
-        for index, answer in self.endpoint.ask([requests[place] for place in again]):
-            yield again[index], answer
+        yield from self._again(requests, sorted(left))
+
+    def _again(self, requests: Sequence[Request], left: Sequence[int]) -> Iterator[tuple[int, Answer]]:
+        """Ask the rows that failed one by one, unless the first shows that all were put wrongly: then by batch again."""
+        known = dict(self.adapted)
+        for _, found in self.endpoint.ask([requests[place] for place in left[:1]]):
+            yield left[0], found
+        rest = [requests[place] for place in left[1:]]
+        for index, found in self.endpoint.ask(rest) if self.adapted == known else self.ask(rest):
+            yield left[1:][index], found
 
     def _reserve(self, requests: Sequence[Request]) -> None:
         """A batch goes up whole or not at all: its worst case must fit into the budget."""
@@ -94,7 +117,7 @@ class Batched:
             )
         return str(made.id)
 
-    def _collect(self, client: Any, batch: str) -> Iterator[tuple[str, Answer]]:
+    def _collect(self, client: Any, batch: str) -> Iterator[tuple[str, Reply, bytes]]:
         """The answers of a batch, once it is over; rows without a good one are left out."""
         while True:
             with _told(self.endpoint):
@@ -115,7 +138,7 @@ class Batched:
                     except Fault:
                         continue
                     if reply.finish != "error":
-                        yield row["custom_id"], Answer(reply, raw)
+                        yield row["custom_id"], reply, raw
 
     def _wait(self, batch: str) -> None:
         """Sleep until the next look, awake to a user who wants to leave."""

@@ -1,12 +1,14 @@
 """A model that asks only for replies it does not have yet."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from tutelage.errors import Interrupted
+from tutelage.models import adapting
 from tutelage.models.endpoint import Answer, Request
 from tutelage.types import Chat, Reply, Sampling
 
@@ -34,6 +36,14 @@ class ReplyStore(Protocol):
         """A batch is over."""
         ...
 
+    def adapted(self, model: str) -> Mapping[str, str]:
+        """What is known of a model that does not take every field: field -> its name there, or ""."""
+        ...
+
+    def adapt(self, model: str, field: str, known_as: str) -> None:
+        """Keep such a finding."""
+        ...
+
 
 class Forgetful:
     """A store that keeps nothing longer than the process."""
@@ -53,6 +63,13 @@ class Forgetful:
         """Forget a batch."""
         self._batches = {key: held for key, held in self._batches.items() if held != batch}
 
+    def adapted(self, model: str) -> Mapping[str, str]:
+        """Nothing: the endpoint knows as much."""
+        return {}
+
+    def adapt(self, model: str, field: str, known_as: str) -> None:
+        """Forget a finding."""
+
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Reply]:
         """Nothing."""
         return {}
@@ -63,6 +80,12 @@ class Forgetful:
 
 class Asked(Protocol):
     """Whoever is asked for what is not stored: an `Endpoint`, or its batch form."""
+
+    adapted: dict[str, str]
+
+    def left_out(self, request: Request) -> tuple[str, ...]:
+        """What of a request's sampling the model does not take."""
+        ...
 
     @property
     def name(self) -> str:
@@ -78,20 +101,25 @@ class Asked(Protocol):
         ...
 
 
-def request_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> bytes:
-    """Everything that decides a reply, as canonical JSON: model identity, messages, every sampling field, sample index."""
+def request_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out: Sequence[str] = ()) -> bytes:
+    """Everything that decides a reply, as canonical JSON: model identity, messages, every sampling field, sample index.
+
+    What was wanted and could not be sent stands in `left_out`: a reply drawn at a temperature that the server chose is
+    another than one drawn at the temperature that was asked for.
+    """
     fields: dict[str, Any] = {
         "model": model,
         "messages": [[message.role, message.content] for message in chat.messages],
         "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name != "n"},
         "sample": sample,
+        **({"left_out": list(left_out)} if left_out else {}),
     }
     return msgspec.json.encode(fields, order="deterministic")
 
 
-def key_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> str:
+def key_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out: Sequence[str] = ()) -> str:
     """What a reply is stored under."""
-    return hashlib.sha256(request_of(model, chat, sampling, sample)).hexdigest()
+    return hashlib.sha256(request_of(model, chat, sampling, sample, left_out)).hexdigest()
 
 
 class Cached:
@@ -101,18 +129,27 @@ class Cached:
     are passed on but never kept. When the caller leaves early or asks to stop, what is in flight is awaited and kept.
     """
 
-    def __init__(self, endpoint: Asked, store: ReplyStore, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        endpoint: Asked,
+        store: ReplyStore,
+        stopping: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = warnings.warn,
+    ) -> None:
         self.endpoint = endpoint
         self.store = store
         self.stopping = stopping
+        self.say = say  # what a user should know of how the model is asked
         self.name = endpoint.name
+        self._known: dict[str, str] = {}  # what the model does not take, as far as it is kept and said
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield what is stored first, then each chat when its last sample has come."""
-        rows = [[request_of(self.name, chat, sampling, sample) for sample in range(sampling.n)] for chat in chats]
-        keys = [[hashlib.sha256(request).hexdigest() for request in row] for row in rows]
-        stored = self.store.get_many([key for row in keys for key in row])
-        replies = [[stored.get(key) for key in row] for row in keys]
+        found = self.store.adapted(self.name)
+        self.endpoint.adapted = {**found, **self.endpoint.adapted}
+        self._remember(found)
+        asked = [[Request(chat, sampling, sample) for sample in range(sampling.n)] for chat in chats]
+        keys, replies = self._stored(asked)
         for index, row in enumerate(replies):
             if None not in row:
                 yield index, [reply for reply in row if reply is not None]
@@ -123,35 +160,38 @@ class Cached:
         alike: dict[str, list[tuple[int, int]]] = {}  # two rationales with the same words make the same request
         for i, sample in owed:
             alike.setdefault(keys[i][sample], []).append((i, sample))
-        for (first, asked), reply in self._ask([places[0] for places in alike.values()], chats, sampling, rows):
-            for index, sample in alike[keys[first][asked]]:
+        places = list(alike.values())
+        for place, reply in self._ask([asked[i][sample] for (i, sample), *_ in places]):
+            for index, sample in places[place]:
                 replies[index][sample] = reply
                 missing[index] -= 1
                 if missing[index] == 0:
                     yield index, [one for one in replies[index] if one is not None]
 
-    def _ask(
-        self,
-        owed: Sequence[tuple[int, int]],
-        chats: Sequence[Chat],
-        sampling: Sampling,
-        rows: Sequence[Sequence[bytes]],
-    ) -> Iterator[tuple[tuple[int, int], Reply]]:
+    def _stored(self, asked: Sequence[Sequence[Request]]) -> tuple[list[list[str]], list[list[Reply | None]]]:
+        """The key of every request, and the stored reply: drawn as it was wanted, or else as the model lets it be drawn."""
+        keys = [[self._key(request, ()) for request in row] for row in asked]
+        stored = dict(self.store.get_many([key for row in keys for key in row]))
+        if asked and asked[0] and (left_out := self.endpoint.left_out(asked[0][0])):
+            lesser = {
+                self._key(request, left_out): key
+                for row, names in zip(asked, keys, strict=True)
+                for request, key in zip(row, names, strict=True)
+                if key not in stored
+            }
+            stored |= {lesser[key]: reply for key, reply in self.store.get_many(list(lesser)).items()}
+        return keys, [[stored.get(key) for key in row] for row in keys]
+
+    def _key(self, request: Request, left_out: Sequence[str]) -> str:
+        return key_of(self.name, *request, left_out)
+
+    def _ask(self, owed: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
         """Ask for what is owed, keeping each reply before it is handed on."""
-
-        def keep(place: int, answer: Answer) -> Reply:
-            index, sample = owed[place]
-            request = rows[index][sample]
-            reply = msgspec.structs.replace(answer.reply, key=hashlib.sha256(request).hexdigest())
-            if reply.finish != "error":
-                self.store.put(reply.key, request, reply, answer.raw)
-            return reply
-
-        coming = self.endpoint.ask([Request(chats[i], sampling, sample) for i, sample in owed])
+        coming = self.endpoint.ask(owed)
         try:
             for place, answer in coming:
-                reply = keep(place, answer)
-                yield owed[place], reply
+                reply = self._keep(owed[place], answer)
+                yield place, reply
                 if self.stopping():
                     break
             if owed and self.stopping():
@@ -159,5 +199,24 @@ class Cached:
         except (GeneratorExit, Interrupted):
             self.endpoint.stop()
             for place, answer in coming:
-                keep(place, answer)
+                self._keep(owed[place], answer)
             raise
+
+    def _keep(self, asked: Request, answer: Answer) -> Reply:
+        self._remember(self.endpoint.adapted)  # before a reply is kept under it
+        request = request_of(self.name, *asked, answer.left_out)
+        reply = msgspec.structs.replace(answer.reply, key=hashlib.sha256(request).hexdigest())
+        if reply.finish != "error":
+            self.store.put(reply.key, request, reply, answer.raw)
+        return reply
+
+    def _remember(self, found: Mapping[str, str]) -> None:
+        """Keep what the model turned out not to take, and say it once."""
+        if len(found) == len(self._known):
+            return
+        for field, known_as in found.items():
+            if field not in self._known:
+                self._known[field] = known_as
+                self.store.adapt(self.name, field, known_as)
+                if not known_as:
+                    self.say(adapting.line(self.name.partition("@")[0], field))

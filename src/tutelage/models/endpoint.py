@@ -8,13 +8,16 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
+from tutelage.models import adapting
+from tutelage.models.lanes import Lanes
 from tutelage.models.metered import Meter
-from tutelage.models.traffic import Fault, Limits, State, Traffic
+from tutelage.models.pace import Limits
+from tutelage.models.traffic import Fault, State, Traffic
 from tutelage.types import Chat, Reply, Sampling
 
 
@@ -36,6 +39,12 @@ class Answer(NamedTuple):
 
     reply: Reply
     raw: bytes
+    left_out: tuple[str, ...] = ()  # what of the sampling was not sent, since the model does not take it
+
+
+def answer(request: Request, reply: Reply, raw: bytes, left_out: tuple[str, ...]) -> Answer:
+    """The answer to a request, cut where the server would have ended it if it had been told."""
+    return Answer(adapting.cut(reply, request.sampling) if "stop" in left_out else reply, raw, left_out)
 
 
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
@@ -79,6 +88,28 @@ class Endpoint(ABC):
         self.tell: Callable[[State], None] = lambda state: None
         self.stopping: Callable[[], bool] = lambda: False  # asked while nothing arrives
         self._stop: Callable[[], None] | None = None
+        # What this model does not take, found out from its refusals: field -> its name here, or "" for none at all.
+        self.adapted: dict[str, str] = {}
+
+    @abstractmethod
+    def optional(self, request: Request) -> dict[str, Any]:
+        """The sampling's fields that a request would carry and can go without."""
+
+    def sent(self, request: Request) -> dict[str, Any]:
+        """Those of the optional fields that the model takes, as far as is known."""
+        return {field: value for field, value in self.optional(request).items() if field not in self.adapted}
+
+    def left_out(self, request: Request) -> tuple[str, ...]:
+        """Those of the optional fields that are not sent."""
+        return tuple(sorted(self.optional(request).keys() & self.adapted.keys()))
+
+    def adapt(self, status: int, message: str, sent: Collection[str], param: str | None = None) -> Fault | None:
+        """Learn from a refusal what the model does not take; None if that is not what it says."""
+        field = adapting.refused(message, param, sent) if status in (400, 422) else ""
+        if not field:
+            return None
+        self.adapted = {**self.adapted, field: ""}  # another thread reads it
+        return Fault("mended", redact(message, self.secret))
 
     @property
     def secret(self) -> str | None:
@@ -170,7 +201,7 @@ class Endpoint(ABC):
         arrived.put(None)
 
     async def _run(self, requests: Sequence[Request], put: Callable[[tuple[int, Answer]], None]) -> None:
-        client = self.open()
+        lanes = Lanes(self.open)
 
         def deliver(index: int, result: Answer | Fault) -> None:
             if isinstance(result, Fault):
@@ -182,7 +213,7 @@ class Endpoint(ABC):
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
         traffic = Traffic[Answer](
-            lambda index: self.send(client, requests[index]),
+            lambda index: lanes.through(lambda client: self.send(client, requests[index])),
             deliver,
             self.limits,
             admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
@@ -203,7 +234,7 @@ class Endpoint(ABC):
         finally:
             self._stop = None
             self.meter.end()
-            await self.shut(client)
+            await lanes.close(self.shut)
         if traffic.refused:
             raise BudgetError(self.meter.refusal())
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact
+from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -29,20 +29,21 @@ class Google(Endpoint):
         """Ask once."""
         from google.genai import errors, types
 
-        contents, config = self.body(request)
+        (contents, config), drawn, left_out = self.body(request), self.sent(request), self.left_out(request)
         try:
             done = await client.aio.models.generate_content(
                 model=self.model, contents=contents, config=types.GenerateContentConfig(**config)
             )
         except errors.APIError as error:
-            raise self._fault(error) from None
+            raise self.adapt(error.code, str(error.message), drawn) or self._fault(error) from None
         except (ValueError, OSError) as error:
             raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
         except Exception as error:
             if type(error).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "aiohttp"):
                 raise
             raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
-        return Answer(_reply(done, self.name), done.model_dump_json(exclude_none=True).encode())
+        reply, raw = _reply(done, self.name), done.model_dump_json(exclude_none=True).encode()
+        return answer(request, reply, raw, left_out)
 
     def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Contents and config as the SDK takes them; an assistant is called a model here."""
@@ -55,16 +56,22 @@ class Google(Endpoint):
             for m in messages
             if m.role != "system"
         ]
-        config: dict[str, Any] = {
+        config = {**self.sent(request), "max_output_tokens": sampling.max_tokens}
+        if "stop" in config:
+            config["stop_sequences"] = config.pop("stop")
+        config |= {"system_instruction": system} if system else {}
+        return contents, config
+
+    def optional(self, request: Request) -> dict[str, Any]:
+        """What a model may refuse."""
+        sampling = request.sampling
+        return {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_output_tokens": sampling.max_tokens,
             "seed": request.seed,
+            **({"top_k": sampling.top_k} if sampling.top_k else {}),
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
         }
-        config |= {"system_instruction": system} if system else {}
-        config |= {"top_k": sampling.top_k} if sampling.top_k else {}
-        config |= {"stop_sequences": list(sampling.stop)} if sampling.stop else {}
-        return contents, config
 
     def _fault(self, error: Any) -> Fault:
         headers = getattr(error.response, "headers", None) or {}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tutelage.errors import ConfigError
-from tutelage.models.endpoint import Answer, Endpoint, Request, redact, split_thinking
+from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
 
@@ -48,7 +48,7 @@ class OpenAICompatible(Endpoint):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
         self.extra = dict(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
-        self._length = "max_tokens"  # newer models of OpenAI know it by another name
+        self._trust: Any = None
 
     def check(self) -> None:
         """A server of one's own may need no key."""
@@ -57,27 +57,30 @@ class OpenAICompatible(Endpoint):
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
+        import httpx2
         import openai
 
-        key, most = self.secret or "none", self.limits.concurrency
-        client = openai.DefaultAsyncHttpx2Client(limits=_pool(most), timeout=None)
+        self._trust = self._trust or httpx2.create_ssl_context()  # reading the certificates is slow, and once is enough
+        client = openai.DefaultAsyncHttpx2Client(verify=self._trust, timeout=None)
+        key, seconds = self.secret or "none", self.limits.timeout
         return openai.AsyncOpenAI(
-            api_key=key, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0, http_client=client
+            api_key=key, base_url=self.base_url, timeout=seconds, max_retries=0, http_client=client
         )
 
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""
         import openai
 
+        body, left_out = self.body(request), self.left_out(request)
         try:
             # The SDK's own door for any endpoint: its typed one checks the request and builds the reply's objects first,
             # which costs more than all of our own work.
-            raw: bytes = await client.post("/chat/completions", body=self.body(request), cast_to=bytes)
+            raw: bytes = await client.post("/chat/completions", body=body, cast_to=bytes)
         except openai.APIStatusError as error:
-            raise self._fault(error) from None
+            raise self._fault(error, body) from None
         except openai.OpenAIError as error:
             raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
-        return Answer(read_completion(raw, self.name), raw)
+        return answer(request, read_completion(raw, self.name), raw, left_out)
 
     def open_plain(self) -> Any:
         """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
@@ -92,32 +95,36 @@ class OpenAICompatible(Endpoint):
         messages = [{"role": message.role, "content": message.content} for message in request.chat.messages]
         if self.system:
             messages.insert(0, {"role": "system", "content": self.system})
-        sampling = request.sampling
-        extra = {**self.extra, **({"top_k": sampling.top_k} if sampling.top_k else {})}
         return {
             "model": self.model,
             "messages": messages,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            self._length: sampling.max_tokens,
-            "seed": request.seed,
-            **({"stop": list(sampling.stop)} if sampling.stop else {}),
-            **extra,
+            self.adapted.get("max_tokens", "max_tokens"): request.sampling.max_tokens,
+            **self.sent(request),
+            **self.extra,
         }
 
-    def _fault(self, error: Any) -> Fault:
+    def optional(self, request: Request) -> dict[str, Any]:
+        """What a reasoning model may refuse; what the user sets in `extra` is the user's."""
+        sampling = request.sampling
+        fields = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": request.seed,
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
+            **({"top_k": sampling.top_k} if sampling.top_k else {}),
+        }
+        return {field: value for field, value in fields.items() if field not in self.extra}
+
+    def _fault(self, error: Any, body: Mapping[str, Any]) -> Fault:
         said, code = str(error.message), str(getattr(error, "code", None) or "")
-        if error.status_code == 400 and "max_completion_tokens" in said and self._length == "max_tokens":
-            self._length = "max_completion_tokens"
-            return Fault("passing", redact(said, self.secret))
+        if error.status_code == 400 and "max_completion_tokens" in said and "max_tokens" in body:
+            self.adapted = {**self.adapted, "max_tokens": "max_completion_tokens"}  # newer models of OpenAI
+            return Fault("mended", redact(said, self.secret))
+        sent = body.keys() - self.extra.keys()
+        if mended := self.adapt(error.status_code, said, sent, getattr(error, "param", None)):
+            return mended
         spent = code in ("insufficient_quota", "billing_hard_limit_reached")
         return self.fault(error.status_code, said, error.response.headers, spent)
-
-
-def _pool(most: int) -> Any:
-    import httpx2
-
-    return httpx2.Limits(max_connections=most, max_keepalive_connections=most)
 
 
 _FINISHES: dict[str | None, Finish] = {"length": "length", "content_filter": "error"}

@@ -93,6 +93,7 @@ class Meter:
         if price is None:
             self.spent.dollars = None  # unpriced from the first call on, never $0
         self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
+        self._most_in = self._most_out = 0  # of all that is held
         if self.budget.dollars is not None and price is None:
             raise ConfigError(
                 f"budget.dollars={self.budget.dollars}: the price of {model!r} is not known; give it as price: "
@@ -109,9 +110,9 @@ class Meter:
 
     def reserve(self, index: int, chat: Chat, sampling: Sampling) -> None:
         """Count a request that is about to be sent; raises Refused when a cap could be passed."""
+        self._free(index)
         most = worst_input(chat), sampling.max_tokens
-        held = {**self._held, index: most}
-        most_in, most_out = (sum(pair[side] for pair in held.values()) for side in (0, 1))
+        most_in, most_out = self._most_in + most[0], self._most_out + most[1]
         budget, spent = self.budget, self.spent
         if budget.calls is not None and spent.calls + 1 > budget.calls:
             raise Refused
@@ -122,7 +123,8 @@ class Meter:
             and (spent.dollars or Decimal(0)) + (self.cost(most_in, most_out) or 0) > budget.dollars
         ):
             raise Refused
-        self._held = held
+        self._held[index] = most
+        self._most_in, self._most_out = most_in, most_out
         # Written down before it is sent: what a killed process had in flight counts, and every try of a request does.
         self._count(1, "sent")
 
@@ -133,22 +135,30 @@ class Meter:
 
     def settle(self, index: int, reply: Reply) -> None:
         """Put what a reply cost in the place of what it could have cost; a server that reports nothing gets the most."""
-        most = self._held.pop(index, (0, 0))
+        most = self._free(index) or (0, 0)
         reported = reply.tokens_in or reply.tokens_out
         self._add(*((reply.tokens_in, reply.tokens_out) if reported else most), reply.finish)
 
     def release(self, index: int) -> None:
         """A request failed without a reply: nothing but the call is counted."""
-        if self._held.pop(index, None) is not None:
+        if self._free(index) is not None:
             self._add(0, 0, "failed")
 
     def lost(self, index: int) -> None:
         """An attempt timed out: the server may have worked, and billed, to the end."""
-        self._add(*self._held.pop(index, (0, 0)), "timed out")
+        self._add(*(self._free(index) or (0, 0)), "timed out")
 
     def end(self) -> None:
         """Nothing is in flight any more."""
         self._held.clear()
+        self._most_in = self._most_out = 0
+
+    def _free(self, index: int) -> tuple[int, int] | None:
+        """Hold a request no longer: what it could have taken, or None if it was not held."""
+        held = self._held.pop(index, None)
+        if held is not None:
+            self._most_in, self._most_out = self._most_in - held[0], self._most_out - held[1]
+        return held
 
     def refusal(self) -> str:
         """Why no further request was sent."""

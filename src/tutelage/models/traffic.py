@@ -1,28 +1,33 @@
 """Sending many requests to a server that may be slow, busy or broken, without losing or repeating any.
 
-One loop holds all requests of a call. It keeps a limit on requests in flight that adapts to the server, one shared
-cool-down for everybody, and a heap of retries that are sent between new requests. Nothing here knows what a request is.
+One loop holds all requests of a call. It keeps a limit on requests in flight that adapts to the server (`pace.Room`), a
+heap of retries that are sent between new requests, and one cool-down for everybody, for when most are refused: what a
+server asks of one request it asks of that one. Nothing here knows what a request is.
 """
 
 import asyncio
 import contextlib
 import heapq
+import math
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from tutelage.models.pace import Limits, Minute, Room
+
 Result = TypeVar("Result")
-FaultKind = Literal["passing", "busy", "row", "fatal"]
+FaultKind = Literal["passing", "busy", "mended", "row", "fatal"]
+_PROBE = 1.0  # seconds in which a server refuses what it does not take
 
 
 class Fault(Exception):
     """Why a request failed.
 
     "busy": the server asks for less (429, 503); "passing": a broken connection, a timeout, a 5xx; both are tried again.
-    "row": this request can never succeed, others can. "fatal": none can (a wrong key, an unknown model).
+    "mended": it was put in a way that the server does not take, and the next try is put otherwise. "row": this request
+    can never succeed, others can. "fatal": none can (a wrong key, an unknown model).
     """
 
     def __init__(self, kind: FaultKind, message: str, after: float | None = None) -> None:
@@ -33,22 +38,6 @@ class Fault(Exception):
 
 class Refused(Exception):
     """Raised by the `admit` of a call: no further request may be sent."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How a server is treated. Times in seconds."""
-
-    concurrency: int = 64  # most requests in flight
-    begin: int = 32  # requests in flight at first
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    timeout: float = 120.0  # of one attempt
-    patience: float = 900.0  # of a request with all its attempts
-    tries: int = 8
-    backoff: float = 0.25  # the first wait is drawn from 0 to this, the next from 0 to twice this, …
-    longest: float = 60.0  # wait
-    silence: float = 30.0  # after which it says what it is waiting for
 
 
 @dataclass(frozen=True)
@@ -68,33 +57,10 @@ class _Job:
     index: int
     tokens: int
     first: float = 0.0  # when it was first sent
+    last: float = 0.0  # and last
     tries: int = 0
     epoch: int = 0
-
-
-@dataclass
-class _Pace:
-    """At most so many requests and tokens in any sixty seconds."""
-
-    limits: Limits
-    sent: deque[tuple[float, int]] = field(default_factory=deque)
-    tokens: int = 0
-
-    def wait(self, now: float, tokens: int) -> float:
-        """Seconds until a request of this size may be sent."""
-        while self.sent and self.sent[0][0] <= now - 60:
-            self.tokens -= self.sent.popleft()[1]
-        requests, most = self.limits.requests_per_minute, self.limits.tokens_per_minute
-        if requests is not None and len(self.sent) >= requests:
-            return self.sent[-requests][0] + 60 - now
-        if most is not None and self.sent and self.tokens + tokens > most:
-            return self.sent[0][0] + 60 - now
-        return 0.0
-
-    def note(self, now: float, tokens: int) -> None:
-        if self.limits.requests_per_minute is not None or self.limits.tokens_per_minute is not None:
-            self.sent.append((now, tokens))
-            self.tokens += tokens
+    flying: bool = False
 
 
 class Traffic(Generic[Result]):
@@ -119,19 +85,17 @@ class Traffic(Generic[Result]):
         self.refused = False  # stopped because `admit` refused
         self.succeeded = False  # ever
         self.done = self.retries = 0
-        self._limit = float(min(limits.begin, limits.concurrency))
-        self._calm = True  # no congestion yet: the limit may double
-        self._halved = float("-inf")  # when
-        self._epoch = 0  # counts the congestions: requests sent before one say nothing new about it
+        self._room = Room(limits.concurrency, limits.backoff, limits.longest)
         self._flying: dict[asyncio.Task[None], _Job] = {}
         self._again: list[tuple[float, int, _Job]] = []
-        self._cool = 0.0  # nobody sends before this moment
-        self._pace = _Pace(limits)
+        self._minute = Minute(limits)
+        self._probe: _Job | None = None  # finds out whether a request that was mended is taken now
         self._fatal: BaseException | None = None
 
     async def run(self, sizes: Sequence[int]) -> None:
         """Send everything; `sizes` are the requests' tokens at the most. Raises the first fatal fault, once nothing is in flight."""
-        self._woken = asyncio.Event()
+        self._woken, self._now = asyncio.Event(), asyncio.get_running_loop().time
+        self._well = self._now()  # when an answer came
         fresh = deque(_Job(index, tokens) for index, tokens in enumerate(sizes))
         watch = asyncio.create_task(self._watch(len(sizes)))
         try:
@@ -163,16 +127,16 @@ class Traffic(Generic[Result]):
     def _dispatch(self, fresh: deque[_Job]) -> float | None:
         """Send what may be sent now; returns how long to wait before there may be more, None for until something ends."""
         while not self.stopped and not self._fatal and (fresh or self._again):
-            now = time.monotonic()
-            if len(self._flying) >= int(self._limit):
+            now = self._now()
+            if self._room.full(len(self._flying)):
                 return None
-            if self._cool > now:
-                return self._cool - now
+            if (pause := self._pause(now)) > 0:
+                return pause
             due = self._again and self._again[0][0] <= now
             if not due and not fresh:
                 return self._again[0][0] - now
             job = self._again[0][2] if due else fresh[0]
-            if (pause := self._pace.wait(now, job.tokens)) > 0:
+            if (pause := self._minute.wait(now, job.tokens)) > 0:
                 return pause
             try:
                 self.admit(job.index)
@@ -187,17 +151,23 @@ class Traffic(Generic[Result]):
             self._launch(job, now)
         return None
 
+    def _pause(self, now: float) -> float:
+        """Seconds in which nobody sends."""
+        probing = self._probe.last + _PROBE if self._probe and self._probe.flying else 0.0
+        return max(self._room.free, probing) - now
+
     def _launch(self, job: _Job, now: float) -> None:
-        job.first = job.first or now
+        job.first, job.last = job.first or now, now
         job.tries += 1
-        job.epoch = self._epoch
-        self._pace.note(now, job.tokens)
+        job.epoch, job.flying = self._room.epoch, True
+        self._minute.note(now, job.tokens)
+        self._room.sent(now)
         task = asyncio.create_task(self._try(job))
         self._flying[task] = job
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[None]) -> None:
-        self._flying.pop(task, None)
+        self._flying.pop(task).flying = False
         if not task.cancelled() and task.exception() is not None:
             self._fatal = self._fatal or task.exception()  # a mistake in our own code: it is raised as it is
         self._woken.set()
@@ -212,7 +182,8 @@ class Traffic(Generic[Result]):
         except Fault as fault:
             self._failed(job, fault)
         else:
-            self._grow()
+            self._room.answered(job.epoch, self._now() - job.last)
+            self._probe, self._well = None, self._now()
             self.succeeded = True
             self.done += 1
             self.deliver(job.index, result)
@@ -221,12 +192,21 @@ class Traffic(Generic[Result]):
         if fault.kind == "fatal":
             self._fatal = self._fatal or fault
             return
-        now = time.monotonic()
-        wait = self._backoff(job, fault)
+        now = self._now()
+        if fault.kind == "mended":
+            self._put_otherwise(job, now)
+            return
+        if job is self._probe:
+            self._probe = None
         if fault.kind != "row":
-            self._shrink(job, now + fault.after if fault.after else 0.0)
-            if self.stopped:
+            self._room.refused(job.epoch, now, fault.after or 0.0)
+            if self._is_down(now):
+                tried = f"given up after {self._room.crowded} tries in {now - self._well:.0f} s"
+                self._fatal = self._fatal or Fault("fatal", f"{fault} ({tried})")
+            if self.stopped or self._fatal:
                 return  # it stays owed
+            wait = self._backoff(job, fault)
+            job.tries -= self._room.crowded > 0  # where everybody is refused it says nothing of this request
             given_up = job.tries >= self.limits.tries or now + wait - job.first > self.limits.patience
             if not given_up:
                 self.retries += 1
@@ -234,29 +214,27 @@ class Traffic(Generic[Result]):
                 return
             fault = Fault("row", f"{fault} (given up after {job.tries} tries in {now - job.first:.0f} s)")
             if not self.succeeded:  # nobody has ever had an answer: asking the others would take as long each
-                self._fatal = self._fatal or Fault("fatal", str(fault))
+                self._fatal = Fault("fatal", str(fault))
                 return
         self.done += 1
         self.deliver(job.index, fault)
+
+    def _is_down(self, now: float) -> bool:
+        """Whether everybody was refused so often and so long that one request would have been given up."""
+        patience = self.limits.patience if self.succeeded else 0.0
+        return self._room.crowded >= self.limits.tries and now - self._well > patience
+
+    def _put_otherwise(self, job: _Job, now: float) -> None:
+        """Send it again as it is put now, and no try is counted; the first such goes alone, as more may be refused."""
+        job.tries -= 1
+        if self._probe is None:
+            self._probe = job
+        heapq.heappush(self._again, (0.0 if job is self._probe else now, job.index, job))
 
     def _backoff(self, job: _Job, fault: Fault) -> float:
         """Full jitter [Brooker 2015], after what the server asked for."""
         most = min(self.limits.longest, self.limits.backoff * 2 ** (job.tries - 1))
         return (fault.after or 0.0) + random.uniform(0, most)
-
-    def _grow(self) -> None:
-        """Double each round trip until the first congestion, then one more each round trip."""
-        self._limit = min(self._limit + (1 if self._calm else 1 / self._limit), float(self.limits.concurrency))
-
-    def _shrink(self, job: _Job, until: float) -> None:
-        """Halve once a congestion: requests that were in flight when it was noticed, or fail within a second, belong to it."""
-        self._cool = max(self._cool, until)
-        now = time.monotonic()
-        if job.epoch == self._epoch and now - self._halved > 1.0:
-            self._epoch += 1
-            self._halved = now
-            self._calm = False
-            self._limit = max(1.0, self._limit / 2)
 
     async def _sleep(self, wait: float | None) -> None:
         with contextlib.suppress(TimeoutError):
@@ -265,9 +243,9 @@ class Traffic(Generic[Result]):
 
     async def _watch(self, total: int) -> None:
         """Say how it goes, and after a silence what is waited for."""
-        last, since = -1, time.monotonic()
+        last, since = -1, self._now()
         while True:
-            now = time.monotonic()
+            now = self._now()
             if self.done != last:
                 last, since = self.done, now
             waiting = ""
@@ -277,8 +255,8 @@ class Traffic(Generic[Result]):
                     f"nothing came for {now - since:.0f} s: {len(self._flying)} in flight (oldest {oldest:.0f} s), "
                 )
                 waiting += f"{len(self._again)} to be tried again"
-                waiting += f", cooling down {self._cool - now:.0f} s" if self._cool > now else ""
+                waiting += f", cooling down {self._room.free - now:.0f} s" if self._room.free > now + 1 else ""
                 since = now
-            state = State(self.done, total, len(self._flying), self.retries, int(self._limit), waiting)
+            state = State(self.done, total, len(self._flying), self.retries, math.ceil(self._room.limit), waiting)
             self.tell(state)
             await asyncio.sleep(min(1.0, self.limits.silence))

@@ -19,7 +19,7 @@ from tutelage.models import Purse
 from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
-from tutelage.recipes.paying import close_purse, open_purse
+from tutelage.recipes.paying import open_purse
 from tutelage.store.cache import default_path
 from tutelage.store.files import link
 from tutelage.store.run import Run
@@ -88,7 +88,9 @@ class Classroom:
         if self._opened is None or self._opened[0] != label:
             self._opened = None  # let go of the old weights before new ones are loaded
             if spec["kind"] in models.PAID and self._purse is None:
-                self._purse = open_purse(self.run, self._cache_path, self._budget, lambda: self._step)
+                self._purse, self._close_purse = open_purse(
+                    self.run, self._cache_path, self._budget, lambda: self._step
+                )
             recite = Recital(self.task, self._asked) if self.task.worked else None
             if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
                 spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
@@ -260,7 +262,7 @@ class Classroom:
         """Let go of models and files."""
         self._opened = None
         if self._purse:
-            close_purse(self.run, self._purse)
+            self._close_purse()
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)

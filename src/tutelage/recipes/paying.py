@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -15,8 +14,10 @@ from tutelage.store.cache import ReplyCache
 from tutelage.store.run import Run
 
 
-def open_purse(run: Run, cache: Path, budget: BudgetConfig, step: Callable[[], str]) -> Purse:
-    """The purse of a run, with what its earlier sessions spent; `step()` names the step that asks, for the ledger."""
+def open_purse(
+    run: Run, cache: Path, budget: BudgetConfig, step: Callable[[], str]
+) -> tuple[Purse, Callable[[], None]]:
+    """The purse of a run, with what its earlier sessions spent, and how it is closed; `step()` names the step that asks."""
     ledger = run.path / "calls.jsonl"
     spent = Spending()
     for row in records.recover(ledger, Spent):
@@ -26,20 +27,28 @@ def open_purse(run: Run, cache: Path, budget: BudgetConfig, step: Callable[[], s
         known = row.dollars is not None and spent.dollars is not None
         spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
 
+    # Each row is in the file when its request is sent: nothing is held back to be written later.
+    written = ledger.open("ab", buffering=0)
+    told: set[str] = set()
+
     def note(row: Spent) -> None:
-        with ledger.open("ab") as file:
-            file.write(records.encode(msgspec.structs.replace(row, step=step())))
+        written.write(records.encode(msgspec.structs.replace(row, step=step())))
 
     def tell(state: State) -> None:
         run.show(event="traffic", state=state, spent=spent.line(), left=budget.left(spent))
         if state.waiting:
             run.say(event="waiting", line=state.waiting)
 
-    return Purse(ReplyCache(cache), budget, spent, note, tell, run.stopping)
+    def say(line: str) -> None:
+        if line not in told:  # a teacher may be opened once a round
+            told.add(line)
+            run.say(event="teacher", line=line)
 
+    store = ReplyCache(cache)
 
-def close_purse(run: Run, purse: Purse) -> None:
-    """Say what was spent, and let go of the file of replies."""
-    if purse.spent:
-        run.say(event="spending", line=purse.spent.line())
-    cast(ReplyCache, purse.store).close()
+    def close() -> None:
+        run.say(event="spending", line=spent.line())
+        store.close()
+        written.close()
+
+    return Purse(store, budget, spent, note, tell, run.stopping, say), close

@@ -18,6 +18,12 @@ CREATE TABLE IF NOT EXISTS replies (
 ) WITHOUT ROWID
 """
 
+_ADAPTATIONS = """
+CREATE TABLE IF NOT EXISTS adaptations (
+    model TEXT NOT NULL, field TEXT NOT NULL, known_as TEXT NOT NULL, PRIMARY KEY (model, field)
+)
+"""
+
 
 def default_path() -> Path:
     """Where replies are kept unless the config says otherwise: TUTELAGE_CACHE, or the user's cache folder."""
@@ -46,6 +52,7 @@ class ReplyCache:
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_SCHEMA)
             self._connection.execute("CREATE TABLE IF NOT EXISTS batches (key TEXT PRIMARY KEY, batch TEXT NOT NULL)")
+            self._connection.execute(_ADAPTATIONS)
             if "raw" not in {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}:
                 self._connection.execute("ALTER TABLE replies ADD COLUMN raw BLOB NOT NULL DEFAULT x''")
         except (sqlite3.Error, OSError) as error:
@@ -85,6 +92,15 @@ class ReplyCache:
         with self._connection:
             self._connection.execute("DELETE FROM batches WHERE batch = ?", (batch,))
 
+    def adapted(self, model: str) -> dict[str, str]:
+        """What a model was found not to take: field -> its name there, or "" for none."""
+        return dict(self._connection.execute("SELECT field, known_as FROM adaptations WHERE model = ?", (model,)))
+
+    def adapt(self, model: str, field: str, known_as: str) -> None:
+        """Keep that a model knows a field by another name, or not at all."""
+        with self._connection:
+            self._connection.execute("INSERT OR IGNORE INTO adaptations VALUES (?, ?, ?)", (model, field, known_as))
+
     def rows(self) -> Iterator[Kept]:
         """Every reply, oldest first, without reading them all into memory."""
         found = self._connection.execute("SELECT key, request, reply, saved, raw FROM replies ORDER BY saved, key")
@@ -99,6 +115,8 @@ class ReplyCache:
                 "DELETE FROM replies WHERE instr(json_extract(CAST(request AS TEXT), '$.model'), ?) > 0 AND saved < ?",
                 (model, float("inf") if before is None else before),
             ).rowcount
+            if before is None:  # a model whose replies are all forgotten is found out anew
+                self._connection.execute("DELETE FROM adaptations WHERE instr(model, ?) > 0", (model,))
         self._connection.execute("VACUUM")
         return gone
 
