@@ -125,3 +125,14 @@ def test_without_a_key_it_says_where_it_looks(kind: str, monkeypatch: pytest.Mon
     monkeypatch.delenv(KEYS[kind])
     with pytest.raises(ModelError, match=f"environment variable {KEYS[kind]}"):
         list(open_model({"kind": kind, "name": "m"}).answer([Chat(messages=TURNS)], Sampling()))
+
+
+def test_a_temperature_that_would_be_sent_as_another_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    with teaching() as teacher:
+        model = open_model({"kind": "anthropic", "name": "claude-x", "base_url": teacher.url})
+        with pytest.raises(ModelError, match=r"temperature 1\.3: Anthropic's models take at most 1"):
+            list(model.answer([Chat(messages=(Message("user", "Why?"),))], Sampling(temperature=1.3)))
+        assert not teacher.requests

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from tutelage.errors import ModelError
 from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact
 from tutelage.models.traffic import Fault
 from tutelage.types import Finish, Reply
@@ -84,8 +85,12 @@ class Anthropic(Endpoint):
     def optional(self, request: Request) -> dict[str, Any]:
         """What newer models refuse, all of it or top_p beside a temperature."""
         sampling = request.sampling
+        if sampling.temperature > 1:
+            raise ModelError(
+                f"temperature {sampling.temperature:g}: Anthropic's models take at most 1; nothing was sent"
+            )
         return {
-            "temperature": min(sampling.temperature, 1.0),
+            "temperature": sampling.temperature,
             **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
             **({"top_k": sampling.top_k} if sampling.top_k else {}),
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
