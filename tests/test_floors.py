@@ -18,7 +18,15 @@ FLOORS = [
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
-TORCH_MAY = ("training/", "models/hf.py", "models/decoding.py", "models/pretrained.py", "exporting/model.py")
+TORCH_MAY = (
+    "training/",
+    "models/hf.py",
+    "models/decoding.py",
+    "models/pretrained.py",
+    "models/reading.py",
+    "models/ability.py",
+    "exporting/model.py",
+)
 
 
 def unit(path: Path) -> str:

@@ -14,6 +14,11 @@ from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply,
 STEP_BY_STEP = "Let's think step by step."
 
 
+LONGEST = 1024  # tokens of an answer where nothing else is asked for
+_SECOND = 32  # tokens of the answer in the second call of zero-shot-CoT
+_AROUND = 64  # and of what stands around it: the trigger, and a chat template's turns
+
+
 class ExamConfig(Settings):
     """How an exam is sat."""
 
@@ -21,8 +26,10 @@ class ExamConfig(Settings):
     temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="0 is greedy [Ho et al. 2022, section 4]")
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 is off")
-    max_tokens: Annotated[int, Field(ge=1)] = Field(
-        1024, description="longest answer; what is cut there is flagged [Ho et al. 2022: up to 1024]"
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description=f"longest answer; what is cut there is flagged. null: {LONGEST}, or what the prompt leaves of the tokens "
+        "that a local model holds [Ho et al. 2022: prompt and answer up to 1024 together]",
     )
     sheet: Annotated[int, Field(ge=1)] = Field(
         256, description="questions handed to the model at once; an interrupted exam loses at most the sheet in hand"
@@ -34,16 +41,22 @@ class ExamConfig(Settings):
             raise ValueError(f"{self.n} samples at temperature 0 would all be the same; set a temperature such as 0.7")
         return self
 
+    def longest(self) -> int:
+        """The most tokens of an answer, where there is room for them."""
+        return LONGEST if self.max_tokens is None else self.max_tokens
+
     def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
         """The exam paper these settings make."""
+        spare = _SECOND + _AROUND if form == "zero_shot_cot" else 0
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
-            max_tokens=self.max_tokens,
+            max_tokens=self.longest(),
             n=self.n,
             seed=seed,
             stop=() if form == "taught" else ("\nQ:",),  # a base model goes on to ask itself the next question
+            spare=spare if self.max_tokens is None else None,  # only what nobody asked for is shortened
         )
         return Paper(form=form, sampling=sampling, exemplars=tuple(exemplars), sheet=self.sheet)
 
@@ -117,9 +130,14 @@ def sit(
                     yield attempt
 
 
-def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
+def put(task: Task, questions: Sequence[Question], paper: Paper) -> list[Chat]:
+    """What a model is shown first of each question."""
     ask = _asker(paper)
-    chats = [ask(task.ask(question)) for question in sheet]
+    return [ask(task.ask(question)) for question in questions]
+
+
+def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
+    chats = put(task, sheet, paper)
     replies = model.answer(chats, paper.sampling)
     if paper.form == "zero_shot_cot":
         yield from _second_call(model, task, sheet, chats, dict(replies), paper.sampling)
@@ -141,7 +159,7 @@ def _second_call(
     pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
     asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
     follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
-    sampling = Sampling(max_tokens=min(first.max_tokens, 32), seed=first.seed, stop=first.stop)
+    sampling = Sampling(max_tokens=min(first.max_tokens, _SECOND), seed=first.seed, stop=first.stop, spare=0)
     answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
     for index, sample in pairs:
         yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))

@@ -78,12 +78,15 @@ class Asked(Protocol):
         ...
 
 
+_NOT_SENT = ("n", "spare")
+
+
 def request_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> bytes:
-    """Everything that decides a reply, as canonical JSON: model identity, messages, every sampling field, sample index."""
+    """Everything that decides a reply, as canonical JSON: model identity, messages, what is sent of the sampling, sample index."""
     fields: dict[str, Any] = {
         "model": model,
         "messages": [[message.role, message.content] for message in chat.messages],
-        "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name != "n"},
+        "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name not in _NOT_SENT},
         "sample": sample,
     }
     return msgspec.json.encode(fields, order="deterministic")

@@ -8,6 +8,7 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models import pretrained, rendering
+from tutelage.models.rendering import Prompt
 from tutelage.models.seeds import seed_of
 from tutelage.models.streaming import Piece, Unfolding
 from tutelage.types import Chat, Reply, Sampling
@@ -39,17 +40,24 @@ class Hf:
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
+        self._way: Any = None  # of reading: what the loaded model can do in a batch
+        self._remarks: list[str] = []
+        self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
 
     def loaded(self) -> tuple[Any, Any, set[int]]:
         """The model, its tokenizer and its stop tokens; loaded at the first call."""
         if self._loaded is None:
             import torch
 
+            from tutelage.models import ability
+
             device = choose_device(self.device)
             dtype = choose_dtype(device) if self.dtype == "auto" else getattr(torch, self.dtype)
             model, tokenizer = pretrained.load(self.source, dtype, self.cache, self.trust_remote_code)
             rendering.prepare(tokenizer)
             model.to(device).eval()
+            self._way = ability.measure(model)
+            self._remarks += [f"{self.name}: {line}" for line in ability.said(self._way)]
             self._loaded = model, tokenizer, rendering.stop_ids(tokenizer, model.generation_config)
         return self._loaded
 
@@ -58,7 +66,7 @@ class Hf:
         prompts, rows = self._prompts(chats, sampling)
         owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
         while owed:
-            part, done = owed[:rows], set[int]()
+            part, done = self._together(owed, prompts)[:rows], set[int]()
             seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
@@ -70,11 +78,33 @@ class Hf:
                 rows = rows // 2
             owed = [i for i in owed if i not in done]
 
+    def _together(self, owed: Sequence[int], prompts: Sequence[Prompt]) -> list[int]:
+        """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""
+        return [i for i in owed if self._way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
+
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
         model, tokenizer, _ = self.loaded()
-        room: int = model.config.max_position_embeddings - len(rendering.prompt_ids(tokenizer, chat.messages))
-        return room
+        return pretrained.room_of(model.config) - len(rendering.prompt_ids(tokenizer, chat.messages))
+
+    def check_room(self, chats: Sequence[Chat], sampling: Sampling) -> None:
+        """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet."""
+        config, tokenizer = pretrained.outline(self.source, self.cache, self.trust_remote_code)
+        for chat in chats:
+            self._prompt(chat, rendering.prompt_ids(tokenizer, chat.messages), sampling, pretrained.room_of(config))
+
+    def remarks(self) -> list[str]:
+        """What a reader of the answers should know of how they were made, once each."""
+        said, self._remarks = self._remarks, []
+        if self._shortened:
+            wanted, most = self._shortened[0][0], sorted(left for _, left in self._shortened)
+            span = f"{most[0]}" if most[0] == most[-1] else f"{most[0]} to {most[-1]}"
+            said.append(
+                f"max_tokens {wanted} -> {span} on {len(most)} questions: what their prompts leave of the "
+                f"{pretrained.room_of(self.loaded()[0].config):,} tokens that {self.name} holds"
+            )
+        self._shortened = []
+        return said
 
     def stream(
         self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
@@ -86,34 +116,42 @@ class Hf:
         """
         prompts, rows = self._prompts(chats, sampling)
         given = seeds if seeds is not None else [sampling.seed] * len(chats)
-        for start in range(0, len(chats), rows):
-            part = range(start, min(start + rows, len(chats)))
+        owed = list(range(len(chats)))
+        while owed:
+            part = self._together(owed, prompts)[:rows]
+            owed = [i for i in owed if i not in part]
             streams = [seed_of(chats[i], given[i], s) for i in part for s in range(sampling.n)]
             try:
                 for row, piece in self._write([prompts[i] for i in part], streams, sampling):
-                    yield start + row // sampling.n, row % sampling.n, piece
+                    yield part[row // sampling.n], row % sampling.n, piece
             except _memory_errors() as error:
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
 
-    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[list[int]], int]:
+    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""
         model, tokenizer, _ = self.loaded()
-        prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
-        self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
-        longest = max(map(len, prompts), default=0) + sampling.max_tokens
+        room = pretrained.room_of(model.config)
+        ids = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        prompts = [self._prompt(chat, one, sampling, room) for chat, one in zip(chats, ids, strict=True)]
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
+        longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
         rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
         return prompts, even(len(prompts), rows, stretch=self.batch is None)
 
-    def _check_lengths(self, chats: Sequence[Chat], prompts: list[list[int]], new: int, room: int) -> None:
-        for chat, prompt in zip(chats, prompts, strict=True):
-            if len(prompt) + new > room:
-                raise ModelError(
-                    f"question {chat.question!r} has {len(prompt)} tokens as a prompt, and with {new} new ones it passes the "
-                    f"{room} that {self.name} can hold; leave the question out or lower max_tokens"
-                )
+    def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
+        new = sampling.max_tokens
+        if sampling.spare is not None:
+            new = max(1, min(new, room - len(ids) - sampling.spare))
+        if len(ids) + new > room:
+            advice = "show fewer worked examples" if len(chat.messages) > 2 else "lower max_tokens"
+            raise ModelError(
+                f"question {chat.question!r} has {len(ids)} tokens as a prompt, and with {new} new ones it passes the "
+                f"{room} that {self.name} can hold; leave the question out or {advice}"
+            )
+        return Prompt(ids, new)
 
     def _generate(
-        self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling
+        self, prompts: Sequence[Prompt], seeds: list[list[int]], sampling: Sampling
     ) -> Iterator[tuple[int, list[Reply]]]:
         """One batch: yields each question as soon as its last sample has ended, so that it can be kept."""
         decoder, n = self._decoder(sampling), sampling.n
@@ -123,11 +161,11 @@ class Hf:
             over = [i for i in sorted(owed) if all(len(tokens) < step for tokens in written[i * n : i * n + n])]
             owed -= set(over)
             for i in over:
-                yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
+                yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
         for i in sorted(owed):
-            yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
+            yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
 
-    def _write(self, prompts: list[list[int]], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
+    def _write(self, prompts: Sequence[Prompt], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
         """Like `_generate`, one batch, row by row as it is written."""
         decoder = self._decoder(sampling)
         answers = [Unfolding(sampling.stop) for _ in seeds]
@@ -135,11 +173,11 @@ class Hf:
             for row, tokens in enumerate(written):
                 if len(tokens) < step:
                     continue  # it had ended before
-                if step < sampling.max_tokens and not decoder.ended(tokens):
+                if step < prompts[row // sampling.n].most and not decoder.ended(tokens):
                     if piece := answers[row].more(decoder.raw(tokens)):
                         yield row, piece
                     continue
-                reply = self._reply(decoder, tokens, prompts[row // sampling.n])
+                reply = self._reply(decoder, tokens, prompts[row // sampling.n].ids)
                 if rest := answers[row].rest(reply.text):
                     yield row, rest
                 yield row, reply
@@ -147,7 +185,7 @@ class Hf:
     def _decoder(self, sampling: Sampling) -> Any:
         from tutelage.models.decoding import Decoder
 
-        return Decoder(*self.loaded(), sampling)
+        return Decoder(*self.loaded(), sampling, self._way)
 
     def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
         text, stopped = decoder.text(tokens)
@@ -178,10 +216,13 @@ def fitting(model: Any, length: int) -> int:
     import torch
 
     config, kind = model.config.get_text_config(), model.device.type
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    # Keys and values of every layer, and the scores of the next token in float32 with their sorted copy.
-    row = 2 * config.num_hidden_layers * heads * width * length * model.dtype.itemsize + 12 * config.vocab_size
+    heads = getattr(config, "num_attention_heads", None) or 1
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads = getattr(config, "num_key_value_heads", None) or heads
+    # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
+    # the next token in float32 with their sorted copy.
+    kept = 2 * config.num_hidden_layers * heads * width * max(length, 256) * model.dtype.itemsize
+    row = kept + 12 * config.vocab_size
     free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
     rows = _MOST.get(kind, 32)
     while rows > 1 and rows * row > free // 2:

@@ -1,7 +1,7 @@
 """One way to turn chats into tokens, for training, exams and export alike."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tutelage.errors import ModelError
 from tutelage.types import Message
@@ -12,6 +12,13 @@ PAPER_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}"
     "{% else %}{{ message['content'] + ' ###' }}{% endif %}{% endfor %}"
 )
+
+
+class Prompt(NamedTuple):
+    """What is asked, as tokens, and how many new ones the answer may have."""
+
+    ids: list[int]
+    most: int
 
 
 def prepare(tokenizer: Any) -> None:

@@ -20,10 +20,19 @@ class Local(Model, Protocol):
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
 
+    def check_room(self, chats: Sequence[Chat], sampling: Sampling) -> None:
+        """Refuse, without its weights, what it cannot hold."""
+
     def stream(
         self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> Iterator[tuple[int, int, Piece]]:
         """Yield `(index, sample, piece)`."""
+
+
+def remarks(model: Model) -> list[str]:
+    """What there is to say of how a model made its answers: what was shortened, what goes a slower way; each once."""
+    said: list[str] = model.remarks() if hasattr(model, "remarks") else []
+    return said
 
 
 def stream(

@@ -14,7 +14,7 @@ from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
 from tutelage.lessons.offline import Recital
-from tutelage.models import Purse
+from tutelage.models import Purse, streaming
 from tutelage.models.metered import BudgetConfig, Spending, Spent
 from tutelage.models.traffic import State
 from tutelage.store import records
@@ -95,6 +95,13 @@ class Classroom:
         for who in everybody:
             self.open(who)
 
+    def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
+        """Whether a local model can hold the questions of its exams, before anything is paid for."""
+        model = self.open(who)
+        if isinstance(model, streaming.Local):
+            for paper in papers:
+                model.check_room(exam.put(self.task, questions, paper), paper.sampling)
+
     def sit(self, step: str, who: Who, questions: Sequence[Question], paper: exam.Paper) -> list[Attempt]:
         """One exam, as a step: attempts in the order of the questions."""
 
@@ -108,6 +115,8 @@ class Classroom:
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
                 yield attempt
+            for line in streaming.remarks(self.open(who)):
+                self.note(step, line)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
         attempts = self.run.records(step, Attempt, make, inputs)
@@ -206,6 +215,10 @@ class Classroom:
             f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
             f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s",
         )
+        if facts.get("apart"):
+            self.note(
+                step, f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
+            )
         return checkpoint
 
     def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
