@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.models.streaming import Local
 from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
@@ -16,7 +17,6 @@ STEP_BY_STEP = "Let's think step by step."
 
 LONGEST = 1024  # tokens of an answer where nothing else is asked for
 _SECOND = 32  # tokens of the answer in the second call of zero-shot-CoT
-_AROUND = 64  # and of what stands around it: the trigger, and a chat template's turns
 
 
 class ExamConfig(Settings):
@@ -47,7 +47,6 @@ class ExamConfig(Settings):
 
     def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
         """The exam paper these settings make."""
-        spare = _SECOND + _AROUND if form == "zero_shot_cot" else 0
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -56,7 +55,7 @@ class ExamConfig(Settings):
             n=self.n,
             seed=seed,
             stop=() if form == "taught" else ("\nQ:",),  # a base model goes on to ask itself the next question
-            spare=spare if self.max_tokens is None else None,  # only what nobody asked for is shortened
+            flexible=True if self.max_tokens is None else None,  # only what nobody asked for is shortened
         )
         return Paper(form=form, sampling=sampling, exemplars=tuple(exemplars), sheet=self.sheet)
 
@@ -158,11 +157,23 @@ def _second_call(
     """Show each rationale to the model again and ask for the answer alone, greedily whatever the rationale's temperature."""
     pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
     asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
-    follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
-    sampling = Sampling(max_tokens=min(first.max_tokens, _SECOND), seed=first.seed, stop=first.stop, spare=0)
+    sampling = Sampling(max_tokens=min(first.max_tokens, _SECOND), seed=first.seed, stop=first.stop)
+    follow_ups = [
+        _fitting(
+            model, sampling, lambda text, i=i, s=s: _follow_up(chats[i], text, s, task.trigger), rationales[i][s].text
+        )
+        for i, s in asked
+    ]
     answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
     for index, sample in pairs:
         yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))
+
+
+def _fitting(model: Model, sampling: Sampling, ask: Callable[[str], Chat], rationale: str) -> Chat:
+    """The second call, with as much of the rationale as a local model can hold: one that rambled to the end fills it."""
+    while isinstance(model, Local) and rationale and model.room(ask(rationale)) < sampling.max_tokens:
+        rationale = rationale[: len(rationale) * 7 // 8]
+    return ask(rationale)
 
 
 def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:

@@ -26,7 +26,8 @@ _EXPERTS = {
     "moe_intermediate_size": 32,
 }
 _WINDOW = {"sliding_window": 24}  # shorter than the prompts of the tests
-_GPT = {**_TOKENS, "bos_token_id": None, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
+_DROP = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "dropout": 0.0}  # chance is no part of a comparison
+_GPT = {**_TOKENS, "bos_token_id": None, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, **_DROP}
 _LATENT = {
     **_HEAD,
     **_EXPERTS,
@@ -135,7 +136,7 @@ ATTENTION: dict[str, dict[str, Any]] = {
     },
     "gptj": {**_GPT, "rotary_dim": 4},
     "gpt_neox": _SIZES,
-    "opt": {**_SIZES, "ffn_dim": 64, "word_embed_proj_dim": 32},
+    "opt": {**_SIZES, "ffn_dim": 64, "dropout": 0.0, "word_embed_proj_dim": 32},
     "bloom": {**_TOKENS, "bos_token_id": None, "hidden_size": 32, "n_layer": 2, "n_head": 4},
     "mpt": {**_TOKENS, "bos_token_id": None, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 512},
     "openai-gpt": _GPT,
@@ -257,6 +258,8 @@ RECURRENT: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 2,
         "num_heads": 4,
         "num_blocks": 2,
+        "qk_dim_factor": 1.0,
+        "v_dim_factor": 1.0,
         "chunk_size": 16,
     },
 }

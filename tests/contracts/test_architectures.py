@@ -1,5 +1,6 @@
 """Every architecture answers, learns and is handed on as plain passes of the model itself say it should."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,15 @@ TEXTS = ["A coin is heads up.", "Maya flips the coin. " * 6, "Is it heads up?", 
 NEW = 8  # tokens of an answer
 OWN_STATE_IS_WRONG = ("rwkv", "xlstm")  # going on from it, transformers says something else than in one pass
 ENDS = ("e", "a")  # where a text stops, so that rows leave the batch at different times
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models as small as these wait for their threads longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=architectures.ALL)

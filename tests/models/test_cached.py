@@ -123,9 +123,12 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
         sample = 1
     elif field == "stop":
         sampling = replace(sampling, stop=("x",))
+    elif field == "flexible":
+        sampling = replace(sampling, flexible=True)
     else:
         sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
-    assert (key_of(model, chat, sampling, sample) == before) == (field == "n")  # n asks for more of the same
+    # n asks for more of the same, and flexible is about what a model on this machine can hold.
+    assert (key_of(model, chat, sampling, sample) == before) == (field in ("n", "flexible"))
 
 
 def test_two_chats_with_the_same_words_are_one_request(store: ReplyCache) -> None:

@@ -78,7 +78,7 @@ class Asked(Protocol):
         ...
 
 
-_NOT_SENT = ("n", "spare")
+_NOT_SENT = ("n", "flexible")
 
 
 def request_of(model: str, chat: Chat, sampling: Sampling, sample: int) -> bytes:

@@ -40,7 +40,7 @@ class Decoder:
         self.tokenizer = tokenizer
         self.sampling = sampling
         self.stops = stops
-        self._stop_B = torch.tensor(sorted(stops), device=model.device)
+        self._reach = 8 + max((len(stop.encode()) for stop in sampling.stop), default=0)  # tokens
         self._warpers = LogitsProcessorList()
         if sampling.temperature > 0:
             self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
@@ -59,15 +59,18 @@ class Decoder:
         reading, logits_BV = self._begun([prompt.ids for prompt in prompts], max(most))
         draws_RT = self._draws(seeds)
         written: list[list[int]] = [[] for _ in seeds]
-        rows = list(range(len(seeds)))  # the rows that are still in the batch
+        rows, over = list(range(len(seeds))), set[int]()  # the rows that are still in the batch; those that have ended
         while True:
             token_B = self._choose(logits_BV, draws_RT, rows, max(map(len, written)))
             going = []
             for place, (row, token) in enumerate(zip(rows, token_B.tolist(), strict=True)):
+                if row in over:
+                    continue
+                written[row].append(token)
                 if len(written[row]) < most[row] and not self.ended(written[row]):
-                    written[row].append(token)
-                    if len(written[row]) < most[row] and not self.ended(written[row]):
-                        going.append(place)
+                    going.append(place)
+                else:
+                    over.add(row)
             yield written
             if not going:
                 break
@@ -127,4 +130,6 @@ class Decoder:
             return False
         if tokens[-1] in self.stops:
             return True
-        return bool(self.sampling.stop) and self.text(tokens)[1]
+        # A stop that the last token completes is no longer in tokens than in bytes: only there is it looked for.
+        tail = self.raw(tokens[-self._reach :]) if self.sampling.stop else ""
+        return any(stop in tail for stop in self.sampling.stop) and self.text(tokens)[1]

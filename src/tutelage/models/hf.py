@@ -40,6 +40,7 @@ class Hf:
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
+        self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
         self._way: Any = None  # of reading: what the loaded model can do in a batch
         self._remarks: list[str] = []
         self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
@@ -89,7 +90,8 @@ class Hf:
 
     def check_room(self, chats: Sequence[Chat], sampling: Sampling) -> None:
         """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet."""
-        config, tokenizer = pretrained.outline(self.source, self.cache, self.trust_remote_code)
+        self._outline = self._outline or pretrained.outline(self.source, self.cache, self.trust_remote_code)
+        config, tokenizer = self._outline
         for chat in chats:
             self._prompt(chat, rendering.prompt_ids(tokenizer, chat.messages), sampling, pretrained.room_of(config))
 
@@ -139,9 +141,7 @@ class Hf:
         return prompts, even(len(prompts), rows, stretch=self.batch is None)
 
     def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
-        new = sampling.max_tokens
-        if sampling.spare is not None:
-            new = max(1, min(new, room - len(ids) - sampling.spare))
+        new = max(1, min(sampling.max_tokens, room - len(ids))) if sampling.flexible else sampling.max_tokens
         if len(ids) + new > room:
             advice = "show fewer worked examples" if len(chat.messages) > 2 else "lower max_tokens"
             raise ModelError(
@@ -216,18 +216,23 @@ def fitting(model: Any, length: int) -> int:
     import torch
 
     config, kind = model.config.get_text_config(), model.device.type
-    heads = getattr(config, "num_attention_heads", None) or 1
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    heads = getattr(config, "num_key_value_heads", None) or heads
+    layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
     # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
     # the next token in float32 with their sorted copy.
-    kept = 2 * config.num_hidden_layers * heads * width * max(length, 256) * model.dtype.itemsize
-    row = kept + 12 * config.vocab_size
+    row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
     free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
     rows = _MOST.get(kind, 32)
     while rows > 1 and rows * row > free // 2:
         rows //= 2
     return rows
+
+
+def _keys(layer: Any) -> int:
+    """How many numbers are the keys of one token in a layer with this config."""
+    heads = getattr(layer, "num_attention_heads", None) or 1
+    width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
+    kept: int = (getattr(layer, "num_key_value_heads", None) or heads) * width
+    return kept
 
 
 def _free_memory() -> int:

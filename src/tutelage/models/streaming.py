@@ -20,9 +20,6 @@ class Local(Model, Protocol):
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
 
-    def check_room(self, chats: Sequence[Chat], sampling: Sampling) -> None:
-        """Refuse, without its weights, what it cannot hold."""
-
     def stream(
         self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> Iterator[tuple[int, int, Piece]]:
@@ -33,6 +30,12 @@ def remarks(model: Model) -> list[str]:
     """What there is to say of how a model made its answers: what was shortened, what goes a slower way; each once."""
     said: list[str] = model.remarks() if hasattr(model, "remarks") else []
     return said
+
+
+def check_room(model: Model, chats: Sequence[Chat], sampling: Sampling) -> None:
+    """Refuse chats that a local model cannot hold, before its weights are loaded; of others that is not known."""
+    if hasattr(model, "check_room"):
+        model.check_room(chats, sampling)
 
 
 def stream(

@@ -97,10 +97,8 @@ class Classroom:
 
     def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
         """Whether a local model can hold the questions of its exams, before anything is paid for."""
-        model = self.open(who)
-        if isinstance(model, streaming.Local):
-            for paper in papers:
-                model.check_room(exam.put(self.task, questions, paper), paper.sampling)
+        for paper in papers:
+            streaming.check_room(self.open(who), exam.put(self.task, questions, paper), paper.sampling)
 
     def sit(self, step: str, who: Who, questions: Sequence[Question], paper: exam.Paper) -> list[Attempt]:
         """One exam, as a step: attempts in the order of the questions."""
