@@ -266,6 +266,39 @@ RECURRENT: dict[str, dict[str, Any]] = {
 ALL = {**ATTENTION, **RECURRENT}
 
 
+def row(name: str, way: Any, apart: str) -> str:
+    """What was found of an architecture, as a line of the table in docs/students.md."""
+    answers = {"rows": "one cache, rows leave as they end", "whole": "own state, read again as rows end"}
+    said = answers.get(way.keeping, "no cache: every token reads its row again")
+    batch = "any lengths" if way.padded else "one length"
+    learns = "one row" if not apart else "three rows"
+    if apart.startswith("padding"):
+        learns += ", padded on the right"
+    return f"| `{name}` | {batch} | {said} | {learns} |"
+
+
+def main() -> None:
+    """Print the table: every architecture is made, read and laid out once."""
+    import tempfile
+
+    import torch
+    from tests.conftest import make_student
+
+    from tutelage.models import ability, pretrained
+    from tutelage.training import layout
+    from tutelage.training.batches import Example
+
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = make_student(Path(folder) / "tokenizer", chat=False)
+        print("| Architecture | A batch of | Answering | Self-reflection |\n|---|---|---|---|")
+        for name in ALL:
+            model, _ = pretrained.load(str(make(name, tokenizer, Path(folder) / name)), torch.float32, Path(folder))
+            example = Example(
+                list(range(3, 90)), list(range(90, 100)), "q", ([100, 101, 102],), ([103, 104, 105, 106],)
+            )
+            print(row(name, ability.measure(model), layout.why_apart(model, [example], 0)))
+
+
 def make(name: str, tokenizer: Path, folder: Path) -> Path:
     """A student of an architecture, with the tokenizer in another student's folder."""
     import torch
@@ -280,9 +313,13 @@ def make(name: str, tokenizer: Path, folder: Path) -> Path:
         for where, weights in model.named_parameters():
             # Fresh weights are so small that every token is as likely as the next, and fresh biases are zero, which
             # would hide what leaks out of padding.
-            if weights.ndim > 1 and weights.std() < 0.05 or weights.ndim == 1 and where.endswith("bias"):
+            if (weights.ndim > 1 and weights.std() < 0.05) or (weights.ndim == 1 and where.endswith("bias")):
                 weights.normal_(0, 0.15)
     model.float().save_pretrained(folder)
     for file in tokenizer.glob("*token*"):
         shutil.copy(file, folder)
     return folder
+
+
+if __name__ == "__main__":
+    main()

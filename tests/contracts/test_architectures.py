@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from tests.contracts import architectures
+
 from tutelage.errors import ModelError
 from tutelage.exporting import gguf_file, model
 from tutelage.models import pretrained, rendering
@@ -18,6 +18,7 @@ from tutelage.training.config import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
+ROOT = Path(__file__).parents[2]
 SHOTS = "Maya flips the coin. Is the coin still heads up? It was flipped once, so the answer is no. " * 3
 TEXTS = ["A coin is heads up.", "Maya flips the coin. " * 6, "Is it heads up?", "yes", SHOTS[:170]]
 NEW = 8  # tokens of an answer
@@ -129,6 +130,21 @@ def train(folder: Path, into: Path, **settings: Any) -> dict[str, Any]:
     return fit(spec, LESSONS, config, 3, into, Doors(lambda tick: None, lambda: False))
 
 
+@pytest.mark.parametrize(
+    "name", ["gemma3", "qwen3_vl", "qwen3_5", "lfm2", "mamba", "falcon_h1", "nemotron_h", "zamba2"]
+)
+def test_adapters_are_learned_and_merged(name: str, base_student: Path, tmp_path: Path) -> None:
+    folder = architectures.make(name, base_student, tmp_path / name)
+    train(folder, tmp_path / "taught", lora={"r": 2}, reflection={})
+    before, _ = pretrained.load(str(folder), torch.float32, Path())
+    after, _ = pretrained.load(str(tmp_path / "taught"), torch.float32, Path())
+    moved = [
+        where for where, weights in after.named_parameters() if not torch.equal(weights, before.get_parameter(where))
+    ]
+    assert moved
+    assert not any(where.endswith("mixer.out_proj.weight") or "embed" in where for where in moved)
+
+
 def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder: Path, tmp_path: Path) -> None:
     plain, reflected = by_hand(folder)
     facts = train(folder, tmp_path / "reflected", reflection={})
@@ -143,4 +159,6 @@ def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder
     assert [row[0].text for row in handed] == [row[0].text for row in told]
     if folder.name not in ("llama", "qwen2", "qwen3"):
         with pytest.raises(ModelError, match=r"--gguf does not know .*convert_hf_to_gguf"):
-            gguf_file.write(tmp_path / "exported", "f16", "student")
+            gguf_file.check_student(tmp_path / "reflected")
+    row = architectures.row(folder.name, taught.way, facts["apart"])
+    assert row in (ROOT / "docs" / "students.md").read_text(), f"python -m tests.contracts.architectures: {row}"

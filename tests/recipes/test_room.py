@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.conftest import make_student
+
 from tutelage import recipes
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig

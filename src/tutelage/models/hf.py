@@ -41,7 +41,7 @@ class Hf:
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
         self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
-        self._way: Any = None  # of reading: what the loaded model can do in a batch
+        self.way: Any = None  # of reading: what the loaded model can do in a batch
         self._remarks: list[str] = []
         self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
 
@@ -57,8 +57,8 @@ class Hf:
             model, tokenizer = pretrained.load(self.source, dtype, self.cache, self.trust_remote_code)
             rendering.prepare(tokenizer)
             model.to(device).eval()
-            self._way = ability.measure(model)
-            self._remarks += [f"{self.name}: {line}" for line in ability.said(self._way)]
+            self.way = ability.measure(model)
+            self._remarks += [f"{self.name}: {line}" for line in ability.said(self.way)]
             self._loaded = model, tokenizer, rendering.stop_ids(tokenizer, model.generation_config)
         return self._loaded
 
@@ -81,19 +81,27 @@ class Hf:
 
     def _together(self, owed: Sequence[int], prompts: Sequence[Prompt]) -> list[int]:
         """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""
-        return [i for i in owed if self._way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
+        return [i for i in owed if self.way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
 
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
         model, tokenizer, _ = self.loaded()
         return pretrained.room_of(model.config) - len(rendering.prompt_ids(tokenizer, chat.messages))
 
-    def check_room(self, chats: Sequence[Chat], sampling: Sampling) -> None:
-        """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet."""
+    def check_room(self, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
+        """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet.
+
+        `taught`: they are put to it once it is trained, so a base model knows the paper's format by then.
+        """
         self._outline = self._outline or pretrained.outline(self.source, self.cache, self.trust_remote_code)
         config, tokenizer = self._outline
-        for chat in chats:
-            self._prompt(chat, rendering.prompt_ids(tokenizer, chat.messages), sampling, pretrained.room_of(config))
+        template = tokenizer.chat_template
+        if taught and not template:
+            rendering.install_paper_template(tokenizer)
+        ids = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        tokenizer.chat_template = template
+        for chat, one in zip(chats, ids, strict=True):
+            self._prompt(chat, one, sampling, pretrained.room_of(config))
 
     def remarks(self) -> list[str]:
         """What a reader of the answers should know of how they were made, once each."""
@@ -185,7 +193,7 @@ class Hf:
     def _decoder(self, sampling: Sampling) -> Any:
         from tutelage.models.decoding import Decoder
 
-        return Decoder(*self.loaded(), sampling, self._way)
+        return Decoder(*self.loaded(), sampling, self.way)
 
     def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
         text, stopped = decoder.text(tokens)

@@ -32,10 +32,10 @@ def remarks(model: Model) -> list[str]:
     return said
 
 
-def check_room(model: Model, chats: Sequence[Chat], sampling: Sampling) -> None:
+def check_room(model: Model, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
     """Refuse chats that a local model cannot hold, before its weights are loaded; of others that is not known."""
     if hasattr(model, "check_room"):
-        model.check_room(chats, sampling)
+        model.check_room(chats, sampling, taught)
 
 
 def stream(

@@ -98,7 +98,8 @@ class Classroom:
     def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
         """Whether a local model can hold the questions of its exams, before anything is paid for."""
         for paper in papers:
-            streaming.check_room(self.open(who), exam.put(self.task, questions, paper), paper.sampling)
+            chats = exam.put(self.task, questions, paper)
+            streaming.check_room(self.open(who), chats, paper.sampling, paper.form == "taught")
 
     def sit(self, step: str, who: Who, questions: Sequence[Question], paper: exam.Paper) -> list[Attempt]:
         """One exam, as a step: attempts in the order of the questions."""

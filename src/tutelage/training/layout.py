@@ -61,10 +61,10 @@ def _distance(model: Any, row: batches.Row, pad: int) -> float:
 
 @torch.no_grad()
 def _states(model: Any, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
-    segments_BT = inputs.pop("segments")
-    if "trios" not in inputs:
-        inputs["attention_mask"] = tree_mask(model, segments_BT, inputs["position_ids"])
+    given = ("input_ids", "attention_mask", "position_ids")
+    inputs = {name: tensors[name].to(model.device) for name in given}
+    if "trios" not in tensors:
+        inputs["attention_mask"] = tree_mask(model, tensors["segments"].to(model.device), inputs["position_ids"])
     with last_states(model) as states:
         run(model, inputs, 1)
     return states[0].cpu()

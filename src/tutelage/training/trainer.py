@@ -170,8 +170,15 @@ def _with_adapters(model: Any, config: LoraConfig) -> Any:
         lora_dropout=config.dropout,
         target_modules=config.targets,
         task_type="CAUSAL_LM",
+        exclude_modules=_past_adapters(model) or None,
     )
     return get_peft_model(model, adapters)
+
+
+def _past_adapters(model: Any) -> list[str]:
+    """Layers of a Mamba block whose weights a fused kernel reads by itself: an adapter there would be learned for nothing."""
+    blocks = [name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")]
+    return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
 
 
 def _arguments(
