@@ -158,22 +158,20 @@ def _second_call(
     pairs = [(index, sample) for index in sorted(rationales) for sample in range(len(rationales[index]))]
     asked = [(i, s) for i, s in pairs if rationales[i][s].finish != "error"]
     sampling = Sampling(max_tokens=min(first.max_tokens, _SECOND), seed=first.seed, stop=first.stop)
-    follow_ups = [
-        _fitting(
-            model, sampling, lambda text, i=i, s=s: _follow_up(chats[i], text, s, task.trigger), rationales[i][s].text
-        )
-        for i, s in asked
-    ]
+    shown = [(chats[i], rationales[i][s].text, s) for i, s in asked]
+    follow_ups = [_fitting(model, _follow_up(*one, task.trigger), sampling.max_tokens) for one in shown]
     answers = {asked[place]: replies[0] for place, replies in model.answer(follow_ups, sampling)}
     for index, sample in pairs:
         yield grade(task, sheet[index], rationales[index][sample], sample, answers.get((index, sample)))
 
 
-def _fitting(model: Model, sampling: Sampling, ask: Callable[[str], Chat], rationale: str) -> Chat:
+def _fitting(model: Model, chat: Chat, most: int) -> Chat:
     """The second call, with as much of the rationale as a local model can hold: one that rambled to the end fills it."""
-    while isinstance(model, Local) and rationale and model.room(ask(rationale)) < sampling.max_tokens:
-        rationale = rationale[: len(rationale) * 7 // 8]
-    return ask(rationale)
+    *before, rationale, trigger = chat.messages
+    while isinstance(model, Local) and rationale.content and model.room(chat) < most:
+        rationale = Message(rationale.role, rationale.content[: len(rationale.content) * 7 // 8])
+        chat = replace(chat, messages=(*before, rationale, trigger))
+    return chat
 
 
 def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.conftest import make_student
 
+import tutelage
 from tutelage import recipes
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
@@ -66,6 +67,12 @@ def test_the_papers_own_student_goes_through_the_papers_own_recipe(gpt2: Path, t
     for attempt in records.read(tmp_path / "it" / "zero_shot" / "records.jsonl", Attempt):
         assert attempt.tokens_in + attempt.tokens_out <= 1024
         assert attempt.truncated or attempt.tokens_out < 1024
+    tutelage.export(tmp_path / "it", tmp_path / "handed", check=0)
+    handed = json.loads((tmp_path / "handed" / "generation_config.json").read_text())
+    assert (handed["max_length"], handed.get("max_new_tokens")) == (1024, None)  # whoever generates stops there, too
+    with pytest.raises(ModelError, match="--gguf does not know the architecture GPT2LMHeadModel"):
+        tutelage.export(tmp_path / "it", tmp_path / "file", gguf="f16")
+    assert not (tmp_path / "file").exists()
 
 
 def test_what_the_user_asked_for_is_refused_before_the_teacher_is_asked(gpt2: Path, tmp_path: Path) -> None:
