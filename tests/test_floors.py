@@ -24,6 +24,8 @@ TORCH_MAY = (
     "models/decoding.py",
     "models/pretrained.py",
     "models/precision.py",
+    "models/reading.py",
+    "models/ability.py",
     "exporting/model.py",
 )
 

@@ -9,11 +9,15 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.models.cached import Cached
+from tutelage.models.streaming import Local
 from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."
 ANOTHER_QUESTION = "\nQ:"  # what a base model goes on with: it asks itself the next one
+
+
+LONGEST = 1024  # tokens of an answer where nothing else is asked for
 
 
 class ExamConfig(Settings):
@@ -23,8 +27,10 @@ class ExamConfig(Settings):
     temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="0 is greedy [Ho et al. 2022, section 4]")
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 is off")
-    max_tokens: Annotated[int, Field(ge=1)] = Field(
-        1024, description="longest answer; what is cut there is flagged [Ho et al. 2022: up to 1024]"
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description=f"longest answer; what is cut there is flagged. null: {LONGEST}, or what the prompt leaves of the tokens "
+        "that a local model holds [Ho et al. 2022: prompt and answer up to 1024 together]",
     )
     sheet: Annotated[int, Field(ge=1)] = Field(
         256,
@@ -44,16 +50,21 @@ class ExamConfig(Settings):
             raise ValueError(f"{self.n} samples at temperature 0 would all be the same; set a temperature such as 0.7")
         return self
 
+    def longest(self) -> int:
+        """The most tokens of an answer, where there is room for them."""
+        return LONGEST if self.max_tokens is None else self.max_tokens
+
     def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
         """The exam paper these settings make."""
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
-            max_tokens=self.max_tokens,
+            max_tokens=self.longest(),
             n=self.n,
             seed=seed,
             stop=() if form == "taught" else self.stop,
+            flexible=True if self.max_tokens is None else None,  # only what nobody asked for is shortened
         )
         return Paper(
             form=form,
@@ -166,9 +177,14 @@ def sit(
                     yield attempt
 
 
-def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
+def put(task: Task, questions: Sequence[Question], paper: Paper) -> list[Chat]:
+    """What a model is shown first of each question."""
     ask = asker(paper, task.kind)
-    chats = [ask(task.ask(question)) for question in sheet]
+    return [ask(task.ask(question)) for question in questions]
+
+
+def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
+    chats = put(task, sheet, paper)
     replies = model.answer(chats, paper.sampling)
     if paper.form == "zero_shot_cot":
         yield from _second_call(model, task, sheet, chats, dict(replies), paper)
@@ -194,12 +210,22 @@ def _second_call(
                 yield grade(task, sheet[index], reply, sample)
             else:
                 asked.append((index, sample))
-    follow_ups = [_follow_up(chats[i], rationales[i][s].text, s, task.trigger) for i, s in asked]
     first = paper.sampling
     sampling = Sampling(max_tokens=min(first.max_tokens, paper.answer_tokens), seed=first.seed, stop=first.stop)
+    shown = [(chats[i], rationales[i][s].text, s) for i, s in asked]
+    follow_ups = [_fitting(model, _follow_up(*one, task.trigger), sampling.max_tokens) for one in shown]
     for place, (answer, *_) in model.answer(follow_ups, sampling):
         index, sample = asked[place]
         yield grade(task, sheet[index], rationales[index][sample], sample, answer)
+
+
+def _fitting(model: Model, chat: Chat, most: int) -> Chat:
+    """The second call, with as much of the rationale as a local model can hold: one that rambled to the end fills it."""
+    *before, rationale, trigger = chat.messages
+    while isinstance(model, Local) and rationale.content and model.room(chat) < most:
+        rationale = Message(rationale.role, rationale.content[: len(rationale.content) * 7 // 8])
+        chat = replace(chat, messages=(*before, rationale, trigger))
+    return chat
 
 
 def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:

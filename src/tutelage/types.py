@@ -52,6 +52,9 @@ class Sampling(Struct, frozen=True, kw_only=True):
     n: int = 1
     seed: int = 0
     stop: tuple[str, ...] = ()
+    # Whether an answer may be shorter than `max_tokens` where a model on this machine holds fewer; if not, what does not
+    # fit is an error. It asks nothing of a service, so it is no part of a request's key.
+    flexible: bool | None = None
 
 
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -142,9 +142,12 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
         sample = 1
     elif field == "stop":
         sampling = replace(sampling, stop=("x",))
+    elif field == "flexible":
+        sampling = replace(sampling, flexible=True)
     else:
         sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
-    assert (key_of(model, chat, sampling, sample) == before) == (field == "n")  # n asks for more of the same
+    # n asks for more of the same, and flexible is about what a model on this machine can hold.
+    assert (key_of(model, chat, sampling, sample) == before) == (field in ("n", "flexible"))
 
 
 def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: ReplyCache) -> None:

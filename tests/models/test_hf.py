@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tutelage.errors import MissingPackage, ModelError
-from tutelage.models import decoding, hf, open_model, pretrained, rendering
+from tutelage.models import hf, open_model, pretrained, reading, rendering
 from tutelage.models.hf import Hf
+from tutelage.models.rendering import Prompt
 from tutelage.types import Chat, Message, Reply, Sampling
 
 TEXTS = ["A coin is heads up.", ("Maya flips the coin. " * 6).strip(), "Is the coin still heads up?", "yes", "no no no"]
@@ -79,13 +80,14 @@ def test_what_prompts_begin_with_alike_is_read_once(
     sampling = Sampling(temperature=0.7 if n > 1 else 0.0, max_tokens=12, n=n, seed=3)
     alone = [replies(student(base_student, batch=1), sampling, text)[0] for text in texts]
     model, read = student(base_student), []
-    forward = decoding.Decoder._forward
+    model.loaded()
+    forward = reading.Reading._forward
 
-    def counted(self: decoding.Decoder, ids_BT: torch.Tensor, *rest: object) -> torch.Tensor:
+    def counted(self: reading.Reading, ids_BT: torch.Tensor, *rest: object) -> torch.Tensor:
         read.append(ids_BT.numel())
         return forward(self, ids_BT, *rest)
 
-    monkeypatch.setattr(decoding.Decoder, "_forward", counted)
+    monkeypatch.setattr(reading.Reading, "_forward", counted)
     together = replies(model, sampling, *texts)
     assert [[r.text for r in row] for row in together] == [[r.text for r in row] for row in alone]
     assert [[r.tokens_in for r in row] for row in together] == [[r.tokens_in for r in row] for row in alone]
@@ -99,7 +101,7 @@ def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: py
     sizes = []
     generate = Hf._generate
 
-    def short(self: Hf, prompts: list[list[int]], *rest: object) -> Iterator[tuple[int, list[Reply]]]:
+    def short(self: Hf, prompts: list[Prompt], *rest: object) -> Iterator[tuple[int, list[Reply]]]:
         sizes.append(len(prompts))
         if len(prompts) > 1:
             raise torch.OutOfMemoryError("no room")

@@ -13,6 +13,7 @@ from tutelage.errors import ModelError
 from tutelage.models import streaming
 from tutelage.models.decoding import Decoder
 from tutelage.models.hf import Hf
+from tutelage.models.reading import Reading
 from tutelage.models.scripted import Scripted
 from tutelage.models.streaming import Local, Unfolding, settled
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -110,13 +111,14 @@ def test_a_stream_is_the_answer(kind: str, sampling: Sampling, request: pytest.F
 
 def test_text_comes_before_the_answer_is_over(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, steps = student(base_student), []
-    forward = Decoder._forward
+    model.loaded()
+    read = Reading.read
 
-    def counted(self: Decoder, *given: object) -> torch.Tensor:
+    def counted(self: Reading, *given: object) -> torch.Tensor:
         steps.append(1)
-        return forward(self, *given)  # type: ignore[arg-type]
+        return read(self, *given)
 
-    monkeypatch.setattr(Decoder, "_forward", counted)
+    monkeypatch.setattr(Reading, "read", counted)
     coming = model.stream(chats("coin"), Sampling(max_tokens=200, temperature=1.0))
     next(coming)
     assert len(steps) < 20

@@ -13,7 +13,7 @@ from tutelage.models import pretrained, rendering
 from tutelage.training import batches
 from tutelage.training.batches import Example, Row, Totals
 from tutelage.training.config import TrainingConfig
-from tutelage.training.objective import _last_states
+from tutelage.training.layout import last_states
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Lesson
 
@@ -61,7 +61,7 @@ def test_a_shared_prompt_gives_the_states_of_separate_passes(
     mask = batches.tree_mask(tensors["segments"], tensors["position_ids"])
     if attention == "eager":
         mask = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)
-    with torch.no_grad(), _last_states(model) as states:
+    with torch.no_grad(), last_states(model) as states:
         out = model(input_ids=tensors["input_ids"], attention_mask=mask, position_ids=tensors["position_ids"])
         for index, row in enumerate(rows):
             parts = {
@@ -70,7 +70,7 @@ def test_a_shared_prompt_gives_the_states_of_separate_passes(
                 batches.NEGATIVE: row.negative,
             }
             for segment, part in parts.items():
-                with _last_states(model) as alone:
+                with last_states(model) as alone:
                     plain = model(input_ids=torch.tensor([row.example.prompt + list(part)]))
                 expected = alone[0][0, len(row.example.prompt) :]
                 found = states[0][index][tensors["segments"][index] == segment]

@@ -51,6 +51,8 @@ def export(
         raise ConfigError(f"--check {check}: give how many questions are asked again, or 0")
     gguf_file.check_kind(gguf)
     source = read(Path(run))
+    if gguf:
+        gguf_file.check_student(source.student)
     with _draft(target) as folder:
         made = _write(source, folder, _Wanted(target.name, dtype, check, gguf), tell)
     return msgspec.structs.replace(made, path=target, gguf=made.gguf and target / made.gguf.name)

@@ -31,6 +31,12 @@ def check_kind(kind: str | None) -> None:
         raise ConfigError(f"--gguf {kind}: {nearest(kind, KINDS)}")
 
 
+def check_student(folder: Path) -> None:
+    """Refuse, before anything is written, a student whose architecture has no place in such a file."""
+    if (folder / "config.json").exists():  # an adapter has none before it is merged
+        _architecture(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+
+
 def write(folder: Path, kind: str, name: str) -> Path:
     """Write the exported student in `folder` as `NAME.KIND.gguf` beside it, tensor by tensor; returns the file."""
     import gguf

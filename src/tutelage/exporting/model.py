@@ -35,6 +35,10 @@ def save(source: Source, folder: Path, dtype: str) -> Saved:
     rendering.prepare(tokenizer)
     stops = sorted(rendering.stop_ids(tokenizer, model.generation_config))
     model.generation_config = _generation(tokenizer, stops, source.paper.sampling.max_tokens)
+    room = pretrained.room_of(model.config)
+    if source.paper.sampling.flexible and source.paper.sampling.max_tokens >= room:
+        # As in the exam, an answer ends where the model does.
+        model.generation_config.max_new_tokens, model.generation_config.max_length = None, room
     try:
         with pretrained.quiet():
             model.save_pretrained(folder)

@@ -17,7 +17,7 @@ from tutelage.config import Settings
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.base import Task, judge
-from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Sampling
+from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Reply, Sampling
 
 
 class FeedbackConfig(Settings):
@@ -166,6 +166,21 @@ def _between(tag: str, text: str) -> list[str]:
     """The texts between <tag> and </tag>; an opening tag inside one starts it anew."""
     found = re.findall(rf"<{tag}>((?:(?!<{tag}>).)*?)</{tag}>", text, flags=re.DOTALL | re.IGNORECASE)
     return [inner.strip() for inner in found]
+
+
+def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> Feedback:
+    """What a teacher wrote in reply to a chat, as it is kept; `names` are the attempts each question's chat shows."""
+    return Feedback(
+        question=chat.question,
+        attempts=names.get(chat.question, ()),
+        prompt=chat.messages[-1].content,
+        text=reply.text,
+        truncated=reply.finish == "length",
+        tokens_in=reply.tokens_in,
+        tokens_out=reply.tokens_out,
+        key=reply.key,
+        error=reply.error,
+    )
 
 
 class Kept(Struct, frozen=True, kw_only=True):

@@ -101,8 +101,11 @@ class Asked(Protocol):
         ...
 
 
+_NOT_SENT = ("n", "flexible")
+
+
 def request_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out: Sequence[str] = ()) -> bytes:
-    """Everything that decides a reply, as canonical JSON: model identity, messages, every sampling field, sample index.
+    """Everything that decides a reply, as canonical JSON: model identity, messages, what is sent of the sampling, sample index.
 
     What was wanted and could not be sent stands in `left_out`: a reply drawn at a temperature that the server chose is
     another than one drawn at the temperature that was asked for.
@@ -110,7 +113,7 @@ def request_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out
     fields: dict[str, Any] = {
         "model": model,
         "messages": [[message.role, message.content] for message in chat.messages],
-        "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name != "n"},
+        "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name not in _NOT_SENT},
         "sample": sample,
         **({"left_out": list(left_out)} if left_out else {}),
     }

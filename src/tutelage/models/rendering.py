@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tutelage.errors import ModelError
 from tutelage.types import Message
@@ -19,9 +19,14 @@ PAPER_TEMPLATE = (
 # Some templates (Llama's) print today's date into every prompt: exams before and after midnight would not be the same.
 # It is the date that Llama's own template falls back to.
 _TODAY = datetime(2024, 7, 26)
-
-
 _DATE = re.compile(r"""\bstrftime_now\(\s*(['"])(.*?)\1\s*\)""")
+
+
+class Prompt(NamedTuple):
+    """What is asked, as tokens, and how many new ones the answer may have."""
+
+    ids: list[int]
+    most: int
 
 
 def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:

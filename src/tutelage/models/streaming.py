@@ -29,6 +29,18 @@ class Local(Model, Protocol):
         """Yield `(index, sample, piece)`."""
 
 
+def remarks(model: Model) -> list[str]:
+    """What there is to say of how a model made its answers: what was shortened, what goes a slower way; each once."""
+    said: list[str] = model.remarks() if hasattr(model, "remarks") else []
+    return said
+
+
+def check_room(model: Model, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
+    """Refuse chats that a local model cannot hold, before its weights are loaded; of others that is not known."""
+    if hasattr(model, "check_room"):
+        model.check_room(chats, sampling, taught)
+
+
 def stream(
     model: Model, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
 ) -> Generator[tuple[int, int, Piece], None, None]:

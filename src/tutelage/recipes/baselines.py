@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.errors import ModelError
 from tutelage.exam import ANOTHER_QUESTION, ExamConfig, Paper
 from tutelage.lessons import rationales
 from tutelage.lessons.trial import Trial
@@ -19,6 +20,9 @@ from tutelage.training.config import TrainingConfig
 from tutelage.types import Form, Lesson, Question
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
+
+
+SHOTS = 8  # worked examples where nothing else is asked for [Wei et al. 2022]
 
 
 class Splits(Settings):
@@ -100,7 +104,10 @@ class Teaching(Settings):
         ("zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"),
         description="what stands beside it in the table [Ho et al. 2022, section 4]",
     )
-    shots: Annotated[int, Field(ge=1)] = Field(8, description="worked examples of few_shot_cot, taken from the lessons")
+    shots: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description=f"worked examples of few_shot_cot, taken from the lessons. null: {SHOTS}, or as many as the student can hold",
+    )
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
@@ -150,7 +157,7 @@ def baselines(
     if "zero_shot_cot" in config.baselines:
         room.sit("zero_shot_cot", config.student, test, paper("zero_shot_cot", room.seed))
     if "few_shot_cot" in config.baselines:
-        shown = exemplars(lessons, config.shots)
+        shown = shots_for(room, config, lessons, test)
         room.sit("few_shot_cot", config.student, test, paper("few_shot_cot", room.seed, shown))
     if "fine_tune" in config.baselines:
         answers = rationales.answers_only(room.task, train)
@@ -158,6 +165,37 @@ def baselines(
         training = config.training.model_copy(update={"reflection": None})
         plain = room.fit("answers-student", config.student, answers, training)
         room.sit("fine_tune", plain, test, paper("taught", room.seed))
+
+
+def check_room(room: Classroom, config: Teaching, questions: Sequence[Question]) -> None:
+    """What the student could not hold in its exams is said before the teacher is paid."""
+    forms: list[Form] = ["taught"]
+    forms += [form for form in ("zero_shot", "zero_shot_cot") if form in config.baselines]
+    room.check_room(config.student, questions, *(config.exam.paper(form, room.seed) for form in forms))
+
+
+def shots_for(
+    room: Classroom, config: Teaching, lessons: Sequence[Lesson], questions: Sequence[Question]
+) -> list[tuple[str, str]]:
+    """The worked examples of few-shot-CoT: as many as were asked for, else as leave room for an answer like the teacher's."""
+    if config.shots is not None:
+        return exemplars(lessons, config.shots)
+    shown = exemplars(lessons, SHOTS)
+    answer = config.exam.model_copy(update={"max_tokens": config.exam.max_tokens or config.rationales.max_tokens})
+    for count in range(len(shown), 0, -1):
+        try:
+            room.check_room(config.student, questions, answer.paper("few_shot_cot", room.seed, shown[:count]))
+        except ModelError:
+            continue
+        if count < len(shown):
+            room.note(
+                "few_shot_cot", f"shots {len(shown)} -> {count}: with more the student cannot hold every question"
+            )
+        return shown[:count]
+    room.note(
+        "few_shot_cot", f"shots {len(shown)} -> 0: the student cannot hold a worked example beside every question"
+    )
+    return []
 
 
 def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:

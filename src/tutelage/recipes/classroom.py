@@ -12,10 +12,11 @@ from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import rationales
+from tutelage.lessons.feedback import written
 from tutelage.lessons.offline import Recital
 from tutelage.lessons.trial import FIRST as TRIED
 from tutelage.lessons.trial import Trial
-from tutelage.models import Purse
+from tutelage.models import Purse, streaming
 from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
@@ -25,7 +26,7 @@ from tutelage.store.files import link
 from tutelage.store.run import Run
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Reply, Sampling
+from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Sampling
 
 Who = str | Mapping[str, Any] | Checkpoint
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -102,6 +103,12 @@ class Classroom:
         for who in everybody:
             self.open(who)
 
+    def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
+        """Whether a local model can hold the questions of its exams, before anything is paid for."""
+        for paper in papers:
+            chats = exam.put(self.task, questions, paper)
+            streaming.check_room(self.open(who), chats, paper.sampling, paper.form == "taught")
+
     def sit(
         self,
         step: str,
@@ -135,6 +142,8 @@ class Classroom:
                 yield attempt
                 if look:
                     look(attempt)
+            for line in streaming.remarks(self.open(who)):
+                self.note(step, line)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
         attempts = self.run.records(step, Attempt, make, inputs)
@@ -186,7 +195,7 @@ class Classroom:
                 part = owed[start : start + sheet]
                 for index, (reply, *_) in self.open(who).answer(part, sampling):
                     spent += reply.tokens_in + reply.tokens_out
-                    kept.append(_feedback(part[index], reply, names))
+                    kept.append(written(part[index], reply, names))
                     self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
                     yield kept[-1]
 
@@ -239,6 +248,10 @@ class Classroom:
             f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
             f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s",
         )
+        if facts.get("apart"):
+            self.note(
+                step, f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
+            )
         return checkpoint
 
     def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
@@ -277,17 +290,3 @@ class Classroom:
 def _content(questions: Sequence[Question]) -> list[Question]:
     """The questions without the place of their file, which may move."""
     return [msgspec.structs.replace(question, source="") for question in questions]
-
-
-def _feedback(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> Feedback:
-    return Feedback(
-        question=chat.question,
-        attempts=names.get(chat.question, ()),
-        prompt=chat.messages[-1].content,
-        text=reply.text,
-        truncated=reply.finish == "length",
-        tokens_in=reply.tokens_in,
-        tokens_out=reply.tokens_out,
-        key=reply.key,
-        error=reply.error,
-    )

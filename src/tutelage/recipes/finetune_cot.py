@@ -7,6 +7,7 @@ from tutelage.recipes.baselines import (
     Teaching,
     asked_in_the_end,
     baselines,
+    check_room,
     first_lessons,
     in_order,
     without_copies,
@@ -54,6 +55,7 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     splits = config.questions
     test = room.questions(splits.test, splits.test_limit)
     train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
+    check_room(room, config, test)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)

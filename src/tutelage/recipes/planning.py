@@ -131,7 +131,7 @@ def _rounds(config: Any, task: Task, train: Sequence[Question]) -> list[Expected
                 "further rationales, at the most", calls, (0, calls * (each + longest // 2)), (0, calls * longest // 2)
             )
         ]
-    prompt = 400 + each + settings.shown * config.exam.max_tokens
+    prompt = 400 + each + settings.shown * config.exam.longest()
     rows = [Expected("feedback, at the most", most, (0, most * prompt), (0, most * settings.max_tokens))]
     if settings.practice:
         votes = config.rationales.calls * most * settings.practice * settings.votes

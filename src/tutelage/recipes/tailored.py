@@ -20,9 +20,10 @@ from tutelage.recipes.baselines import (
     Teaching,
     asked_in_the_end,
     baselines,
-    exemplars,
+    check_room,
     first_lessons,
     in_order,
+    shots_for,
     without_copies,
 )
 from tutelage.recipes.classroom import Classroom, Who
@@ -145,6 +146,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     train, dev = _train_and_dev(room, config.questions)
     test = room.questions(config.questions.test, config.questions.test_limit)
     train = without_copies(room, config.questions, train, (*dev, *test))
+    check_room(room, config, [*train, *dev, *test])
     paper = config.exam.paper("taught", room.seed)
 
     lessons = first_lessons(room, config, tasks.subset(train, config.first))
@@ -216,7 +218,7 @@ def _exam(
         drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
         asked = [question for place, question in enumerate(asked) if place in drawn]
     settings, seed = config.mistakes.exam(config.exam), seed_of(room, number)
-    shown = exemplars(lessons, config.shots) if number == 1 else []
+    shown = shots_for(room, config, lessons, asked) if number == 1 else []
     return room.sit(
         f"{number}-exam", student, asked, settings.paper("few_shot_cot" if shown else "taught", seed, shown)
     )

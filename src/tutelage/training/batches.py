@@ -192,6 +192,43 @@ def collate(rows: Sequence[Row], whole: Totals, pad: int, prompt_weight: float =
     return {name: torch.tensor(values) for name, values in tensors.items()}
 
 
+def collate_apart(rows: Sequence[Row], whole: Totals, pad: int, prompt_weight: float = 0.0) -> dict[str, torch.Tensor]:
+    """Rows as tensors in which every continuation has a row of its own, padded on the right.
+
+    What stands behind a token reaches it in no causal model, so this is right whatever a model makes of masks and of
+    padding; a prompt with counterparts is paid for three times. First come all lessons; `trios` (A3) names for each
+    with self-reflection its row, its positive's and its negative's. `labels` and `weights` are as in `collate`.
+    """
+    shown = rows or [Row(Example([pad], [pad]))]
+    lines: list[tuple[list[int], Sequence[int]]] = [(row.example.prompt, row.example.completion) for row in shown]
+    trios = []
+    for place, row in enumerate(shown):
+        if row.negative:
+            trios.append([place, len(lines), len(lines) + 1])
+            lines += [(row.example.prompt, row.positive), (row.example.prompt, row.negative)]
+    width = max(len(prompt) + len(part) for prompt, part in lines)
+    starts = [1 if prompt_weight else len(row.example.prompt) for row in shown]
+    first = min(starts)  # no target stands before it
+    ids, segments, labels, weights = [], [], [], []
+    for place, (prompt, part) in enumerate(lines):
+        behind = width - len(prompt) - len(part)
+        ids.append([*prompt, *part] + [pad] * behind)
+        segments.append([PROMPT] * len(prompt) + [COMPLETION] * len(part) + [PADDING] * behind)
+        start = starts[place] if place < len(shown) and rows else width - behind
+        labels.append([IGNORED] * (start - first) + ids[-1][start : width - behind] + [IGNORED] * behind)
+        weights.append([prompt_weight] * (len(prompt) - 1) + [1.0] * len(part) + [0.0] * behind)
+    tensors: dict[str, list[Any]] = {
+        "input_ids": ids,
+        "attention_mask": [[int(kind != PADDING) for kind in row] for row in segments],
+        "position_ids": [list(range(width))] * len(lines),
+        "labels": labels,
+        "totals": list(whole),
+    }
+    tensors |= {"weights": weights} if prompt_weight else {}
+    tensors |= {"segments": segments, "trios": trios} if trios else {}
+    return {name: torch.tensor(values) for name, values in tensors.items()}
+
+
 def tree_mask(segments_BT: torch.Tensor, positions_BT: torch.Tensor) -> torch.Tensor:
     """Who may look at whom (B1TT, true: may), where several continuations of one prompt share a row.
 

@@ -1,14 +1,13 @@
 """What is minimised: transformers' Trainer with the language-model loss of lessons and the self-reflection term."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 from transformers import Trainer
 
-from tutelage.training import batches
+from tutelage.training import batches, layout
 from tutelage.training.config import TrainingConfig
 from tutelage.training.losses import completion_nll, pool, self_reflection, weighted_nll
 
@@ -31,6 +30,7 @@ class Batches(Dataset[Item]):
         self.parts = parts
         self.config = config
         self.seed = seed
+        self.apart = ""  # why every continuation has a row of its own; empty: it has not
         self.per_epoch = len(plan) // config.epochs
 
     def __len__(self) -> int:
@@ -49,13 +49,21 @@ class Batches(Dataset[Item]):
 
     def tokens(self) -> int:
         """How many tokens the whole training reads: lessons, and what they are drawn towards and away from."""
-        rows = (row for index in range(len(self)) for row in self._rows(index))
-        return sum(row.example.length + len(row.positive) + len(row.negative) for row in rows)
+        prompts = 2 if self.apart else 0  # in rows of their own, positive and negative repeat the prompt
+        return sum(
+            row.example.length
+            + len(row.positive)
+            + len(row.negative)
+            + (prompts * len(row.example.prompt) if row.negative else 0)
+            for index in range(len(self))
+            for row in self._rows(index)
+        )
 
     def collate(self, items: Sequence[Item], pad: int) -> dict[str, torch.Tensor]:
         """One item as tensors."""
         ((rows, totals),) = items  # more than one would be lessons that nobody learns
-        return batches.collate(rows, totals, pad, self.config.prompt_weight)
+        collate = batches.collate_apart if self.apart else batches.collate
+        return collate(rows, totals, pad, self.config.prompt_weight)
 
 
 class LessonTrainer(Trainer):
@@ -74,40 +82,40 @@ class LessonTrainer(Trainer):
         """The weighted mean over the target tokens of a batch, and the self-reflection of its rows."""
         labels_BT, weights_BT = inputs.pop("labels"), inputs.pop("weights", None)
         (weight, active), segments_BT = inputs.pop("totals"), inputs.pop("segments", None)
-        if segments_BT is not None:
-            inputs["attention_mask"] = self._mask(model, batches.tree_mask(segments_BT, inputs["position_ids"]))
-        with _last_states(self.accelerator.unwrap_model(model)) as states:
+        trios_A3 = inputs.pop("trios", None)
+        plain = self.accelerator.unwrap_model(model)
+        if segments_BT is not None and trios_A3 is None:
+            inputs["attention_mask"] = layout.tree_mask(plain, segments_BT, inputs["position_ids"])
+        with layout.last_states(plain, segments_BT is not None) as states:
             # One column more than there are targets: the logits at column t predict the token at t + 1.
-            out = model(**inputs, logits_to_keep=labels_BT.shape[1] + 1, use_cache=False)
-        logits_BTV = out.logits[:, :-1]
+            out = layout.run(model, inputs, labels_BT.shape[1] + 1)
+        logits_BTV = out.logits[:, -labels_BT.shape[1] - 1 : -1]
         if weights_BT is None:
             loss = completion_nll(logits_BTV, labels_BT, weight)
         else:
             loss = weighted_nll(logits_BTV, labels_BT, weights_BT, weight)
         if self.lessons.reflection is not None:
-            self._reflected[2] += len(labels_BT)
+            self._reflected[2] += len(labels_BT) - (0 if trios_A3 is None else 2 * len(trios_A3))
         if segments_BT is not None:
-            loss = loss + self._reflection(states[0], segments_BT, active)
+            loss = loss + self._reflection(states[0], segments_BT, trios_A3, active)
         return (loss, out) if return_outputs else loss
 
-    def _reflection(self, states_BTH: torch.Tensor, segments_BT: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+    def _reflection(self, states_BTH: Any, segments_BT: Any, trios_A3: Any, active: torch.Tensor) -> torch.Tensor:
         wanted = self.lessons.reflection
         assert wanted is not None
-        anchor_BH, positive_BH, negative_BH = (
-            pool(states_BTH, segments_BT == kind, wanted.pooling)
-            for kind in (batches.COMPLETION, batches.POSITIVE, batches.NEGATIVE)
-        )
-        active_B = (segments_BT == batches.NEGATIVE).any(-1)
+        kinds = (batches.COMPLETION, batches.POSITIVE, batches.NEGATIVE)
+        if trios_A3 is None:
+            anchor_BH, *others = (pool(states_BTH, segments_BT == kind, wanted.pooling) for kind in kinds)
+            active_B = (segments_BT == batches.NEGATIVE).any(-1)
+        else:
+            each_BH = pool(states_BTH, segments_BT == batches.COMPLETION, wanted.pooling)
+            anchor_BH, *others = (each_BH[rows_A] for rows_A in trios_A3.T)
+            active_B = torch.ones(len(trios_A3), dtype=torch.bool, device=trios_A3.device)
+        positive_BH, negative_BH = others
         term = self_reflection(anchor_BH, positive_BH, negative_BH, active_B, wanted.margin, active)
         self._reflected[0] += float(term.detach())
         self._reflected[1] += float(active_B.sum())
         return wanted.weight * term
-
-    def _mask(self, model: Any, allowed_B1TT: torch.Tensor) -> torch.Tensor:
-        if self.accelerator.unwrap_model(model).config._attn_implementation != "eager":
-            return allowed_B1TT
-        forbidden = torch.finfo(torch.float32).min  # plain attention adds its mask to the scores
-        return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Tell the loss of the lessons and the self-reflection of the step apart."""
@@ -121,15 +129,3 @@ class LessonTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = train_dataset or self.train_dataset
         return torch.utils.data.SequentialSampler(dataset)  # the plan is shuffled already
-
-
-@contextmanager
-def _last_states(model: Any) -> Iterator[list[torch.Tensor]]:
-    """The last-layer states (BTH) of the forward pass inside, without keeping those of every layer."""
-    seen: list[torch.Tensor] = []
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hook = causal.base_model.register_forward_hook(lambda *call: seen.append(call[2].last_hidden_state))
-    try:
-        yield seen
-    finally:
-        hook.remove()

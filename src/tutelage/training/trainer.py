@@ -15,7 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from tutelage.errors import Interrupted, LessonError, RunError
 from tutelage.models import precision, pretrained, rendering
 from tutelage.models.hf import choose_device
-from tutelage.training import batches
+from tutelage.training import batches, layout
 from tutelage.training.config import LoraConfig, TrainingConfig
 from tutelage.training.objective import Batches, LessonTrainer
 from tutelage.types import Lesson
@@ -73,13 +73,15 @@ def fit(
     if config.template == "paper" or not tokenizer.chat_template:
         rendering.install_paper_template(tokenizer)
     stops = rendering.stop_ids(tokenizer, model.generation_config)
-    limit = min(config.max_length, model.config.max_position_embeddings)
+    limit = min(config.max_length, pretrained.room_of(model.config))
     examples = batches.pair(batches.encode(tokenizer, lessons, stops, limit))
     _check_reflection(examples, config)
     model = _ready(model, config, device)
     plan = batches.plan(examples, config, seed)
     micro, parts = batches.split(plan, config.micro_batch, config.batch)
     dataset = Batches(examples, micro, parts, config, seed)
+    compared = examples if config.reflection is not None else ()
+    dataset.apart = layout.why_apart(model, compared, tokenizer.pad_token_id)
     trainer = LessonTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
@@ -95,7 +97,12 @@ def fit(
     _save(model, tokenizer, stops, folder)
     facts = {"lessons": len(examples), "too_long": len(lessons) - len(examples), "steps": len(plan)}
     facts["visible_gpus"] = torch.cuda.device_count() if device.startswith("cuda") else 0
-    return {**facts, **_account(trainer, dataset), "seconds": round(time.monotonic() - begun, 1)}
+    return {
+        **facts,
+        "apart": dataset.apart,
+        **_account(trainer, dataset),
+        "seconds": round(time.monotonic() - begun, 1),
+    }
 
 
 def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfig) -> None:
@@ -165,8 +172,15 @@ def _with_adapters(model: Any, config: LoraConfig) -> Any:
         lora_dropout=config.dropout,
         target_modules=config.targets,
         task_type="CAUSAL_LM",
+        exclude_modules=_past_adapters(model) or None,
     )
     return get_peft_model(model, adapters)
+
+
+def _past_adapters(model: Any) -> list[str]:
+    """Layers of a Mamba block whose weights a fused kernel reads by itself: an adapter there would be learned for nothing."""
+    blocks = [name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")]
+    return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
 
 
 def _arguments(

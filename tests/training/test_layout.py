@@ -1,0 +1,81 @@
+"""Three continuations share a row where the student reads them rightly there, and not where it does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.contracts import architectures
+from tests.training.test_reflection import LESSONS, train
+
+from tutelage import recipes
+from tutelage.models import pretrained
+from tutelage.training import layout
+from tutelage.training.batches import Example
+
+LONGEST = Example(list(range(3, 60)), list(range(60, 70)), "q", ([70, 71], [72] * 8), ([73] * 6, [74]))
+
+
+def windowed(folder: Path, window: int) -> Any:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    return MistralForCausalLM(MistralConfig(**{**architectures.ATTENTION["mistral"], "sliding_window": window})).eval()
+
+
+def test_a_window_counts_only_where_a_lesson_is_longer(tmp_path: Path) -> None:
+    assert layout.why_apart(windowed(tmp_path, 100), [LONGEST], 0) == ""
+    assert "would move its states" in layout.why_apart(windowed(tmp_path, 40), [LONGEST], 0)
+    assert layout.why_apart(windowed(tmp_path, 40), [], 0) == ""  # nothing is compared, so nothing shares a row
+
+
+def test_the_student_is_as_it_was_after_the_look(base_student: Path) -> None:
+    model, _ = pretrained.load(str(base_student), torch.float32, Path())
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    for training in (True, False):
+        model.train(training)
+        assert layout.why_apart(model, [LONGEST], 0) == ""
+        assert model.training == training
+    assert all(torch.equal(weights, before[name]) for name, weights in model.state_dict().items())
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.1])
+def test_micro_batches_of_separate_rows_train_the_same_student(
+    base_student: Path, tmp_path: Path, weight: float
+) -> None:
+    """A last batch that is short leaves a micro-batch without lessons."""
+    student = architectures.make("lfm2", base_student, tmp_path / "lfm2")
+    lessons = LESSONS[:9]
+    whole = train(tmp_path / "whole", student, lessons, prompt_weight=weight)
+    assert "shared prompt" in whole["apart"]
+    micro = train(tmp_path / "micro", student, lessons, prompt_weight=weight, micro_batch=2)
+    assert micro["losses"] == pytest.approx(whole["losses"], abs=2e-4)
+    assert micro["reflection"] == pytest.approx(whole["reflection"], abs=2e-4)
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    found = load_file(tmp_path / "micro" / "model.safetensors")
+    assert all(torch.allclose(tensor, expected[name], atol=2e-4) for name, tensor in found.items())
+
+
+def test_a_run_says_what_goes_a_slower_way(base_student: Path, tmp_path: Path) -> None:
+    student = architectures.make("rwkv", base_student, tmp_path / "rwkv")
+    raw = {
+        "recipe": "finetune_cot",
+        "task": "coin_flip?size=60",
+        "student": {"name": f"hf:{student}", "dtype": "float32"},
+        "questions": {"train_limit": 8, "test_limit": 2},
+        "training": {"epochs": 1, "precision": "float32"},
+        "exam": {"max_tokens": 4},
+        "baselines": [],
+    }
+    recipes.run(raw, tmp_path / "run")
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    said = {event["line"]: event["step"] for event in events if event["event"] == "note"}
+    line = (
+        "rows of their own, padded on the right, for every continuation of a prompt: padding on the left would change"
+    )
+    assert [step for words, step in said.items() if line in words] == ["student"]
+    assert [step for words, step in said.items() if "only prompts of one length share a batch" in words] == [
+        "finetune_cot"
+    ]
