@@ -58,12 +58,10 @@ def _exam_dtype(source: Source) -> str:
     """The dtype in which the student sat its exams: what the run says, or what this machine would choose."""
     options = source.options()
     named = str(options.get("dtype", "auto"))
-    settled = source.facts().get("settled", {}).get("decoding")
-    return (
-        named
-        if named != "auto"
-        else settled or precision.choose("decoding", choose_device(options.get("device", "auto")))
-    )
+    if named != "auto":
+        return named
+    settled = str(source.facts().get("settled", {}).get("decoding", ""))
+    return settled or precision.choose("decoding", choose_device(options.get("device", "auto")))
 
 
 def _generation(tokenizer: Any, stops: list[int], most: int) -> Any:

@@ -92,13 +92,12 @@ def fit(
     )
     begun = time.monotonic()
     _train(trainer, folder, doors.stopping)
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
     _save(model, tokenizer, stops, folder)
-    facts = {"lessons": len(examples), "too_long": len(lessons) - len(examples), "steps": len(plan)}
-    facts["visible_gpus"] = torch.cuda.device_count() if device.startswith("cuda") else 0
     return {
-        **facts,
+        "lessons": len(examples),
+        "too_long": len(lessons) - len(examples),
+        "steps": len(plan),
+        "visible_gpus": torch.cuda.device_count() if device.startswith("cuda") else 0,
         "apart": dataset.apart,
         **_account(trainer, dataset),
         "seconds": round(time.monotonic() - begun, 1),
@@ -237,6 +236,8 @@ def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -
         trainer.train(resume_from_checkpoint=last)
     if stopping() and trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
+    if not all(parameter.isfinite().all() for parameter in trainer.model.parameters()):
+        raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
 
 
 def _printer() -> Any:
