@@ -16,7 +16,7 @@ from tutelage import cli_grade, cli_report, cli_serve, cli_share, recipes, repor
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import Events, View, score_table
-from tutelage.demo import demo_config, show_answers
+from tutelage.demo import demo_config, estimate, show_answers
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
@@ -38,6 +38,8 @@ Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies
 @app.command()
 def demo(overrides: Overrides = None, into: Into = Path("runs/demo"), as_json: AsJson = False) -> None:
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
+    if not as_json and not overrides and not (into / "run.json").exists():
+        _plain(estimate())
     _run(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
     if not as_json:
         show_answers(into, Console())

@@ -22,6 +22,27 @@ def demo_config() -> dict[str, Any]:
     return loaded
 
 
+# What the demo multiplies, in GFLOP: seconds x rate of each kind of step, measured in one run on an idle machine (LOG.md).
+_WORK = {"training": 1.0, "decoding": 1.0}
+_REST = 20.0  # seconds of everything else
+
+
+def estimate() -> str:
+    """How long the demo will take on this machine, by its speed in products of matrices."""
+    from tutelage.models import hf, precision
+
+    device = hf.choose_device("auto")
+    if device != "cpu":
+        return "on a GPU the demo takes minutes"
+    rates = precision.measured()
+    seconds, told = _REST, []
+    for use in ("training", "decoding"):
+        kind = precision.choose(use, device)
+        seconds += _WORK[use] / rates[use][kind]
+        told.append(f"{rates[use][kind]:.0f} GFLOP/s in {use} ({kind})")
+    return f"about {max(1, round(seconds / 60))} minutes on this machine if it is idle: products of matrices run at {' and '.join(told)}"
+
+
 def show_answers(run: Path, console: Console) -> None:
     """Print one mistake of round 1, what the teacher said of it, the lesson, and the next answer to the same question."""
     found = _mended(run)

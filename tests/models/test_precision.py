@@ -114,3 +114,22 @@ def test_a_step_that_goes_on_under_other_conditions_says_so(base_student: Path, 
     recipes.run(raw, folder, told.append)
     (warning,) = [event for event in told if event["event"] == "warning"]
     assert "zero_shot was begun under other conditions (threads: 99 -> " in warning["line"]
+
+
+def test_batches_of_several_sizes_are_no_other_conditions(base_student: Path, tmp_path: Path) -> None:
+    """A step that is not interrupted, and one that goes on with the batches it began with, have nothing to warn of."""
+    folder, told = tmp_path / "run", list[dict[str, Any]]()
+    raw = {**config(base_student), "student": f"hf:{base_student}?batch=3", "exam": {"max_tokens": 4, "sheet": 5}}
+
+    def part() -> bool:
+        return sum(event["event"] == "progress" and event.get("step") == "zero_shot" for event in told) > 5
+
+    with pytest.raises(Interrupted):
+        recipes.run(raw, folder, told.append, part)
+    recipes.run(raw, folder, told.append)
+    assert not [event for event in told if event["event"] == "warning"]
+    rows = [
+        json.loads((folder / step / "step.json").read_text())["made_on"]["rows"]
+        for step in ("zero_shot", "finetune_cot")
+    ]
+    assert rows == [[3, 2], [3, 2]]

@@ -40,7 +40,7 @@ class Hf:
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
         self._loaded: tuple[Any, Any, set[int]] | None = None
-        self._rows: set[int] = set()  # sizes of the batches that were written
+        self._rows: list[int] = []  # of each batch that was written
         self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
         self.way: Any = None  # of reading: what the loaded model can do in a batch
         self._remarks: list[str] = []
@@ -69,7 +69,7 @@ class Hf:
         owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
         while owed:
             part, done = self._together(owed, prompts)[:rows], set[int]()
-            self._rows.add(len(part) * sampling.n)
+            self._rows.append(len(part) * sampling.n)
             seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
             try:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
@@ -87,7 +87,7 @@ class Hf:
             return {}
         model = self._loaded[0]
         kind = str(model.dtype).removeprefix("torch.")
-        return {"device": device_name(model.device), "precision": kind, "rows": sorted(self._rows)}
+        return {"device": device_name(model.device), "precision": kind, "rows": list(self._rows)}
 
     def _together(self, owed: Sequence[int], prompts: Sequence[Prompt]) -> list[int]:
         """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""

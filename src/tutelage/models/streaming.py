@@ -20,13 +20,16 @@ class Local(Model, Protocol):
     def room(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
 
-    def conditions(self) -> dict[str, Any]:
-        """What the rounding of its answers depends on: device, precision, the sizes of its batches so far."""
-
     def stream(
         self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> Iterator[tuple[int, int, Piece]]:
         """Yield `(index, sample, piece)`."""
+
+
+def conditions(model: Model) -> dict[str, Any]:
+    """What the rounding of a local model's answers depends on: device, precision, the sizes of its batches so far."""
+    found: dict[str, Any] = model.conditions() if hasattr(model, "conditions") else {}
+    return found
 
 
 def remarks(model: Model) -> list[str]:

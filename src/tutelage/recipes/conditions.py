@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from tutelage.models import streaming
 from tutelage.models.machine import machine
-from tutelage.models.streaming import Local
 from tutelage.store.run import Run
 from tutelage.types import Model
 
@@ -23,10 +23,17 @@ class Conditions:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._noted: tuple[str, Any] = ("", None)
+        self._step, self._first = "", 0  # the step in hand, and the place of its first batch among the model's
+        self._noted: Any = None
 
     def note(self, step: str, model: Model | None) -> None:
         """To be called whenever an answer has come; writes only what is new."""
-        if isinstance(model, Local) and (found := (step, {**machine(), **model.conditions()})) != self._noted:
-            self._noted = found
-            self.run.made_on(*found)
+        known = streaming.conditions(model) if model else {}
+        if not known:
+            return
+        if step != self._step:  # the first answer comes from the batch that was written last
+            self._step, self._first, self._noted = step, len(known["rows"]) - 1, None
+        known = {**machine(), **known, "rows": list(dict.fromkeys(known["rows"][self._first :]))}
+        if known != self._noted:
+            self._noted = known
+            self.run.made_on(step, known)

@@ -67,6 +67,7 @@ class Run:
         self.reuse = reuse
         self._lock: IO[str] | None = None
         self._ticked = 0.0
+        self._began: dict[str, Mapping[str, Any]] = {}  # step -> what its draft was made on before this session
 
     @classmethod
     def start(
@@ -130,11 +131,12 @@ class Run:
         """Note what the rounding of a step in hand depends on; say so where it was begun under other conditions."""
         note = self.path / f"{name}.draft" / "step.json"
         known = json.loads(note.read_bytes())
-        began = known.get("made_on", {})
-        both = began.keys() & conditions.keys()
-        if other := differences({key: began[key] for key in both}, {key: conditions[key] for key in both}):
+        began = self._began.setdefault(name, known.get("made_on", {}))  # what an earlier session left
+        if other := _other(began, conditions):
             self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
-        write(note, json.dumps({**known, "made_on": {**began, **conditions}}).encode())
+        lists = {key: began.get(key, []) for key, value in conditions.items() if isinstance(value, list)}
+        both = {key: list(dict.fromkeys([*lists[key], *conditions[key]])) for key in lists}
+        write(note, json.dumps({**known, "made_on": {**began, **conditions, **both}}).encode())
 
     def warn(self, line: str) -> None:
         """Say what may be wrong although nothing failed."""
@@ -267,6 +269,14 @@ class Run:
         write(note, json.dumps({**json.loads(note.read_bytes()), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
+
+
+def _other(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The conditions that changed, among those known at both times; of a list that still grows, what both have."""
+    both = [key for key in now if key in began]
+    lists = {key: min(len(began[key]), len(now[key])) for key in both if isinstance(now[key], list)}
+    old, new = ({key: side[key][: lists[key]] if key in lists else side[key] for key in both} for side in (began, now))
+    return differences(old, new)
 
 
 def is_held(path: Path) -> bool:

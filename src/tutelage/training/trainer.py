@@ -236,6 +236,7 @@ def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -
         trainer.train(resume_from_checkpoint=last)
     if stopping() and trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
+    assert trainer.model is not None
     if not all(parameter.isfinite().all() for parameter in trainer.model.parameters()):
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
 
