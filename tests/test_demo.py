@@ -1,15 +1,19 @@
 """What the demo prints beside its table."""
 
+import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from rich.console import Console
 
-from tutelage import tasks
+from tutelage import demo, tasks
 from tutelage.demo import demo_config, show_answers
+from tutelage.models import hf, precision
 from tutelage.recipes import check
 from tutelage.store import records
-from tutelage.types import Attempt, Feedback, Lesson
+from tutelage.types import Attempt, Feedback, Lesson, Question
 
 QUESTION = tasks.find(demo_config()["task"]).load("train")[0]
 
@@ -48,3 +52,40 @@ def test_a_mended_mistake_is_told_from_beginning_to_end(tmp_path: Path) -> None:
 def test_it_says_when_nothing_was_mended(tmp_path: Path) -> None:
     write(tmp_path, "2-exam", Attempt(question=QUESTION.id, text="x --> 3", answer="3", verdict="wrong"))
     assert "No question that was missed" in shown(tmp_path)
+
+
+def test_the_readme_says_what_test_and_training_questions_share() -> None:
+    """Questions, and stories with their numbers, are kept apart; sums are not, and the README says how many."""
+    config: Any = check(demo_config(), "demo")
+    task = tasks.find(config.task)
+    assert task.worked is not None
+    train = tasks.subset(task.load("train"), config.questions.train_limit)
+    test = tasks.subset(task.load("test"), config.questions.test_limit)
+
+    def sums(question: Question) -> list[str]:
+        return re.findall(r"\d+ [-+*/] \d+ = \d+", task.worked(question, 0))  # type: ignore[misc]
+
+    def told(question: Question) -> tuple[str, str]:
+        return question.template, str(sorted(question.facts["numbers"].items()))
+
+    assert not {told(question) for question in train} & {told(question) for question in test}
+    known, chains = {one for q in train for one in sums(q)}, {tuple(sums(q)) for q in train}
+    shared = sum(one in known for q in test for one in sums(q))
+    whole = sum(set(sums(q)) <= known for q in test)
+    chained = sum(tuple(sums(q)) in chains for q in test)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    total = sum(len(sums(q)) for q in test)
+    said = f"{shared} of the {total} sums in the test questions are in the training questions, all sums of {whole} of the 200, the whole chain of {chained}"
+    assert said in " ".join(readme.split())
+
+
+def test_the_estimate_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"training": {"float32": 50.0, "bfloat16": 10.0}, "decoding": {"float32": 10.0, "bfloat16": 40.0}}
+    monkeypatch.setattr(precision, "measured", lambda: rates)
+    monkeypatch.setattr(precision, "choose", lambda use, device: "float32" if use == "training" else "bfloat16")
+    monkeypatch.setattr(hf, "choose_device", lambda wanted: "cpu")
+    slow = demo.estimate()
+    assert "50 GFLOP/s in training (float32) and 40 GFLOP/s in decoding (bfloat16)" in slow
+    rates["training"]["float32"] = 500.0
+    minutes = [int(re.search(r"about (\d+) minutes", said)[1]) for said in (slow, demo.estimate())]  # type: ignore[index]
+    assert minutes[0] > minutes[1]
