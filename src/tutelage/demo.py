@@ -23,8 +23,8 @@ def demo_config() -> dict[str, Any]:
 
 
 # What the demo multiplies, in GFLOP: seconds x rate of each kind of step, measured in one run on an idle machine (LOG.md).
-_WORK = {"training": 1.0, "decoding": 1.0}
-_REST = 20.0  # seconds of everything else
+_WORK = {"training": 145_000.0, "decoding": 41_000.0}
+_REST = 23.0  # seconds of everything else
 
 
 def estimate() -> str:

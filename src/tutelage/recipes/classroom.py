@@ -220,6 +220,7 @@ class Classroom:
         """Train a student on lessons, as a step."""
 
         def make(folder: Path) -> Mapping[str, Any]:
+            from tutelage.models.hf import choose_device
             from tutelage.training.trainer import Doors, fit
 
             self._opened = None  # training needs the memory
@@ -228,7 +229,8 @@ class Classroom:
             chosen = config
             if config.precision == "auto":
                 chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
-            self.run.made_on(step, {**machine(), "device": spec.get("device", "auto"), "precision": chosen.precision})
+            device = choose_device(str(spec.get("device", "auto")))
+            self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
             return fit(spec, lessons, chosen, self.seed, folder, Doors(show, self.run.stopping))
 
         self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
