@@ -141,6 +141,7 @@ def card(source: Source, taught: Taught, pairs: int) -> str:
         "## How they were filtered",
         _filters(source),
         _accounts(source),
+        _control(source),
         "## What they share with questions that are asked in exams",
         _contamination(source),
         "## Terms",
@@ -169,6 +170,19 @@ def _accounts(source: Source) -> str:
     notes = {event["step"]: event["line"] for event in source.events() if event.get("event") == "note"}
     steps = [step for step in notes if step.endswith(("lessons", "practice"))]
     return "\n".join(f"- step {plain(step)}: {plain(notes[step])}" for step in steps)
+
+
+def _control(source: Source) -> str:
+    """What whoever trains on these lessons elsewhere must know of control tokens in their texts."""
+    facts = [json.loads(file.read_bytes()) for file in sorted(source.path.glob("*student/facts.json"))]
+    held = [one for one in facts if one.get("control")]
+    if not held:
+        return ""
+    return (
+        f"Of the lessons of the last training {held[-1]['control']} hold what reads like a control token of the student's, "
+        f"such as {plain(held[-1]['control_token'])}. Here it was learned as text; encode contents without special tokens "
+        "elsewhere too, or it ends a turn there."
+    )
 
 
 def _contamination(source: Source) -> str:

@@ -1,11 +1,12 @@
 """One way to turn chats into tokens, for training, exams and export alike."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from tutelage.errors import ModelError
+from tutelage.models import control
 from tutelage.types import Message
 
 # The format of Ho et al. (2022) for open models, "{question} ###" -> " {rationale} --> {answer}", as a chat template:
@@ -73,9 +74,20 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """The prompt as tokens; a chat template writes its own special tokens, a plain prompt gets the tokenizer's."""
-    text = prompt_text(tokenizer, messages)
-    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids
+    """The prompt as tokens; a chat template writes its own special tokens, a plain prompt gets the tokenizer's.
+
+    What reads like a special token in a message is its letters: whoever writes a message does not end it.
+    """
+    return _ids(tokenizer, messages, lambda turns: prompt_text(tokenizer, turns), not tokenizer.chat_template)
+
+
+def _ids(
+    tokenizer: Any, messages: Sequence[Message], render: Callable[[Sequence[Message]], str], special: bool = False
+) -> list[int]:
+    if control.first(tokenizer, (message.content for message in messages)):
+        marked = [Message(message.role, control.mark(tokenizer, message.content)) for message in messages]
+        return control.encode(tokenizer, render(marked), special)
+    ids: list[int] = tokenizer(render(messages), add_special_tokens=special).input_ids
     return ids
 
 
@@ -98,7 +110,8 @@ def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str,
 
     Raises `ModelError` when the template writes no stop token behind a reply: a student trained so would never stop.
     """
-    ids: list[int] = tokenizer(_completion_text(tokenizer, messages, completion), add_special_tokens=False).input_ids
+    answered = [*messages, Message("assistant", completion)]
+    ids = _ids(tokenizer, answered, lambda turns: _completion_text(tokenizer, turns[:-1], turns[-1].content))
     end = next((place for place, token in enumerate(ids) if token in stops), None)
     if end is None:
         raise ModelError(

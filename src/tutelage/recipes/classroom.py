@@ -250,6 +250,11 @@ class Classroom:
             f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
             f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s",
         )
+        if facts.get("control"):
+            self.note(
+                step,
+                f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text",
+            )
         if facts.get("apart"):
             self.note(
                 step, f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
-from tutelage.models import precision, pretrained, rendering
+from tutelage.models import control, precision, pretrained, rendering
 from tutelage.models.hf import choose_device
 from tutelage.training import batches, layout
 from tutelage.training.config import LoraConfig, TrainingConfig
@@ -96,12 +96,20 @@ def fit(
     return {
         "lessons": len(examples),
         "too_long": len(lessons) - len(examples),
+        **_control(tokenizer, lessons),
         "steps": len(plan),
         "visible_gpus": torch.cuda.device_count() if device.startswith("cuda") else 0,
         "apart": dataset.apart,
         **_account(trainer, dataset),
         "seconds": round(time.monotonic() - begun, 1),
     }
+
+
+def _control(tokenizer: Any, lessons: Sequence[Lesson]) -> dict[str, Any]:
+    """How many lessons hold what reads like a control token, and the first such token."""
+    found = [control.first(tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons]
+    held = [token for token in found if token]
+    return {"control": len(held), "control_token": held[0]} if held else {}
 
 
 def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfig) -> None:
