@@ -150,8 +150,9 @@ class _Server:
             error = {"param": fault.split()[1], "code": "unsupported_parameter", "type": "invalid_request_error"}
             message = f"Unsupported parameter: '{error['param']}' is not supported with this model."
             return 400, json.dumps({"error": {"message": message, **error}}).encode(), []
-        if fault.startswith("400 says "):
-            return 400, json.dumps({"error": {"message": fault.removeprefix("400 says ")}}).encode(), []
+        status, says, message = fault.partition(" says ")
+        if says:
+            return int(status), json.dumps({"error": {"message": message}}).encode(), []
         codes = {
             "context": ("context_length_exceeded", 400),
             "filter": ("content_filter", 400),

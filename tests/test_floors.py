@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
-    {"errors"},
+    {"errors", "printing"},
     {"types", "config", "markup"},
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},
@@ -21,6 +21,7 @@ FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"
 TORCH_MAY = (
     "training/",
     "models/hf.py",
+    "models/control.py",
     "models/decoding.py",
     "models/pretrained.py",
     "models/precision.py",

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from tutelage import cli_grade, cli_report, cli_serve, cli_share, recipes, report, tasks
 from tutelage.cli_cache import replies_app
@@ -21,6 +20,7 @@ from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import several
+from tutelage.printing import console, say
 from tutelage.recipes import RECIPES
 
 app = typer.Typer(
@@ -39,10 +39,10 @@ Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies
 def demo(overrides: Overrides = None, into: Into = Path("runs/demo"), as_json: AsJson = False) -> None:
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
     if not as_json and not overrides and not (into / "run.json").exists():
-        _plain(estimate())
+        say(estimate())
     _run(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
     if not as_json:
-        show_answers(into, Console())
+        show_answers(into, console())
 
 
 @app.command()
@@ -75,17 +75,17 @@ def plan(
 ) -> None:
     """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
     for line in recipes.plan(override(read_yaml(config), overrides or []), str(config), sample):
-        _plain(line)
+        say(line)
 
 
 @app.command()
 def lessons(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
-    console = Console(stderr=as_json)
+    terminal = console(stderr=as_json)
     raw = override(read_yaml(config), overrides or [])
-    with _stoppable(console) as stopping, Events() if as_json else View(console) as view:
+    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
         file = recipes.lessons(raw, into, view, stopping, str(config))
-    console.print(f"verified lessons with their provenance: {file}", soft_wrap=True, markup=False)
+    say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def exam(
     usual = tasks.find(task, data=data).samples if samples is None else 1
     if usual > 1:
         raw["exam"] = {"n": usual, "temperature": 0.7}
-        Console(stderr=True).print(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1")
+        say(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1", stderr=True)
     elif samples is not None:
         raw["exam"] = {"n": samples}
     _run(override(raw, overrides or []), into, "exam", as_json=as_json)
@@ -131,15 +131,11 @@ def compare(
         several = (
             f"; {chance:.3g} among {len(pairs)} comparisons (Holm)" if len(pairs) > 1 and one.p is not None else ""
         )
-        _plain(f"{title}: {one.line()}{several}")
+        say(f"{title}: {one.line()}{several}")
         for word, names in (("fixed", one.fixed), ("broken", one.broken)):
             if names and flips:
                 more = f" and {len(names) - flips} more" if len(names) > flips else ""
-                _plain(f"  {word}: {', '.join(names[:flips])}{more}")
-
-
-def _plain(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+                say(f"  {word}: {', '.join(names[:flips])}{more}")
 
 
 app.add_typer(replies_app, name="cache")
@@ -169,47 +165,42 @@ def list_recipes() -> None:
 @app.command()
 def show(recipe: str) -> None:
     """List a recipe's options: our defaults, the paper's where they differ (preset=paper), and where these come from."""
-    console = Console()
-    console.print(f"[bold]{recipe}[/]: {escape(recipes.find(recipe).summary)}", soft_wrap=True)
+    summary = recipes.find(recipe).summary
+    say((recipe, "bold"), f": {summary}")
     rows = recipes.options(recipe)
     widths = [max(len(getattr(row, column)) for row in rows) for column in ("key", "default", "published")]
     widths = [max(width, len(head)) for width, head in zip(widths, ("option", "house", "paper"), strict=True)]
     heads = "  ".join(f"{head:<{width}}" for head, width in zip(("option", "house", "paper"), widths, strict=True))
-    console.print(f"  [bold]{heads}  about[/]", soft_wrap=True)
+    say((f"  {heads}  about", "bold"))
     for key, default, published, source, about in rows:
-        values = "  ".join(
-            f"{escape(value):<{width}}" for value, width in zip((default, published), widths[1:], strict=True)
-        )
+        values = "  ".join(f"{value:<{width}}" for value, width in zip((default, published), widths[1:], strict=True))
         told = "; ".join(part for part in (about, f"paper: {source}" if source else "") if part)
-        console.print(
-            f"  [bold]{key:<{widths[0]}}[/]  {values}  [dim]{escape(told)}[/]", soft_wrap=True, highlight=False
-        )
+        say((f"  {key:<{widths[0]}}", "bold"), f"  {values}  ", (told, "dim"))
 
 
 def _list(rows: list[tuple[str, str]]) -> None:
-    console = Console()
     width = max(len(name) for name, _ in rows)
     for name, summary in rows:
-        console.print(f"[bold]{name:<{width}}[/]  {escape(summary)}", soft_wrap=True, highlight=False)
+        say((f"{name:<{width}}", "bold"), f"  {summary}")
 
 
 def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
-    console = Console(stderr=as_json)
+    terminal = console(stderr=as_json)
     config = recipes.check(raw, source)
-    with _stoppable(console) as stopping, Events() if as_json else View(console) as view:
+    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
         scores = recipes.run(config, into, view, stopping, source, reuse)
         if as_json:
             view({"event": "scores", "scores": scores})
             return
-    console.print(score_table(scores, f"{recipes.described(config.model_dump(mode='json'))}, in {into}"))
+    terminal.print(score_table(scores, f"{recipes.described(config.model_dump(mode='json'))}, in {into}"))
     for title, attempts in recipes.exams(into).items():
         if numbers := several(attempts):
-            _plain(f"{title}: {', '.join(number.line() for number in numbers)}")
-    _plain(f"the report: {report.write([into])}")
+            say(f"{title}: {', '.join(number.line() for number in numbers)}")
+    say(f"the report: {report.write([into])}")
 
 
 @contextmanager
-def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
+def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
     """Ctrl-C once asks the run to keep what it has and leave; twice stops now."""
     asked: list[bool] = []
 
@@ -217,7 +208,7 @@ def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(True)
-        console.print("stopping: what is in hand is being kept (Ctrl-C again to stop now)")
+        terminal.print("stopping: what is in hand is being kept (Ctrl-C again to stop now)")
 
     before = signal.signal(signal.SIGINT, ask)
     try:
@@ -245,7 +236,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    say(("error:", "red"), f" {message}", stderr=True)
     sys.exit(code)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from msgspec import to_builtins
-from rich.console import Console
 
 from tutelage.errors import ConfigError
+from tutelage.printing import say
 from tutelage.store.cache import ReplyCache, default_path
 
 replies_app = typer.Typer(help="The teacher's replies that are kept on this machine.", no_args_is_help=True)
@@ -25,10 +25,6 @@ def _open(file: Path | None) -> ReplyCache:
     return ReplyCache(path)
 
 
-def _print(text: str) -> None:
-    Console().print(text, soft_wrap=True, highlight=False, markup=False)
-
-
 @replies_app.command("ls")
 def list_replies(model: Of = "", limit: int = 20, file: File = None) -> None:
     """List the latest replies: when, whose, how long, and how the question and the reply begin."""
@@ -36,7 +32,7 @@ def list_replies(model: Of = "", limit: int = 20, file: File = None) -> None:
     for row in rows[-limit:]:
         when = datetime.fromtimestamp(row.saved, UTC).isoformat(timespec="seconds")
         asked, said = (" ".join(text.split())[:50] for text in (row.request["messages"][-1][1], row.reply.text))
-        _print(
+        say(
             f"{row.key[:12]}  {when}  {row.request['model']}  {row.reply.finish}  {row.reply.tokens_out}  {asked} | {said}"
         )
 
@@ -54,8 +50,8 @@ def stats(file: File = None) -> None:
         tokens[name] += row.reply.tokens_in + row.reply.tokens_out
         cut[name] += row.reply.finish == "length"
     for name, replies in count.most_common():
-        _print(f"{name}: {replies} replies, {tokens[name]} tokens, {cut[name]} cut off")
-    _print(f"{sum(count.values())} replies in {cache.path} ({cache.path.stat().st_size / 2**20:.1f} MB)")
+        say(f"{name}: {replies} replies, {tokens[name]} tokens, {cut[name]} cut off")
+    say(f"{sum(count.values())} replies in {cache.path} ({cache.path.stat().st_size / 2**20:.1f} MB)")
 
 
 @replies_app.command()
@@ -74,7 +70,7 @@ def export(into: Path, model: Of = "", file: File = None) -> None:
                 out.write(json.dumps({**fields, "raw": row.raw.decode("utf-8", "replace")}, ensure_ascii=False) + "\n")
                 done += 1
     draft.rename(into)
-    _print(f"{done} replies in {into}")
+    say(f"{done} replies in {into}")
 
 
 @replies_app.command()
@@ -90,8 +86,8 @@ def prune(
     before = None if older_than_days is None else (datetime.now(UTC) - timedelta(days=older_than_days)).timestamp()
     cache = _open(file)
     if yes:
-        _print(f"{cache.prune(model, before)} replies forgotten")
+        say(f"{cache.prune(model, before)} replies forgotten")
         return
     limit = float("inf") if before is None else before
     found = sum(model in row.request["model"] and row.saved < limit for row in cache.rows())
-    _print(f"{found} replies would be forgotten; add --yes to do it")
+    say(f"{found} replies would be forgotten; add --yes to do it")

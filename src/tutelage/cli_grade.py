@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from tutelage import recipes, tasks
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import grading
+from tutelage.printing import say
 from tutelage.tasks import overlap
 from tutelage.tasks.answers import READERS
 from tutelage.tasks.rows import stream
@@ -49,7 +49,7 @@ def grade(
     else:
         raise ConfigError(f"--kind {kind}: {nearest(str(kind), READERS)}")
     summary = grading.grade_file(file, grader, into).summary()
-    _say(json.dumps(summary) if as_json else _line(summary))
+    say(json.dumps(summary) if as_json else _line(summary))
 
 
 def _line(summary: dict[str, Any]) -> str:
@@ -72,9 +72,9 @@ def _again(path: Path, as_json: bool) -> None:
                 "high": after.high,
             }
             row |= {"strict_accuracy": after.strict, "unread": after.unread, "questions": after.questions}
-            _say(json.dumps(row))
+            say(json.dumps(row))
         else:
-            _say(f"{title}: was {before.accuracy:.1%}, is {after.line()}; strictly {after.strict:.1%}")
+            say(f"{title}: was {before.accuracy:.1%}, is {after.line()}; strictly {after.strict:.1%}")
 
 
 def audit(
@@ -90,10 +90,10 @@ def audit(
         total += len(questions)
         for one in tasks.misread(found, questions):
             bad += 1
-            _say(one.line())
+            say(one.line())
     if bad:
         raise DataError(f"task {found.name!r}: {bad} of {total} gold answers are not read back as right")
-    _say(f"task {found.name!r}: all {total} gold answers are read back as right")
+    say(f"task {found.name!r}: all {total} gold answers are read back as right")
 
 
 def contamination(
@@ -116,11 +116,7 @@ def contamination(
             found = held_out.overlap(row[field])
             if found and left:
                 left -= 1
-                _say(f"{where}: {found.kind} as {found.question}: {found.text}")
+                say(f"{where}: {found.kind} as {found.question}: {found.text}")
             yield where, row[field]
 
-    _say(overlap.find(texts(), held_out).line())
-
-
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+    say(overlap.find(texts(), held_out).line())

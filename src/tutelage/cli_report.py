@@ -5,9 +5,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from tutelage import report as reports
+from tutelage.printing import say
 from tutelage.report import book, status, watching
 
 Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
@@ -19,7 +19,7 @@ def report(
 ) -> None:
     """Write a run as one page that opens from disk, and as Markdown; several runs side by side."""
     file = reports.write(runs, into)
-    _say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
+    say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
 
 
 def show_status(
@@ -28,7 +28,7 @@ def show_status(
     """Say how a run stands: working, finished, stopped or failed, what is done and what is missing."""
     opened = book.open_run(run)
     for line in [msgspec.json.encode(status.facts(opened)).decode()] if as_json else status.lines(opened):
-        _say(line)
+        say(line)
 
 
 def watch(
@@ -37,10 +37,6 @@ def watch(
 ) -> None:
     """Show the report in the browser while the run works; it grows as steps finish. Ctrl-C ends it."""
     try:
-        watching.watch(runs, port, lambda address: _say(f"{address}  (Ctrl-C ends it)"))
+        watching.watch(runs, port, lambda address: say(f"{address}  (Ctrl-C ends it)"))
     except KeyboardInterrupt:
-        _say("ended; the run goes on by itself")
-
-
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+        say("ended; the run goes on by itself")

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from tutelage import tasks
 from tutelage.errors import ConfigError, Interrupted
 from tutelage.models import open_model, parse
 from tutelage.models.streaming import Local
+from tutelage.printing import say
 from tutelage.recipes.exam_only import natural_form
 from tutelage.serve import terminal, wire
 from tutelage.serve.desk import Desk
@@ -57,7 +56,7 @@ def serve(
         desk.open()
         if not gate.is_loopback(host):
             _warn(at, bool(rules.key))
-        _say(f"serving {terms.name} at http://{at}/v1 (Ctrl-C stops)")
+        say(f"serving {terms.name} at http://{at}/v1 (Ctrl-C stops)")
         runner.run(sockets=[listening])
     desk.close(patience=10 if runner.times > 1 else None)
     if runner.times > 1:
@@ -83,7 +82,7 @@ def _key(variable: str | None) -> str:
 
 def _stopping(desk: Desk, times: int) -> None:
     if times == 1:
-        _say("stopping: what is in hand is being answered (Ctrl-C again to stop now)")
+        say("stopping: what is in hand is being answered (Ctrl-C again to stop now)")
     else:
         desk.stop()
 
@@ -94,11 +93,7 @@ def _warn(at: str, key: bool) -> None:
         if key
         else f"{at} can be reached from other machines and there is no authentication; --key-env asks for a key"
     )
-    Console(stderr=True).print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True, highlight=False)
-
-
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    say(("warning:", "yellow"), f" {line}", stderr=True)
 
 
 def chat(
@@ -123,5 +118,5 @@ def chat(
     if isinstance(opened, Local):
         opened.loaded()
     how = "each question stands alone (--turns keeps the conversation)" if alone else "it keeps the conversation"
-    _say(f"{_short_name(model)}: {how}")
+    say(f"{_short_name(model)}: {how}")
     terminal.Talk(conversation, known).run()

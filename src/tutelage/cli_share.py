@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tutelage import exporting
 from tutelage.exporting import hub
+from tutelage.printing import say
 
 
 def export(
@@ -26,11 +26,7 @@ def export(
     """Write a run's student for transformers, with model card and lessons; for llama.cpp and Ollama; to the hub."""
     if push is not None:
         hub.check(push)
-    made = exporting.export(run, to, dtype, check, gguf, _say)
-    _say(f"written: {made.path}")
+    made = exporting.export(run, to, dtype, check, gguf, say)
+    say(f"written: {made.path}")
     if push is not None:
-        _say(f"pushed: {hub.push(made.path, push, private)}")
-
-
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+        say(f"pushed: {hub.push(made.path, push, private)}")

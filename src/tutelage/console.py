@@ -1,5 +1,6 @@
 """What a person sees in the terminal: a bar for the step in hand, one line a finished step, a table at the end."""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
-from rich.text import Text
 
 from tutelage.evaluation.scoreboard import Score
+from tutelage.printing import shown, visible
 
 
 class View:
@@ -28,7 +29,7 @@ class View:
         self.console = console
         self._seconds: dict[str, str] = {}
         self._bar = Progress(
-            TextColumn("{task.description:>16}"),
+            TextColumn("{task.description:>16}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -55,11 +56,11 @@ class View:
             self._line("run", event["what"])
         elif kind == "started":
             self._drop_bar()
-            self._task = self._bar.add_task(named(step), total=None, extra="")
+            self._task = self._bar.add_task(visible(named(step)), total=None, extra="")
         elif kind == "progress" and self._task is not None:
             self._bar.update(self._task, completed=event["done"], total=event["of"], extra=how_it_goes(event))
         elif kind == "traffic" and self._task is not None:
-            self._bar.update(self._task, extra=_traffic(event))
+            self._bar.update(self._task, extra=visible(_traffic(event)))
         elif kind in ("waiting", "spending", "teacher"):
             self._line("teacher", event["line"])
         elif kind == "finished":
@@ -79,7 +80,7 @@ class View:
 
     def _line(self, step: str, text: str) -> None:
         time = f"  ({self._seconds[step]})" if step in self._seconds else ""
-        line = Text.assemble((f"{step:>16}", "bold"), "  ", text, (time, "dim"))
+        line = shown((f"{step:>16}", "bold"), "  ", text, (time, "dim"))
         self.console.print(line, soft_wrap=True)
 
 
@@ -94,7 +95,7 @@ class Events:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Print one event."""
-        sys.stdout.write(msgspec.json.encode(event, enc_hook=str).decode() + "\n")
+        sys.stdout.write(json.dumps(msgspec.to_builtins(event, enc_hook=str)) + "\n")  # control characters are escaped
         sys.stdout.flush()
 
 
@@ -124,7 +125,7 @@ def _traffic(event: Mapping[str, Any]) -> str:
 def score_table(scores: Mapping[str, Score], title: str) -> Table:
     """The scores of a run, each with n, its interval and what could not be read; the strict reading where it differs."""
     strict = any(score.strict != score.accuracy for score in scores.values())
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=shown(title), title_justify="left", caption_justify="left")
     table.caption = None if strict else "read strictly: the same"
     table.add_column("exam")
     headings = ["accuracy", "95 % interval", *(["strict"] if strict else []), "n", "unread", "cut off", "tokens"]
@@ -133,7 +134,7 @@ def score_table(scores: Mapping[str, Score], title: str) -> Table:
     for name, score in scores.items():
         samples = f" x {score.samples}" if score.samples > 1 else ""
         table.add_row(
-            Text(name),
+            shown(name),
             f"{score.accuracy:.1%}",
             f"{score.low:.1%} to {score.high:.1%}",
             *([f"{score.strict:.1%}"] if strict else []),

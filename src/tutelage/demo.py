@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.text import Text
 
 from tutelage import tasks
 from tutelage.config import read_yaml
 from tutelage.lessons import feedback
+from tutelage.printing import shown
 from tutelage.store import records
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
@@ -62,8 +62,7 @@ def show_answers(run: Path, console: Console) -> None:
     ]
     console.print()
     for label, text in parts:
-        # Model output is data: Text is printed as it is, never read as markup.
-        console.print(Text.assemble((f"{label:<14}", "bold"), text))
+        console.print(shown((f"{label:<14}", "bold"), text))
 
 
 def tasks_text(question: Question) -> str:

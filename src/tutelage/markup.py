@@ -7,18 +7,20 @@ from typing import Any
 
 import yaml
 
+from tutelage.printing import visible
+
 _MARKS = re.compile(r"([\\`*_\[\]<>|~#$])")
 
 
 def plain(text: object) -> str:
     """Any text on one line, with nothing in it that markdown or a table would read as markup."""
-    return _MARKS.sub(r"\\\1", " ".join(str(text).replace("&", "&amp;").split()))
+    return _MARKS.sub(r"\\\1", " ".join(visible(str(text)).replace("&", "&amp;").split()))
 
 
 def block(text: str, language: str = "") -> str:
     """Any text as a block of code: its fence is longer than any run of backticks inside."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
-    return f"{fence}{language}\n{text}\n{fence}"
+    return f"{fence}{language}\n{visible(text)}\n{fence}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

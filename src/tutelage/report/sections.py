@@ -13,6 +13,7 @@ from markupsafe import Markup
 from tutelage.errors import DataError
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import Score, score
+from tutelage.printing import visible
 from tutelage.report import figures
 from tutelage.report.book import Book, Sitting
 from tutelage.types import Attempt
@@ -58,11 +59,11 @@ def state_line(run: Book) -> str:
         return "Finished."
     if run.state == "running":
         return f"Still running.{more}"
-    return (f"Failed: {run.error}." if run.state == "failed" else "Stopped before its end.") + more + go_on
+    return (f"Failed: {visible(run.error)}." if run.state == "failed" else "Stopped before its end.") + more + go_on
 
 
 def _config_of(run: Book) -> str:
-    return shlex.quote(str(run.path / "config.yaml"))
+    return visible(shlex.quote(str(run.path / "config.yaml")))
 
 
 def headline(run: Book) -> str:

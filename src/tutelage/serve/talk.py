@@ -1,23 +1,15 @@
 """A conversation in the terminal: what has been said, and what a model says next."""
 
-import re
 from collections.abc import Generator, Sequence
 
 from msgspec.structs import replace
 
 from tutelage.errors import ModelError
 from tutelage.models.streaming import Local, stream
+from tutelage.printing import visible
 from tutelage.types import Chat, Message, Model, Reply, Sampling
 
 AGAIN = 0.7  # the temperature of another sample where the conversation is greedy
-
-# Control characters but newline and tab, and the marks that turn the direction of writing.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    """A model's text as a terminal may see it: nothing in it is a command."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Conversation:

@@ -4,10 +4,9 @@ import contextlib
 import importlib
 from collections.abc import Generator, Iterable, Iterator
 
-from rich.console import Console
-
 from tutelage.errors import ModelError, nearest
-from tutelage.serve.talk import Conversation, one_line, visible
+from tutelage.printing import console, shown, visible
+from tutelage.serve.talk import Conversation, one_line
 from tutelage.tasks.base import Task, judge
 from tutelage.types import Question
 
@@ -28,7 +27,7 @@ class Talk:
     def __init__(self, conversation: Conversation, task: Task | None) -> None:
         self.conversation = conversation
         self.task = task
-        self.console = Console()
+        self.console = console()
         self._questions = _questions(task)
 
     def run(self) -> None:
@@ -96,7 +95,7 @@ class Talk:
         return "".join(said)
 
     def _note(self, line: str) -> None:
-        self.console.print(line, style="dim", markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self.console.print(shown((line, "dim")), soft_wrap=True)
 
 
 def _questions(task: Task | None) -> Iterator[Question]:

@@ -96,11 +96,10 @@ def fit(
     return {
         "lessons": len(examples),
         "too_long": len(lessons) - len(examples),
-        **_control(tokenizer, lessons),
         "steps": len(plan),
         "visible_gpus": torch.cuda.device_count() if device.startswith("cuda") else 0,
         "apart": dataset.apart,
-        **_account(trainer, dataset),
+        **(_account(trainer, dataset) | _control(tokenizer, lessons)),
         "seconds": round(time.monotonic() - begun, 1),
     }
 

@@ -1,0 +1,29 @@
+"""The one way to print: what is printed is text, so no markup in it is obeyed and nothing in it commands the terminal."""
+
+import re
+
+from rich.console import Console
+from rich.text import Text
+
+# Control characters but newline and tab, the marks that turn the direction of writing, and halves of a character.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """A text as a terminal may see it: a control character is shown as its escape, such as \\x1b."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def shown(*parts: str | tuple[str, str]) -> Text:
+    """Parts, each a text or (text, style), as one text that a terminal may see."""
+    return Text.assemble(*(visible(part) if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts))
+
+
+def console(stderr: bool = False) -> Console:
+    """A terminal, or whatever stands in its place, that reads no markup."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
+    """Print one line as it is, however long."""
+    console(stderr).print(shown(*parts), soft_wrap=True)
