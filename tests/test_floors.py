@@ -8,6 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
     {"errors", "printing"},
+    {"parsing"},
     {"types", "config", "markup"},
     {"tasks", "models", "store"},
     {"exam", "lessons", "training", "evaluation"},

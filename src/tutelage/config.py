@@ -11,46 +11,30 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tutelage.errors import ConfigError, nearest
+from tutelage.parsing import Unreadable, yaml_value
 
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not the last one's value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys differ."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - a SafeLoader
+        loaded = yaml_value(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path}{line} is not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+    except Unreadable as error:
+        line, _, problem = str(error).partition(": ") if str(error).startswith("line ") else ("", "", str(error))
+        raise ConfigError(f"{path}{line.replace('line ', ':')} is not YAML: {problem}") from None
     if not isinstance(loaded, dict):
         raise ConfigError(
             f"{path} must hold keys and values, {'and is empty' if loaded is None else f'not a {type(loaded).__name__}'}"
@@ -61,11 +45,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Set dotted keys on a copy of a nested mapping; values are read as YAML (`training.epochs=3`)."""
     result = _copy(raw)
+    given: list[str] = []
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
+        key = key.strip()
+        if not equals or not key:
             raise ConfigError(f"{assignment!r} is not key=value (for example training.epochs=3)")
-        *parents, last = key.strip().split(".")
+        if lost := next((one for one in given if one == key or one.startswith(f"{key}.")), ""):
+            what = "is given twice" if lost == key else f"would undo {lost!r}, which stands before it"
+            raise ConfigError(f"{key!r} {what}; give each setting once")
+        given.append(key)
+        *parents, last = key.split(".")
         place = result
         for parent in parents:
             inner = place.get(parent)
@@ -74,9 +64,9 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
             place[parent] = inner if isinstance(inner, dict) else {}
             place = place[parent]
         try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"the value of {key!r} is not YAML: {value!r}") from error
+            place[last] = yaml_value(value)
+        except Unreadable as error:
+            raise ConfigError(f"the value of {key!r} is not YAML: {_short(value)!r} ({error})") from None
     return result
 
 
@@ -91,10 +81,16 @@ def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
         if key in options:
             raise ConfigError(f"{what} {spec!r}: the option {key!r} is given twice")
         try:
-            options[key] = yaml.safe_load(unquote(value))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{what} {spec!r}: the value of {key!r} cannot be read: {value!r}") from error
+            options[key] = yaml_value(unquote(value))
+        except Unreadable as error:
+            raise ConfigError(
+                f"{what} {_short(spec)!r}: the value of {key!r} cannot be read: {_short(value)!r} ({error})"
+            ) from None
     return name, options
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 200 else f"{value[:200]}…"
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:

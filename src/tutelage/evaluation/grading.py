@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tutelage.errors import DataError, nearest
 from tutelage.evaluation import intervals
+from tutelage.parsing import HALF
 from tutelage.tasks.answers import grading
 from tutelage.tasks.base import Task, judge, strictly
 from tutelage.tasks.rows import stream
@@ -36,6 +37,7 @@ class Tally(Struct, kw_only=True):
     unread: int = 0
     strict_right: int = 0
     strict_unread: int = 0
+    mended: int = 0  # rows in which halves of characters were replaced
     by_question: dict[str, list[int]] = {}  # id -> [right, rows]
 
     def add(self, row: Graded) -> None:
@@ -63,6 +65,7 @@ class Tally(Struct, kw_only=True):
             "strict_unread": self.strict_unread / rows,
             "right": self.right,
             "wrong": self.wrong,
+            **({"mended": self.mended} if self.mended else {}),
         }
 
 
@@ -110,6 +113,11 @@ def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
     return str(row[names[0]])
 
 
+def _whole(value: Any) -> Any:
+    """A text without halves of characters (lone surrogates), which could not be written down; each is replaced by U+FFFD."""
+    return HALF.sub("\ufffd", value) if isinstance(value, str) else value
+
+
 def _graded(task: Task, question: Question, text: str) -> Graded:
     answer, verdict = judge(task, question, text)
     return Graded(id=question.id, verdict=verdict, strict=strictly(task, question, text, verdict), read=answer)
@@ -122,7 +130,9 @@ def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into
     try:
         with draft.open("wb") as file:
             for where, row in stream(path):
-                graded = grader(where, row)
+                whole = {key: _whole(value) for key, value in row.items()}
+                tally.mended += whole != row
+                graded = grader(where, whole)
                 tally.add(graded)
                 file.write(msgspec.json.encode(graded) + b"\n")
         if not tally.by_question:

@@ -11,6 +11,7 @@ from tutelage.exporting.source import Source
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
 from tutelage.markup import Markup, plain, table
+from tutelage.parsing import json_file
 from tutelage.store import records
 from tutelage.types import Attempt, Lesson
 
@@ -174,7 +175,7 @@ def _accounts(source: Source) -> str:
 
 def _control(source: Source) -> str:
     """What whoever trains on these lessons elsewhere must know of control tokens in their texts."""
-    facts = [json.loads(file.read_bytes()) for file in sorted(source.path.glob("*student/facts.json"))]
+    facts = [json_file(file) for file in sorted(source.path.glob("*student/facts.json"))]
     held = [one for one in facts if one.get("control")]
     if not held:
         return ""

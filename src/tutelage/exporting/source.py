@@ -1,6 +1,5 @@
 """A finished run as an export sees it: its student, and the exam that says what this student can do."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from tutelage import models, recipes, tasks
 from tutelage.config import read_yaml
 from tutelage.errors import RunError
 from tutelage.exam import Paper
+from tutelage.parsing import json_file
 from tutelage.store import records
 from tutelage.store.inputs import names_of
 from tutelage.tasks.base import Task
@@ -48,7 +48,7 @@ class Source(NamedTuple):
 
     def why(self) -> str:
         """Why this one of a run's students was awarded; empty where there was but one."""
-        facts = json.loads((self.student / "facts.json").read_text(encoding="utf-8"))
+        facts = json_file(self.student / "facts.json")
         return str(facts.get("why", ""))
 
     def events(self) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ class Source(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What the run noted about where it was made; empty where it did not."""
         file = self.path / "run.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return json_file(file) if file.exists() else {}
 
 
 def read(path: Path) -> Source:
@@ -95,5 +95,5 @@ def _exam(path: Path, titles: Mapping[str, str]) -> str | None:
 
 
 def _inputs(step: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((step / "step.json").read_text(encoding="utf-8"))["inputs"]
+    loaded: dict[str, Any] = json_file(step / "step.json")["inputs"]
     return loaded

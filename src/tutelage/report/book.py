@@ -1,6 +1,5 @@
 """A run's directory, finished or not, as one thing to report on."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 from tutelage import recipes
 from tutelage.config import read_yaml
 from tutelage.models.metered import Spent
+from tutelage.parsing import Unreadable, json_value
 from tutelage.store import records
 from tutelage.store.run import is_held
 from tutelage.types import Attempt, Feedback, Lesson, Question
@@ -203,7 +203,7 @@ def _records(step: Step, kind: type[RecordType]) -> list[RecordType]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        loaded = json_value(file.read_bytes())
+    except (OSError, Unreadable):
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from tutelage.parsing import json_file
 from tutelage.store import records as lines
 from tutelage.types import Checkpoint
 
 
 def names_of(step: Path) -> set[str]:
     """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
-    inputs = json.loads((step / "step.json").read_text(encoding="utf-8"))["inputs"]
+    inputs = json_file(step / "step.json")["inputs"]
     given = inputs.get("student")
     names = {digest({"step": step.name, **inputs})}
     return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names

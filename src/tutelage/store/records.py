@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tutelage.errors import RunError
+from tutelage.parsing import Unreadable, json_value
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+
+_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -27,7 +29,7 @@ def read(path: Path, kind: type[RecordType]) -> list[RecordType]:
         for number, line in enumerate(file, start=1):
             try:
                 records.append(decoder.decode(line))
-            except msgspec.MsgspecError as error:
+            except _BROKEN as error:
                 raise RunError(f"{path}:{number} is not a {kind.__name__} record: {error}") from error
     return records
 
@@ -57,7 +59,7 @@ def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int]:
         for line in file:
             try:
                 record = decoder.decode(line)
-            except msgspec.MsgspecError:
+            except _BROKEN:
                 break
             if not line.endswith(b"\n"):
                 break
@@ -66,12 +68,29 @@ def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int]:
     return records, good
 
 
+def mend(path: Path) -> bool:
+    """Make a file of lines end in a whole one, so that the next is not glued to what a crash tore; says if one was cut off."""
+    content = path.read_bytes() if path.exists() else b""
+    if not content or content.endswith(b"\n"):
+        return False
+    torn = content[content.rfind(b"\n") + 1 :]
+    with path.open("r+b") as file:
+        try:
+            json_value(torn)
+        except Unreadable:
+            file.truncate(len(content) - len(torn))
+            return True
+        file.seek(0, 2)
+        file.write(b"\n")
+    return False
+
+
 def rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file of lines, such as events.jsonl; a line that a crash tore is left out."""
     found = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+        with contextlib.suppress(Unreadable):
+            found.append(json_value(line))
     return [row for row in found if isinstance(row, dict)]
 
 

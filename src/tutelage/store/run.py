@@ -14,8 +14,9 @@ from typing import IO, Any, Self, TypeVar
 import msgspec
 import yaml
 
-from tutelage.config import differences
+from tutelage.config import differences, read_yaml
 from tutelage.errors import Interrupted, RunError
+from tutelage.parsing import json_file
 from tutelage.store import records as lines
 from tutelage.store.files import link, write
 from tutelage.store.inputs import digest, jsonable
@@ -90,15 +91,17 @@ class Run:
         saved = path / "config.yaml"
         if saved.exists() and _begun(path):  # before anything is made nothing binds a run
             try:
-                run._same_config(essence(yaml.safe_load(saved.read_text(encoding="utf-8"))), essence(config))
+                run._same_config(essence(read_yaml(saved)), essence(config))
             except RunError:
                 run.close()
                 raise
         elif not saved.exists():
             write(path / "run.json", json.dumps(facts, indent=1).encode())
         run._note_machine(facts)
-        if not saved.exists() or yaml.safe_load(saved.read_text(encoding="utf-8")) != dict(config):
+        if not saved.exists() or read_yaml(saved) != dict(config):
             write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        if lines.mend(path / "events.jsonl"):
+            run.warn("the last line of events.jsonl was torn by a crash, and is left out")
         run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
         return run
 
@@ -111,7 +114,7 @@ class Run:
 
     def _note_machine(self, facts: Mapping[str, Any]) -> None:
         """Say so where a run goes on with other rounding than it began with."""
-        began = json.loads((self.path / "run.json").read_bytes()).get("machine", {})
+        began = json_file(self.path / "run.json").get("machine", {})
         if other := differences(began, facts.get("machine", {})):
             self.warn(
                 f"the run began on another machine or with other versions ({'; '.join(other)}): what is finished stays, and "
@@ -121,7 +124,7 @@ class Run:
     def settle(self, name: str, make: Callable[[], Any]) -> Any:
         """A choice that this machine makes for a run, such as its precision: made once, and kept in run.json."""
         file = self.path / "run.json"
-        known = json.loads(file.read_bytes())
+        known = json_file(file)
         if name not in known.setdefault("settled", {}):
             known["settled"][name] = make()
             write(file, json.dumps(known, indent=1).encode())
@@ -130,7 +133,7 @@ class Run:
     def made_on(self, name: str, conditions: Mapping[str, Any]) -> None:
         """Note what the rounding of a step in hand depends on; say so where it was begun under other conditions."""
         note = self.path / f"{name}.draft" / "step.json"
-        known = json.loads(note.read_bytes())
+        known = json_file(note)
         began = self._began.setdefault(name, known.get("made_on", {}))  # what an earlier session left
         if other := _other(began, conditions):
             self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
@@ -218,8 +221,7 @@ class Run:
 
     def facts(self, name: str) -> dict[str, Any]:
         """What an artifact step noted about itself."""
-        loaded: dict[str, Any] = json.loads((self.path / name / "facts.json").read_text(encoding="utf-8"))
-        return loaded
+        return json_file(self.path / name / "facts.json")
 
     def check_stop(self, step: str) -> None:
         """Leave the run, everything kept, when the user has asked to stop."""
@@ -230,7 +232,7 @@ class Run:
         note = self.path / name / "step.json"
         if not note.exists():
             return any(self._borrow(name, inputs, other) for other in self.reuse)
-        if differing := differences(json.loads(note.read_text(encoding="utf-8"))["inputs"], jsonable(inputs)):
+        if differing := differences(json_file(note)["inputs"], jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
                 f"Choose another --into, or delete {self.path / name} and the steps after it to make them again"
@@ -241,7 +243,7 @@ class Run:
     def _borrow(self, name: str, inputs: Mapping[str, Any], other: Path) -> bool:
         """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
         note = other / name / "step.json"
-        if not note.exists() or differences(json.loads(note.read_bytes())["inputs"], jsonable(inputs)):
+        if not note.exists() or differences(json_file(note)["inputs"], jsonable(inputs)):
             return False
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
@@ -256,7 +258,7 @@ class Run:
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
         wanted = {"step": name, "inputs": jsonable(inputs)}
-        if draft.exists() and (not note.exists() or json.loads(note.read_bytes())["inputs"] != wanted["inputs"]):
+        if draft.exists() and (not note.exists() or json_file(note)["inputs"] != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
         draft.mkdir(exist_ok=True)
         if not note.exists():
@@ -266,7 +268,7 @@ class Run:
         begun = time.monotonic()
         yield draft
         seconds = round(time.monotonic() - begun, 2)
-        write(note, json.dumps({**json.loads(note.read_bytes()), "seconds": seconds}, indent=1).encode())
+        write(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
 

@@ -1,12 +1,13 @@
 """From a record of any source to a question: which column holds what, and what each may look like."""
 
-import json
 import re
 import string
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
+from tutelage.parsing import Unreadable, half, json_value
 from tutelage.tasks.rows import Row
 from tutelage.types import Question
 
@@ -84,6 +85,13 @@ def _text(where: str, column: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):  # Parquet's
+        return format(value, "f")
+    if isinstance(value, str) and (found := half(value)):
+        raise DataError(
+            f"{where}: the field {column!r} holds half of a character (the lone surrogate {found}), which no file or server "
+            "can be given; write the whole character"
+        )
     if isinstance(value, str | int | float):
         return str(value).strip()
     raise DataError(f"{where}: the field {column!r} is a {type(value).__name__}, and must be text or a number")
@@ -95,9 +103,9 @@ def _choices(where: str, column: str, value: Any) -> tuple[list[str], tuple[str,
         return [], ()
     if isinstance(value, str):  # a CSV cell
         try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise DataError(f"{where}: the field {column!r} is not a JSON list of choices: {error}") from error
+            value = json_value(value)
+        except Unreadable as error:
+            raise DataError(f"{where}: the field {column!r} is not a JSON list of choices: {error}") from None
     labels: list[str] = []
     if isinstance(value, Mapping):
         if "text" not in value:

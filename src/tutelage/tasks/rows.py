@@ -2,12 +2,13 @@
 
 import csv
 import importlib
-import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import DataError, MissingPackage, nearest
+from tutelage.parsing import Unreadable, json_value
 
 Row = tuple[str, dict[str, Any]]  # the place ("file:line") and the record
 
@@ -35,13 +36,25 @@ def stream(path: Path) -> Iterator[Row]:
     if reader is None:
         raise DataError(f"{path}: cannot tell the format from the name; it must end in {', '.join(readers)}")
     if not path.is_file():
-        raise DataError(f"no file {path}; {_whereabouts(path)}")
+        raise (
+            DataError(f"{path} is {_what(path)}; name a file")
+            if _what(path)
+            else DataError(f"no file {path}; {_whereabouts(path)}")
+        )
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _what(path: Path) -> str:
+    """What stands at a path that holds no file; empty where nothing does."""
+    if path.is_symlink() and not path.exists():
+        return f"a link to {path.readlink()}, which is not there"
+    kinds = {"a folder": path.is_dir, "a named pipe": path.is_fifo, "a socket": path.is_socket}
+    return next((kind for kind, is_one in kinds.items() if is_one()), "no regular file" if path.exists() else "")
 
 
 def _whereabouts(path: Path) -> str:
@@ -58,9 +71,9 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 continue
             where = f"{path}:{number}"
             try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{where}: not JSON: {error}; each line must be one JSON object") from error
+                record = json_value(line)
+            except Unreadable as error:
+                raise DataError(f"{where}: not JSON: {error}; each line must be one JSON object") from None
             if not isinstance(record, dict):
                 raise DataError(f"{where}: a {type(record).__name__}, not a JSON object; each line must be one object")
             yield where, record
@@ -68,6 +81,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 def _csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
+        csv.field_size_limit(min(sys.maxsize, 1 << 31))  # Python's own, 131,072 characters, is of another time
         reader = csv.DictReader(file, strict=True)
         try:
             for record in reader:
