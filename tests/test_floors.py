@@ -22,6 +22,7 @@ FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"
 TORCH_MAY = (
     "training/",
     "models/hf.py",
+    "models/kernels.py",
     "models/control.py",
     "models/decoding.py",
     "models/pretrained.py",

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tutelage.errors import Interrupted
+from tutelage.models import kernels, pretrained
 from tutelage.models.hf import Hf
 from tutelage.training.config import TrainingConfig
 from tutelage.training.trainer import Doors, fit
@@ -27,7 +30,9 @@ CHATS = [
 ]
 
 
-def train(folder: Path, student: Path, device: str, stop_after: int = 10**6, **settings: Any) -> dict[str, Any]:
+def train(
+    folder: Path, student: Path, device: str, stop_after: int = 10**6, lessons: Any = None, **settings: Any
+) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     steps: list[int] = []
 
@@ -37,7 +42,7 @@ def train(folder: Path, student: Path, device: str, stop_after: int = 10**6, **s
 
     config = TrainingConfig(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **settings})
     spec = {"name": str(student), "cache": "", "device": device}
-    return fit(spec, LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
+    return fit(spec, lessons or LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +102,45 @@ def test_bfloat16_is_chosen_and_trains(chat_student: Path, tmp_path: Path) -> No
     facts = train(tmp_path / "s", chat_student, "cuda", precision="auto", epochs=10)
     assert facts["last_loss"] < facts["first_loss"]
     assert facts["visible_gpus"] == torch.cuda.device_count()
+
+
+@pytest.fixture(scope="module")
+def real_heads(chat_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student whose attention has the sizes of real ones, so that the kernels chosen for it are those of real ones."""
+    folder = tmp_path_factory.mktemp("heads") / "student"
+    _, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 192, "intermediate_size": 256, "num_attention_heads": 3, "num_key_value_heads": 1}
+    config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=1024, **sizes)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("words", [1, 6, 20])
+def test_bfloat16_learns_what_float32_learns(real_heads: Path, tmp_path: Path, words: int) -> None:
+    """Rows of one batch end at different places, through the kernels that real heads get."""
+    lessons = [
+        Lesson(question=str(i), prompt=f"A coin is heads up. {'Maya flips it. ' * (i % 5) * words}Is it?", completion=f"It {'was ' * i}is. --> yes", kind="rationale")
+        for i in range(32)
+    ]  # fmt: skip
+    losses = {
+        precision: train(tmp_path / precision, real_heads, "cuda", lessons=lessons, precision=precision)["losses"]
+        for precision in ("float32", "bfloat16")
+    }
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+
+
+@pytest.mark.parametrize("length", [64, 192, 704])
+def test_attention_behind_a_mask_has_gradients(length: int) -> None:
+    """Where all scores are far below nothing, as in some heads of real models, cuDNN's gradients are no numbers on Hopper."""
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 1, 1, length, 64, device="cuda", dtype=torch.bfloat16) * 0.1
+    query[..., 0], key[..., 0] = 1.0, -120 * 8.0
+    parts = [part.clone().requires_grad_() for part in (query, key, value)]
+    mask = torch.ones(length, length, dtype=torch.bool, device="cuda").tril()[None, None]
+    with kernels.sound("cuda"):
+        F.scaled_dot_product_attention(*parts, attn_mask=mask).sum().backward()
+    for part in parts:
+        assert part.grad is not None
+        assert part.grad.isfinite().all()

@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models import pretrained
-from tutelage.training import batches
+from tutelage.training import batches, layout
 from tutelage.training.config import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Lesson
@@ -105,6 +105,29 @@ def test_every_schedule_runs_with_and_without_warmup(base_student: Path, tmp_pat
 def test_a_training_that_diverges_is_an_error(base_student: Path, tmp_path: Path) -> None:
     with pytest.raises(LessonError, match=r"diverged.*lower training\.learning_rate"):
         train(tmp_path / "s", base_student, learning_rate=1e30, epochs=4)
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_gradients_that_are_no_numbers_stop_a_training_at_once(
+    base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    """As cuDNN's attention gave them on an H200: the loss was right, and all that followed was for nothing."""
+    steps = list[int]()
+
+    def spoilt(model: Any, inputs: Any, keep: int) -> Any:
+        out = layout_run(model, inputs, keep)
+        steps.append(1)
+        if len(steps) == where + 1:
+            out.logits.register_hook(lambda gradient: gradient * torch.nan)
+        return out
+
+    layout_run = layout.run
+    monkeypatch.setattr(layout, "run", spoilt)
+    said = (r"first step's grad_norm .*precision=float32", r"diverged at step 2 \(its grad_norm")[where]
+    with pytest.raises(LessonError, match=said):
+        train(tmp_path / "s", base_student)
+    assert len(steps) == where + 1
+    assert not (tmp_path / "s" / "model.safetensors").exists()
 
 
 def test_the_base_model_leaves_with_the_paper_format(base_student: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 from tutelage.errors import ModelError
+from tutelage.models import kernels
 
 Keeping = Literal["rows", "whole", "nothing"]
 
@@ -139,7 +140,10 @@ class Reading:
             "logits_to_keep": 1,
             self._name: self._cache,
         }
-        out = self.model(**{key: value for key, value in inputs.items() if key in self._takes and value is not None})
+        with kernels.sound(self.model.device):
+            out = self.model(
+                **{key: value for key, value in inputs.items() if key in self._takes and value is not None}
+            )
         if self.way.keeping == "whole":
             names = [
                 name for name in ("past_key_values", "cache_params", "state") if getattr(out, name, None) is not None

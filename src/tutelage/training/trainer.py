@@ -1,6 +1,7 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
-from tutelage.models import control, precision, pretrained, rendering
+from tutelage.models import control, kernels, precision, pretrained, rendering
 from tutelage.models.hf import choose_device
 from tutelage.training import batches, layout
 from tutelage.training.config import LoraConfig, TrainingConfig
@@ -48,8 +49,23 @@ class Watch(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Pass each step's loss on."""
         if logs and "loss" in logs:
+            self._check(logs, state.global_step)
             parts = {name: float(logs[name]) for name in ("loss", "reflection", "active") if name in logs}
             self.doors.progress({"done": state.global_step, "of": state.max_steps, **parts})
+
+    def _check(self, logs: Mapping[str, Any], step: int) -> None:
+        """Stop at the first loss or gradient that is no number: every later step would be for nothing."""
+        odd = [name for name in ("loss", "grad_norm") if not math.isfinite(logs.get(name) or 0.0)]
+        if odd and step <= 1:
+            raise LessonError(
+                f"the first step's {odd[0]} is not finite, so the student cannot be trained in this arithmetic on this "
+                "device: set training.precision=float32, or choose another device"
+            )
+        if odd:
+            raise LessonError(
+                f"the training diverged at step {step} (its {odd[0]} is not finite): lower training.learning_rate; if that does "
+                "not help, set training.precision=float32"
+            )
 
 
 def fit(
@@ -81,7 +97,8 @@ def fit(
     micro, parts = batches.split(plan, config.micro_batch, config.batch)
     dataset = Batches(examples, micro, parts, config, seed)
     compared = examples if config.reflection is not None else ()
-    dataset.apart = layout.why_apart(model, compared, tokenizer.pad_token_id)
+    with kernels.sound(device):
+        dataset.apart = layout.why_apart(model, compared, tokenizer.pad_token_id)
     trainer = LessonTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
@@ -91,7 +108,8 @@ def fit(
         lessons=config,
     )
     begun = time.monotonic()
-    _train(trainer, folder, doors.stopping)
+    with kernels.sound(device):
+        _train(trainer, folder, doors.stopping)
     _save(model, tokenizer, stops, folder)
     return {
         "lessons": len(examples),
@@ -209,6 +227,7 @@ def _arguments(
         bf16=chosen == "bfloat16",
         use_cpu=device == "cpu",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # else a loss that is no number is shown as the one before
         save_strategy="no",
         save_total_limit=1,
         report_to="none",
