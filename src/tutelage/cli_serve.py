@@ -37,11 +37,17 @@ def serve(
     key_env: Annotated[
         str | None, typer.Option("--key-env", help="Environment variable with the key that clients must bring.")
     ] = None,
+    anyone: Annotated[bool, typer.Option("--open", help="With --host: let other machines in without a key.")] = False,
 ) -> None:
     """Put a model behind an OpenAI-compatible endpoint on this machine."""
     from tutelage.serve import gate, server  # starlette and uvicorn
 
     rules = gate.Rules(host, _key(key_env))
+    if not (gate.is_loopback(host) or rules.key or anyone):
+        raise ConfigError(
+            f"--host {host} lets other machines in: name the environment variable with the key that they must bring "
+            "(--key-env NAME), or say that anyone may ask (--open)"
+        )
     terms = wire.Terms(name or _short_name(model), max_tokens, system)
     opened = open_model(model)
     with server.listen(host, port) as listening:
@@ -91,7 +97,7 @@ def _warn(at: str, key: bool) -> None:
     line = (
         f"{at} can be reached from other machines; the key and all texts cross the network in the clear"
         if key
-        else f"{at} can be reached from other machines and there is no authentication; --key-env asks for a key"
+        else f"{at} can be reached from other machines and anyone there may ask (--open); all texts cross the network in the clear"
     )
     say(("warning:", "yellow"), f" {line}", stderr=True)
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pytest
 
 from tutelage.models import open_model
 from tutelage.models.hf import Hf
+from tutelage.serve import server
 from tutelage.types import Chat, Message, Sampling
 
 KEY = "a-key-that-is-never-printed"
@@ -48,8 +49,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*words: str, **environment: str) -> Iterator[Served]:
-    command = [sys.executable, "-m", "tutelage.cli", "serve", *words, "--port", "0"]
+def serving(*words: str, program: Sequence[str] = ("-m", "tutelage.cli"), **environment: str) -> Iterator[Served]:
+    command = [sys.executable, *program, "serve", *words, "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1", **environment},
@@ -201,6 +202,9 @@ def raw(served: Served, method: str, path: str, body: bytes = b"", **headers: st
         ("GET", "/v1/chat/completions", b"", {}, 405, None),
         ("GET", "/v1/models", b"", {"Host": "evil.example"}, 403, "host_not_allowed"),
         ("GET", "/v1/models", b"", {"Host": "127.0.0.1.evil.example:8000"}, 403, "host_not_allowed"),
+        ("GET", "/v1/models", b"", {"Host": "evil.example@127.0.0.1"}, 403, "host_not_allowed"),
+        ("GET", "/v1/models", b"", {"Host": "127.0.0.1:8000/evil.example"}, 403, "host_not_allowed"),
+        ("GET", "/v1/models", b"", {"Origin": "http://evil.example@127.0.0.1"}, 403, "origin_not_allowed"),
         ("POST", "/v1/chat/completions", b"{}", {"Origin": "https://evil.example"}, 403, "origin_not_allowed"),
         ("POST", "/v1/chat/completions", b"{}", {"Origin": "null"}, 403, "origin_not_allowed"),
     ],
@@ -334,13 +338,55 @@ def test_what_cannot_be_served_is_one_sentence(base_student: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_another_address_needs_a_key_or_a_word(scripted: Scripted) -> None:
+    environment = scripted("return 'heads'")
+    done = run("serve", SCRIPT, "--host", "0.0.0.0", "--port", "0", env={**os.environ, **environment})
+    assert done.returncode == 2
+    assert "--key-env NAME" in done.stderr
+    assert "--open" in done.stderr
+    with serving(SCRIPT, "--host", "0.0.0.0", "--key-env", "MY_KEY", MY_KEY=KEY, **environment) as served:
+        assert raw(served, "GET", "/v1/models", Host="my-machine.local")[0] == 401
+        assert raw(served, "GET", "/v1/models", Host="my-machine.local", Authorization=f"Bearer {KEY}")[0] == 200
+        _, err = served.stop()
+    assert "the key and all texts cross the network in the clear" in err
+
+
 def test_another_address_is_warned_of(scripted: Scripted) -> None:
-    with serving(SCRIPT, "--host", "0.0.0.0", **scripted("return 'heads'")) as served:
+    with serving(SCRIPT, "--host", "0.0.0.0", "--open", **scripted("return 'heads'")) as served:
         assert raw(served, "GET", "/v1/models", Host="my-machine.local")[0] == 200
         foreign = raw(served, "GET", "/v1/models", Host="my-machine.local", Origin="http://evil.example")
         assert foreign[0] == 403
         _, err = served.stop()
-    assert "can be reached from other machines and there is no authentication; --key-env asks for a key" in err
+    assert "can be reached from other machines and anyone there may ask (--open)" in err
+
+
+HASTY = "import tutelage.serve.connection as c; c.SECONDS = 1.0; from tutelage.cli import main; main()"
+
+
+def test_a_request_that_does_not_arrive_is_closed(scripted: Scripted) -> None:
+    """Half of the headers, half of a body, nothing at all, and half of a second request; an answer may take longer."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{"
+    whole = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    environment = scripted("time.sleep(2.5); return 'heads'")
+    with serving(SCRIPT, program=["-c", HASTY], **environment) as served:
+        halves = [whole[:20], head, b"", whole + whole[:20]]
+        sockets = [socket.create_connection(("127.0.0.1", served.port), timeout=30) for _ in halves * 100]
+        for one, sent in zip(sockets, halves * 100, strict=True):
+            one.sendall(sent)
+        assert ask(served).choices[0].message.content == "heads"
+        for one in sockets:
+            while one.recv(4096):
+                pass  # until the server has closed it
+            one.close()
+
+
+def test_small_answers_do_not_wait_for_each_other() -> None:
+    with server.listen("127.0.0.1", 0) as listening:
+        client = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        client.close()
+        accepted.close()
 
 
 def test_a_failing_model_tells_the_log_and_not_the_client(scripted: Scripted) -> None:

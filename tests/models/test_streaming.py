@@ -1,5 +1,6 @@
 """Text that is said while it is written is never taken back, and joined it is the text of the reply."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,6 +150,29 @@ def test_the_room_is_what_an_answer_may_have(base_student: Path) -> None:
     assert list(model.stream(chats("coin"), Sampling(max_tokens=room)))
     with pytest.raises(ModelError, match="lower max_tokens"):
         list(model.stream(chats("coin"), Sampling(max_tokens=room + 1)))
+
+
+@given(st.text("ab", max_size=30), st.lists(st.text("ab", min_size=1, max_size=8), max_size=3))
+def test_what_may_become_a_stop_is_held_back(raw: str, stops: list[str]) -> None:
+    begun = [size for stop in stops for size in range(1, len(stop) + 1) if raw.endswith(stop[:size])]
+    assert settled(raw, stops) == raw[: len(raw) - max(begun, default=0)]
+
+
+def test_a_stop_of_megabytes_is_looked_for_in_linear_time() -> None:
+    seconds = []
+    for size in (1 << 19, 1 << 20):
+        begun = time.monotonic()
+        assert settled("b" + "a" * size, ["a" * size + "b"]) == "b"
+        seconds.append(time.monotonic() - begun)
+    assert seconds[1] < 4 * seconds[0] + 1
+
+
+def test_a_temperature_next_to_nothing_is_greedy(chat_student: Path) -> None:
+    model = student(chat_student)
+    greedy = [reply.text for _, replies in model.answer(chats("coin"), Sampling(max_tokens=12)) for reply in replies]
+    for cold in (1e-300, 1e-45, 1e-9):
+        drawn = model.answer(chats("coin"), Sampling(max_tokens=12, temperature=cold, seed=3))
+        assert [reply.text for _, replies in drawn for reply in replies] == greedy
 
 
 def test_a_template_that_refuses_says_so(chat_student: Path) -> None:

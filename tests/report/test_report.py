@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -215,6 +216,31 @@ def test_the_live_page_grows_and_answers_to_its_own_name_only(tmp_path: Path) ->
         assert get(address, Host="evil.example:80")[0] == 403
         assert get(address + "../config.yaml")[0] == 404
     made.run.close()
+
+
+def test_who_leaves_or_says_nothing_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "SECONDS", 1)
+    made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")])
+    before = threading.active_count()
+    with watched(made.path) as address:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(150)]
+        assert get(address + "stamp")[0] == 200
+        for _ in range(20):
+            gone = socket.create_connection(("127.0.0.1", port))
+            gone.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n")
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not an end
+            gone.close()
+        for one in idle:
+            one.settimeout(30)
+            assert one.recv(1) == b""
+            one.close()
+        while threading.active_count() > before + 1:
+            time.sleep(0.05)
+    made.run.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_first_exam_of_a_run_is_in_its_book(tmp_path: Path) -> None:

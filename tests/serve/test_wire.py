@@ -60,6 +60,8 @@ def test_messages_may_come_in_parts_and_a_system_message_is_added_where_there_is
         {"tools": [], "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}},
         {"response_format": {"type": "text"}, "tools": None, "audio": None, "temperature": None, "stop": None},
         {"stream_options": None, "stream": None, "max_tokens": None, "n": None},
+        {"stream_options": {"include_usage": False, "include_obfuscation": False}},
+        {"messages": [{**ASK[0], "name": "me", "refusal": None, "annotations": [], "tool_calls": None, "audio": None}]},
     ],
 )
 def test_what_asks_for_nothing_is_let_through(fields: dict[str, Any]) -> None:
@@ -78,6 +80,17 @@ BAD = [
     ({"n": 1000}, 400, "n", "invalid_value"),
     ({"max_tokens": 0}, 400, "max_tokens", "invalid_value"),
     ({"stop": [""]}, 400, "stop[0]", "invalid_value"),
+    ({"stop": "x" * 1001}, 400, "stop", "invalid_value"),
+    ({"stop": ["x" * 1001]}, 400, "stop[0]", "invalid_value"),
+    ({"stream_options": {"include_usge": True}}, 400, "stream_options.include_usge", "unknown_parameter"),
+    ({"messages": [{"role": "user", "content": "x", "contnt": "y"}]}, 400, "messages[0].contnt", "unknown_parameter"),
+    ({"messages": [{"role": "user", "content": []}]}, 400, "messages[0].content", "invalid_value"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "txt": "y"}]}]},
+        400,
+        "messages[0].content[0].txt",
+        "unknown_parameter",
+    ),
     ({"messages": []}, 400, "messages", "invalid_value"),
     ({"messages": "hello"}, 400, "messages", "invalid_value"),
     ({"messages": [{"content": "x"}]}, 400, "messages[0].role", "missing_required_parameter"),

@@ -16,6 +16,9 @@ from tutelage.models.rendering import Prompt
 from tutelage.types import Sampling
 
 NO_IDS: Any = torch.empty(0, 0, dtype=torch.long)  # these warpers look at the scores only
+_COLDEST = (
+    1e-6  # below it scores divided by a temperature are no numbers in float32, and the draw is greedy long before
+)
 _WORTH = 64  # tokens in common from which on reading them once is worth a pass of its own
 
 
@@ -43,7 +46,7 @@ class Decoder:
         self._reach = 8 + max((len(stop.encode()) for stop in sampling.stop), default=0)  # tokens
         self._warpers = LogitsProcessorList()
         if sampling.temperature > 0:
-            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+            self._warpers.append(TemperatureLogitsWarper(max(sampling.temperature, _COLDEST)))
             if sampling.top_k > 0:
                 self._warpers.append(TopKLogitsWarper(sampling.top_k))
             if sampling.top_p < 1:

@@ -1,5 +1,6 @@
 """Answers while they are written: pieces of text that are never taken back, from any model."""
 
+import functools
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -97,5 +98,26 @@ def settled(raw: str, stops: Sequence[str]) -> str:
     Held back are the bytes of a character that is not whole yet, space at the end, and what may become a stop.
     """
     text = raw.rstrip("\ufffd")
-    begun = (size for stop in stops for size in range(1, len(stop) + 1) if text.endswith(stop[:size]))
-    return text[: len(text) - max(begun, default=0)].strip()
+    return text[: len(text) - max((_begun(text, stop) for stop in stops), default=0)].strip()
+
+
+def _begun(text: str, stop: str) -> int:
+    """How many characters at the end of a text are the beginning of a stop, in time linear in the stop [Knuth, Morris, Pratt]."""
+    fallback, size = _fallbacks(stop), 0
+    for character in text[-len(stop) :]:
+        while size and (size == len(stop) or stop[size] != character):
+            size = fallback[size - 1]
+        size += stop[size] == character
+    return size
+
+
+@functools.lru_cache
+def _fallbacks(stop: str) -> list[int]:
+    """For each beginning of a stop, the longest shorter one that it ends in."""
+    sizes, size = [0], 0
+    for place in range(1, len(stop)):
+        while size and stop[size] != stop[place]:
+            size = sizes[size - 1]
+        size += stop[size] == stop[place]
+        sizes.append(size)
+    return sizes

@@ -1,15 +1,28 @@
 """The report as a live page on this machine: it grows as steps finish."""
 
+import sys
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tutelage.errors import RunError
 from tutelage.report import book, page, status
 from tutelage.report.contents import Contents
 
+SECONDS = 10  # that a client may take to ask, or to take its answer
 _OURS = {"127.0.0.1", "localhost", "[::1]"}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a browser opens several connections at once, and so may other programs
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has left, or says nothing, is no failure to be shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
@@ -17,6 +30,8 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
     book.open_runs(runs)  # what is no run is said before anything is served
 
     class Answers(BaseHTTPRequestHandler):
+        timeout = SECONDS
+
         def do_GET(self) -> None:
             # Another page in the same browser must not read this one by a name that points here.
             if self.headers.get("Host", "").rpartition(":")[0] not in _OURS:
@@ -42,13 +57,12 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
             """Say nothing of each request."""
 
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Answers)
+        server = _Server(("127.0.0.1", port), Answers)
     except (OSError, OverflowError) as error:
         raise RunError(
             f"port {port} cannot be served: {getattr(error, 'strerror', None) or error}; choose another --port (0: any free one)"
         ) from None
     with server:
-        server.daemon_threads = True
         tell(f"http://127.0.0.1:{server.server_address[1]}/")
         server.serve_forever(poll_interval=0.2)
 

@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tutelage.serve.wire import Problem
 
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 MOST_BYTES = 4 << 20  # of a request's body
 
 
@@ -50,8 +52,10 @@ class Rules(NamedTuple):
 
 
 def _name(url: str) -> str:
+    """The host that a URL names; one with anything but a name and a port in that place names none."""
     try:
-        return urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        return (parts.hostname or "") if _PLACE.fullmatch(parts.netloc) else ""
     except ValueError:
         return ""
 

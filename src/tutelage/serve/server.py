@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from tutelage.errors import ConfigError
 from tutelage.serve import shapes, wire
+from tutelage.serve.connection import Connection
 from tutelage.serve.desk import Closed, Desk, Full, Job, Told, TooLong, Unfit
 from tutelage.serve.gate import Gate, Rules, body_of, refusal
 from tutelage.serve.wire import Asked, Problem, Terms
@@ -192,7 +193,10 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 is any free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
+        # Each answer is several small writes, and none is to wait for the client to acknowledge the one before.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, OverflowError) as error:
         said = os.strerror(number) if (number := getattr(error, "errno", None) or 0) > 0 else str(error)
         raise ConfigError(f"cannot listen at {host}, port {port}: {said}; choose another --port or --host") from None
@@ -202,7 +206,7 @@ class Server(uvicorn.Server):
     """Runs an app until Ctrl-C; `asked(times)` is told of each."""
 
     def __init__(self, app: Starlette, asked: Callable[[int], None]) -> None:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none")
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", http=Connection, ws="none")
         super().__init__(config)
         self.asked = asked
         self.times = 0

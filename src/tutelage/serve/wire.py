@@ -55,7 +55,7 @@ class _Part(Struct):
 
 class _Turn(Struct):
     role: str
-    content: str | list[_Part] | None = None
+    content: str | Annotated[list[_Part], Meta(min_length=1)] | None = None
     tool_calls: Any = None
     function_call: Any = None
 
@@ -65,7 +65,7 @@ class _StreamOptions(Struct):
 
 
 Tokens = Annotated[int, Meta(ge=1)]
-Stop = Annotated[str, Meta(min_length=1)]
+Stop = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 class _Request(Struct):
@@ -83,6 +83,8 @@ class _Request(Struct):
     stream_options: _StreamOptions | None = None
 
 
+# Of a message: what clients send back of an answer, or say of who speaks; the prompt does not know it.
+_HARMLESS_TURN = {"name", "refusal", "annotations", "reasoning_content"}
 _HARMLESS = {
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
     "parallel_tool_calls",
@@ -143,6 +145,7 @@ def check_model(name: str, terms: Terms) -> None:
 def _check_fields(raw: Mapping[str, Any]) -> None:
     """Refuse what would be left undone without a word."""
     known = set(_Request.__struct_fields__)
+    _check_parts(raw)
     for field, value in raw.items():
         if field in known | _HARMLESS or (field in _NEUTRAL and (value is None or value in _NEUTRAL[field])):
             continue
@@ -150,6 +153,36 @@ def _check_fields(raw: Mapping[str, Any]) -> None:
             raise Problem(400, f"{field} is not supported by this server; leave it out", field, "unsupported_parameter")
         hint = nearest(field, known)
         raise Problem(400, f"the request has an unknown field {field!r}; {hint}", field, "unknown_parameter")
+
+
+def _check_parts(raw: Mapping[str, Any]) -> None:
+    """The same inside the stream's options, messages and parts of text; null asks for nothing."""
+    turns = [(f"messages[{place}]", turn) for place, turn in enumerate(_list(raw.get("messages")))]
+    parts = [
+        (f"{at}.content[{i}]", part) for at, turn in turns for i, part in enumerate(_list(_dict(turn).get("content")))
+    ]
+    texts = [(at, part) for at, part in parts if _dict(part).get("type") == "text"]
+    checks = [
+        (_StreamOptions, {"include_obfuscation"}, [("stream_options", raw.get("stream_options"))]),
+        (_Turn, _HARMLESS_TURN, turns),
+        (_Part, set[str](), texts),
+    ]
+    for kind, harmless, places in checks:
+        known = set(kind.__struct_fields__)
+        for where, value in places:
+            for field in (
+                name for name, one in _dict(value).items() if one is not None and name not in known | harmless
+            ):
+                at = f"{where}.{field}"
+                raise Problem(400, f"{at} is unknown; {nearest(field, known)}", at, "unknown_parameter")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`$", re.DOTALL)

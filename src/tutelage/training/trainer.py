@@ -96,9 +96,6 @@ def fit(
     plan = batches.plan(examples, config, seed)
     micro, parts = batches.split(plan, config.micro_batch, config.batch)
     dataset = Batches(examples, micro, parts, config, seed)
-    compared = examples if config.reflection is not None else ()
-    with kernels.sound(device):
-        dataset.apart = layout.why_apart(model, compared, tokenizer.pad_token_id)
     trainer = LessonTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
@@ -109,6 +106,7 @@ def fit(
     )
     begun = time.monotonic()
     with kernels.sound(device):
+        dataset.apart = layout.why_apart(model, examples if config.reflection else (), tokenizer.pad_token_id)
         _train(trainer, folder, doors.stopping)
     _save(model, tokenizer, stops, folder)
     return {
