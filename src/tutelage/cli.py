@@ -201,7 +201,7 @@ def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (
 
 @contextmanager
 def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once asks the run to keep what it has and leave; twice stops now."""
+    """Ctrl-C once asks the run to keep what it has and leave; twice stops now. Being terminated is the same."""
     asked: list[bool] = []
 
     def ask(number: int, frame: object) -> None:
@@ -210,11 +210,12 @@ def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
         asked.append(True)
         terminal.print("stopping: what is in hand is being kept (Ctrl-C again to stop now)")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:

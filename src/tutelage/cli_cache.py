@@ -22,7 +22,7 @@ def _open(file: Path | None) -> ReplyCache:
     path = file or default_path()
     if not path.exists():
         raise ConfigError(f"there is no file of replies at {path}; a run with a paid teacher makes one")
-    return ReplyCache(path)
+    return ReplyCache(path, lambda line: say(line, stderr=True))
 
 
 @replies_app.command("ls")

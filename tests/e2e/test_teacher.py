@@ -67,8 +67,9 @@ def test_a_plan_may_ask_a_few_questions_and_a_run_pays_for_them_once(tmp_path: P
         assert len(teacher.requests) == 56
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int) -> None:
+def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int, how: signal.Signals) -> None:
     seconds = {1: 2.0, 2: 30.0}[times]
     with teaching(say, seconds=seconds) as teacher:
         raw = config(teacher)
@@ -81,7 +82,7 @@ def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int) -> N
             time.sleep(0.02)
         begun = time.monotonic()
         for _ in range(times):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(how)
             time.sleep(0.3)
         process.communicate(timeout=30)
         assert process.returncode == 130

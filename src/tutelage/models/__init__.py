@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, nearest
-from tutelage.models.cached import Cached, Forgetful, ReplyStore
+from tutelage.models.cached import Cached
+from tutelage.models.keeping import Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
 from tutelage.models.pace import Limits
 from tutelage.models.prices import Price, find

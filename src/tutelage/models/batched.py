@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from tutelage.errors import BudgetError, Interrupted, ModelError
-from tutelage.models.cached import ReplyStore, key_of
+from tutelage.models.cached import key_of
 from tutelage.models.endpoint import Answer, Request, answer, redact
 from tutelage.models.http import OpenAICompatible, read_completion
+from tutelage.models.keeping import ReplyStore
 from tutelage.models.traffic import Fault, Refused
 from tutelage.types import Reply
 
@@ -56,7 +57,7 @@ class Batched:
         self._stopped = True
         self.endpoint.stop()
 
-    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    def ask(self, requests: Sequence[Request]) -> Generator[tuple[int, Answer]]:
         """Yield the answers batch by batch, then those of the rows that were asked again one by one."""
         if not requests:
             return

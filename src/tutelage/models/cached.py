@@ -1,8 +1,10 @@
 """A model that asks only for replies it does not have yet."""
 
+import contextlib
 import hashlib
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -10,72 +12,8 @@ import msgspec
 from tutelage.errors import Interrupted
 from tutelage.models import adapting
 from tutelage.models.endpoint import Answer, Request
+from tutelage.models.keeping import ReplyStore
 from tutelage.types import Chat, Reply, Sampling
-
-
-class ReplyStore(Protocol):
-    """Where replies are kept: `store.cache.ReplyCache`, or anything like it."""
-
-    def get_many(self, keys: Sequence[str]) -> Mapping[str, Reply]:
-        """The stored replies among these keys."""
-        ...
-
-    def put(self, key: str, request: bytes, reply: Reply, raw: bytes) -> None:
-        """Keep one reply with the request that brought it and the server's own bytes."""
-        ...
-
-    def pending(self, keys: Sequence[str]) -> Mapping[str, str]:
-        """Key -> batch, for those among `keys` that wait in one."""
-        ...
-
-    def submitted(self, batch: str, keys: Sequence[str]) -> None:
-        """These requests wait in a batch now."""
-        ...
-
-    def collected(self, batch: str) -> None:
-        """A batch is over."""
-        ...
-
-    def adapted(self, model: str) -> Mapping[str, str]:
-        """What is known of a model that does not take every field: field -> its name there, or ""."""
-        ...
-
-    def adapt(self, model: str, field: str, known_as: str) -> None:
-        """Keep such a finding."""
-        ...
-
-
-class Forgetful:
-    """A store that keeps nothing longer than the process."""
-
-    def __init__(self) -> None:
-        self._batches: dict[str, str] = {}
-
-    def pending(self, keys: Sequence[str]) -> Mapping[str, str]:
-        """Key -> batch."""
-        return {key: self._batches[key] for key in keys if key in self._batches}
-
-    def submitted(self, batch: str, keys: Sequence[str]) -> None:
-        """Note a batch."""
-        self._batches |= dict.fromkeys(keys, batch)
-
-    def collected(self, batch: str) -> None:
-        """Forget a batch."""
-        self._batches = {key: held for key, held in self._batches.items() if held != batch}
-
-    def adapted(self, model: str) -> Mapping[str, str]:
-        """Nothing: the endpoint knows as much."""
-        return {}
-
-    def adapt(self, model: str, field: str, known_as: str) -> None:
-        """Forget a finding."""
-
-    def get_many(self, keys: Sequence[str]) -> Mapping[str, Reply]:
-        """Nothing."""
-        return {}
-
-    def put(self, key: str, request: bytes, reply: Reply, raw: bytes) -> None:
-        """Let go of a reply."""
 
 
 class Asked(Protocol):
@@ -92,7 +30,7 @@ class Asked(Protocol):
         """The identity in every key."""
         ...
 
-    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    def ask(self, requests: Sequence[Request]) -> Generator[tuple[int, Answer]]:
         """Yield `(index, answer)` as they come."""
         ...
 
@@ -102,6 +40,7 @@ class Asked(Protocol):
 
 
 _NOT_SENT = ("n", "flexible")
+_LOOK = 0.3  # seconds between two looks at what another process asks for
 
 
 def request_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out: Sequence[str] = ()) -> bytes:
@@ -130,6 +69,7 @@ class Cached:
 
     Samples are keyed one by one, so asking for 8 after 4 pays for 4 more, and the first 4 stay the same. Failures
     are passed on but never kept. When the caller leaves early or asks to stop, what is in flight is awaited and kept.
+    What another process is asking for already is not asked for twice: its reply is waited for.
     """
 
     def __init__(
@@ -144,6 +84,9 @@ class Cached:
         self.stopping = stopping
         self.say = say  # what a user should know of how the model is asked
         self.name = endpoint.name
+        self._coming: list[
+            Generator[tuple[str, Reply]]
+        ] = []  # what is being asked, for callers that have not come to its end
         self._known: dict[str, str] = {}  # what the model does not take, as far as it is kept and said
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
@@ -163,13 +106,66 @@ class Cached:
         alike: dict[str, list[tuple[int, int]]] = {}  # two rationales with the same words make the same request
         for i, sample in owed:
             alike.setdefault(keys[i][sample], []).append((i, sample))
-        places = list(alike.values())
-        for place, reply in self._ask([asked[i][sample] for (i, sample), *_ in places]):
-            for index, sample in places[place]:
-                replies[index][sample] = reply
-                missing[index] -= 1
-                if missing[index] == 0:
-                    yield index, [one for one in replies[index] if one is not None]
+        wanted = {key: asked[index][sample] for key, ((index, sample), *_) in alike.items()}
+        coming = self._missing(wanted)
+        self._coming.append(coming)
+        try:
+            for key, reply in coming:
+                for index, sample in alike[key]:
+                    replies[index][sample] = reply
+                    missing[index] -= 1
+                    if missing[index] == 0:
+                        yield index, [one for one in replies[index] if one is not None]
+        finally:
+            coming.close()
+            if coming in self._coming:
+                self._coming.remove(coming)
+
+    def close(self, patient: bool = True) -> None:
+        """End what is still being asked, as when its caller has failed: what is in flight is awaited and kept.
+
+        Without patience nothing more is sent, and nothing is waited for.
+        """
+        while self._coming:
+            coming = self._coming.pop()
+            if patient:
+                coming.close()
+            else:
+                with contextlib.suppress(KeyboardInterrupt, StopIteration):
+                    coming.throw(KeyboardInterrupt())
+
+    def _missing(self, wanted: Mapping[str, Request]) -> Generator[tuple[str, Reply]]:
+        """Yield `(key, reply)` for all that is wanted, whether this process asks for it or another one does."""
+        left, told = dict(wanted), False
+        while left:
+            mine = self.store.claim(list(left))
+            try:
+                # Looked up once it is claimed: it may have come since it was looked for.
+                found = self._found(left)
+                yield from found.items()
+                asked = [key for key in left if key in mine and key not in found]
+                for place, reply in self._ask([left[key] for key in asked]) if asked else ():
+                    yield asked[place], reply
+            finally:
+                self.store.release(sorted(mine))
+            left = {key: request for key, request in left.items() if key not in mine and key not in found}
+            if left and not told:
+                told = True
+                self.say(f"{len(left)} replies are being asked for by another process; they are waited for")
+            if left and not mine:
+                self._pause()
+
+    def _pause(self) -> None:
+        """Wait for another process, awake to a user who wants to leave."""
+        if self.stopping():
+            raise Interrupted("stopped while another process was asking the teacher; what it is sent is kept")
+        time.sleep(_LOOK)
+
+    def _found(self, wanted: Mapping[str, Request]) -> dict[str, Reply]:
+        """What is stored by now, under the keys it is wanted by."""
+        self.endpoint.adapted = {**self.store.adapted(self.name), **self.endpoint.adapted}
+        keys, replies = self._stored([[request] for request in wanted.values()])
+        return {key: reply for (key,), (reply,) in zip(keys, replies, strict=True) if reply is not None}
 
     def _stored(self, asked: Sequence[Sequence[Request]]) -> tuple[list[list[str]], list[list[Reply | None]]]:
         """The key of every request, and the stored reply: drawn as it was wanted, or else as the model lets it be drawn."""
@@ -204,6 +200,8 @@ class Cached:
             for place, answer in coming:
                 self._keep(owed[place], answer)
             raise
+        except KeyboardInterrupt as leaving:  # the user will not wait, and neither shall who asks
+            coming.throw(leaving)
 
     def _keep(self, asked: Request, answer: Answer) -> Reply:
         self._remember(self.endpoint.adapted)  # before a reply is kept under it

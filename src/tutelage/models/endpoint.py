@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -157,7 +157,7 @@ class Endpoint(ABC):
         if self._stop is not None:
             self._stop()
 
-    def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    def ask(self, requests: Sequence[Request]) -> Generator[tuple[int, Answer]]:
         """Yield `(index, answer)` as they come; a request that failed for good is an answer with an error.
 
         Raises ModelError when nothing can succeed, and BudgetError when the meter refuses what is left, after

@@ -44,7 +44,7 @@ def open_purse(
             told.add(line)
             run.say(event="teacher", line=line)
 
-    store = ReplyCache(cache)
+    store = ReplyCache(cache, say)
 
     def close() -> None:
         run.say(event="spending", line=spent.line())

@@ -1,6 +1,7 @@
 """What a run keeps about where and how it was made."""
 
 import hashlib
+import os
 import platform
 import shlex
 import subprocess
@@ -31,8 +32,7 @@ def facts() -> dict[str, Any]:
         "machine": {**machine(), "transformers": versions["transformers"]},
         "versions": versions,
         "grader": grader(),
-        "commit": _git("rev-parse", "HEAD"),
-        "diff": _git("diff", "HEAD"),
+        **_repository(),
     }
 
 
@@ -46,10 +46,43 @@ def grader() -> str:
 _READS = ("answers", "base", "expressions", "markers", "numerals", "prover", "symbolic")
 
 
+def _repository() -> dict[str, Any]:
+    """The commit of the repository one stands in and whether tracked files differ from it, with a digest of how.
+
+    How they differ is written down only where TUTELAGE_RECORD_DIFF=1 asks for it: it may hold anything, keys included.
+    """
+    commit = _git("rev-parse", "HEAD").strip()
+    if not commit:
+        return {"commit": ""}
+    diff = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+    found = {"commit": commit, "dirty": bool(diff)}
+    if diff:
+        found["diff_digest"] = hashlib.sha256(diff.encode("utf-8", "replace")).hexdigest()[:16]
+        if os.environ.get("TUTELAGE_RECORD_DIFF") == "1":
+            found["diff"] = diff
+    return found
+
+
 def _git(*words: str) -> str:
-    """What git says of the current folder; empty outside a repository."""
+    """What git says of the current folder, running no program that the repository names; empty outside a repository."""
+    named = _run_git("config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$").split()
+    filters = [part for name in named for part in ("-c", f"{name}=")]
+    required = {f"{name.rpartition('.')[0]}.required" for name in named}
+    return _run_git(*filters, *(part for name in sorted(required) for part in ("-c", f"{name}=false")), *words)
+
+
+def _run_git(*words: str) -> str:
+    safe = [
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "diff.external=",
+        "--no-optional-locks",
+    ]
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["git", *safe, *words], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""

@@ -244,7 +244,7 @@ def making(run: Book, of: str) -> Section:
         ["versions", versions],
         [
             "commit of the folder it began in",
-            f"{facts.get('commit', '')}{' with local changes' if facts.get('diff') else ''}",
+            f"{facts.get('commit', '')}{' with local changes' if facts.get('dirty') or facts.get('diff') else ''}",
         ],
         ["answers read by", str(facts.get("grader", ""))],
         ["seed", str(run.config.get("seed", ""))],

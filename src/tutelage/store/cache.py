@@ -1,8 +1,11 @@
 """The teacher's replies in one SQLite file, keyed by the exact request: a reply that was paid for is never paid twice."""
 
+import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +13,8 @@ import msgspec
 
 from tutelage.config import cache_folder
 from tutelage.errors import RunError
+from tutelage.store import claims
+from tutelage.store.waiting import Row, Waiting, left_behind
 from tutelage.types import Reply
 
 _SCHEMA = """
@@ -23,6 +28,8 @@ CREATE TABLE IF NOT EXISTS adaptations (
     model TEXT NOT NULL, field TEXT NOT NULL, known_as TEXT NOT NULL, PRIMARY KEY (model, field)
 )
 """
+
+_PATIENCE = 10.0  # seconds for another process to let go of the file
 
 
 def default_path() -> Path:
@@ -41,46 +48,110 @@ class Kept(NamedTuple):
 
 
 class ReplyCache:
-    """A table of replies that several processes may use at once (SQLite in WAL mode)."""
+    """A table of replies that several processes may use at once (SQLite in WAL mode).
 
-    def __init__(self, path: Path) -> None:
+    The file is its owner's alone; one that others of the group may write is left to the group. What cannot be stored at
+    once, because another process has locked the file or the disk is full, waits in a file beside it. `say` is told so.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None] = warnings.warn) -> None:
         self.path = path
+        self.say = say
+        self._read_only = ""  # why nothing can be written
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            _make_private(path)
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._make_tables()
+        except (sqlite3.Error, OSError) as error:
+            raise RunError(f"cannot use {path} as the file of teacher replies: {error}") from error
+        self._claims = claims.Claims(self._connection, path)
+        self._waiting = Waiting(path)
+        self._take_in()
+
+    def _make_tables(self) -> None:
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(_SCHEMA)
             self._connection.execute("CREATE TABLE IF NOT EXISTS batches (key TEXT PRIMARY KEY, batch TEXT NOT NULL)")
             self._connection.execute(_ADAPTATIONS)
+            self._connection.execute(claims.SCHEMA)
             if "raw" not in {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}:
                 self._connection.execute("ALTER TABLE replies ADD COLUMN raw BLOB NOT NULL DEFAULT x''")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise
+            self._connection.execute("SELECT key, request, reply, saved, raw FROM replies LIMIT 1")
+            self._read_only = str(error)
+
+    def _take_in(self) -> None:
+        """Put where they belong what processes that have ended could not."""
+        if self._read_only:
+            return
+        with contextlib.suppress(sqlite3.Error), left_behind(self.path) as (rows, torn):
+            self._insert(rows)
+            if rows or torn:
+                lost = f"; {torn} more were torn by a crash and are lost" if torn else ""
+                self.say(f"{len(rows)} replies that were waiting beside {self.path} are in it now{lost}")
+
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """Which of these this process is to ask for: those that no other one is asking for. Refused where none can be kept."""
+        try:
+            if self._read_only:
+                raise sqlite3.OperationalError(self._read_only)
+            return self._claims.take(keys)
         except (sqlite3.Error, OSError) as error:
-            raise RunError(f"cannot use {path} as the file of teacher replies: {error}") from error
+            raise RunError(
+                f"replies could not be kept in {self.path} ({error}), so none is asked for: make it writable, wait for the "
+                "process that holds it, or name another file (`cache: FILE` in the config)"
+            ) from error
+
+    def release(self, keys: Sequence[str]) -> None:
+        """This process asks for them no longer; where that cannot be written, it holds them until it ends."""
+        with contextlib.suppress(sqlite3.Error):
+            self._claims.release(keys)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The stored replies among these keys."""
-        rows = self._among("SELECT key, reply FROM replies", keys)
-        return {key: msgspec.json.decode(reply, type=Reply) for key, reply in rows}
-
-    def _among(self, select: str, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        """The rows of these keys, some hundreds at a time since a statement takes only so many."""
-        for start in range(0, len(keys), 500):
-            part = keys[start : start + 500]
-            yield from self._connection.execute(f"{select} WHERE key IN ({','.join('?' * len(part))})", part)
+        rows = claims.among(self._connection, "SELECT key, reply FROM replies", keys)
+        found = {key: msgspec.json.decode(reply, type=Reply) for key, reply in rows}
+        if self._waiting.rows:
+            wanted = set(keys)
+            found |= {
+                key: msgspec.json.decode(reply, type=Reply) for key, _, reply, *_ in self._waiting.rows if key in wanted
+            }
+        return found
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
         row = (key, request, msgspec.json.encode(reply), time.time(), raw)
         try:
-            with self._connection:
-                self._connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            # While some are waiting, others do not wait for the lock again: it is tried, and they join them.
+            self._insert([*self._waiting.rows, row], patience=0 if self._waiting.rows else _PATIENCE)
+            self._waiting.clear()
         except sqlite3.Error as error:
-            raise RunError(f"cannot keep teacher replies in {self.path}: {error}") from error
+            self._put_aside(row, error)
+
+    def _put_aside(self, row: Row, error: Exception) -> None:
+        first = not self._waiting.rows
+        try:
+            self._waiting.add(row)
+        except OSError as other:
+            raise RunError(f"cannot keep teacher replies in {self.path} ({error}), nor beside it ({other})") from error
+        if first:
+            self.say(f"{self.path} takes no replies now ({error}); they are kept beside it until it does")
+
+    def _insert(self, rows: Sequence[Row], patience: float = _PATIENCE) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout={round(1000 * patience)}")
+        try:
+            with self._connection:
+                self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={round(1000 * _PATIENCE)}")
 
     def pending(self, keys: Sequence[str]) -> dict[str, str]:
         """Key -> batch, for those among `keys` that are in a batch which was not collected yet."""
-        return dict(self._among("SELECT key, batch FROM batches", keys))
+        return dict(claims.among(self._connection, "SELECT key, batch FROM batches", keys))
 
     def submitted(self, batch: str, keys: Sequence[str]) -> None:
         """Keep that these requests are in a batch."""
@@ -121,5 +192,26 @@ class ReplyCache:
         return gone
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what is waiting is tried once more, and else left to whoever opens the file next."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._waiting.rows:
+                self._insert(self._waiting.rows)
+                self._waiting.clear()
+        self._waiting.close()
+        self._claims.close()
         self._connection.close()
+
+
+def _make_private(path: Path) -> None:
+    """Paid replies and what was asked are their owner's: the file is made so, and one that anyone may read is mended."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        return
+    mode = path.stat().st_mode & 0o777
+    shared = mode & 0o020  # what the group may write was shared on purpose
+    wanted = mode & (0o770 if shared else 0o700)
+    if mode != wanted:
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            with contextlib.suppress(OSError):  # another user's
+                file.chmod(wanted)

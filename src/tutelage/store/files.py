@@ -1,8 +1,10 @@
 """Small files written whole or not at all, and files that two places share."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 
 def write(path: Path, content: bytes, sync: bool = True) -> None:
@@ -23,3 +25,16 @@ def link(file: str | Path, place: str | Path) -> None:
         Path(place).hardlink_to(file)
     except OSError:
         shutil.copyfile(file, place)
+
+
+def beside(database: Path, name: str) -> IO[bytes]:
+    """A new file beside a database, for whoever may use the database, held by a lock as long as this process lives."""
+    while True:
+        path = database.with_name(f"{database.name}.{name}")
+        opened = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        os.fchmod(opened, database.stat().st_mode & 0o660)
+        file = os.fdopen(opened, "ab", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(opened).st_nlink:
+            return file
+        file.close()  # before it was locked somebody took it for one that was left behind, and removed it
