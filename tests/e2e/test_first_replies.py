@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.e2e.test_teacher import cli, write
 from tests.server import Teacher, teaching
 
-from tutelage import tasks
+from tutelage import recipes, tasks
+from tutelage.errors import LessonError
+from tutelage.recipes.tutorial import Errors, lessons_for
 from tutelage.store import records
-from tutelage.types import Lesson
+from tutelage.types import Attempt, Lesson
 
 TASK = "coin_flip?size=200"
 ANSWERS = {q.text: q.answer for q in tasks.find(TASK).load("train")}
@@ -57,6 +60,47 @@ def test_cut_replies_stop_the_asking_and_what_was_paid_is_kept(tmp_path: Path) -
         assert on.returncode == 0, on.stderr
         assert len(teacher.requests) == 140
         assert re.search(r"84 lessons from 140 rationales \(dropped: 56 truncated\)", on.stdout)
+
+
+def consulted(folder: Path, teacher: Teacher, **more: Any) -> list[Lesson]:
+    """A round's tutorial: every training question was missed."""
+    kind = recipes.check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
+    with recipes.enter(kind, folder / "run") as room:
+        train = room.questions("train")
+        missed = [Attempt(question=q.id, text="It is. --> no", answer="no", verdict="wrong") for q in train]
+        return lessons_for(room, kind, 2, Errors(train, missed, missed, []), [])
+
+
+def correct(messages: list[dict[str, str]]) -> str:
+    """Feedback as it should be; of two questions in five cut off before its solution."""
+    place, answer = next((i, a) for i, (q, a) in enumerate(ANSWERS.items()) if q in messages[0]["content"])
+    return "<error>Hm" if place % 5 < 2 else f"<solution>Count the flips. The answer is {answer}.</solution>"
+
+
+@pytest.mark.parametrize(
+    ("script", "fault", "says"),
+    [
+        (correct, "length", "cut off.*feedback.max_tokens=4096"),
+        (lambda messages: "I cannot help with that.", "", "20 unread"),
+        (correct, "400", "20 failed"),
+    ],
+)
+def test_a_teacher_whose_feedback_comes_to_nothing_is_stopped_after_its_first_replies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any, fault: str, says: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    with teaching(script, lambda number, body: fault) as teacher:
+        with pytest.raises(LessonError, match=says):
+            consulted(tmp_path, teacher)
+        assert len(teacher.requests) == 20
+        with pytest.raises(LessonError, match=says):  # looked at again, and not asked again
+            consulted(tmp_path, teacher)
+        assert len(teacher.requests) == 20
+        if fault == "length":
+            made = consulted(tmp_path, teacher, rationales={"accept_cut": True})
+            assert len(teacher.requests) == len(ANSWERS)
+            assert len(made) == len(ANSWERS) * 3 // 5
 
 
 def test_a_sample_says_what_would_be_lost(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The recipe through its seams: what is asked, kept, taught and examined, with scripted models."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from tutelage import exam, recipes, tasks
+from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import classroom
 from tutelage.recipes.baselines import exemplars
@@ -169,6 +171,40 @@ def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win
     ).model_dump()
     assert mine["exam"]["stop"] == ("END",)
     assert mine["exam"]["n"] == paper["exam"]["n"]
+
+
+# As they stand in the papers and the authors' code, written out a second time: a value that is lost is no preset.
+HO = {
+    "rationales.calls": 2, "rationales.max_tokens": 128, "rationales.answer_tokens": 128, "rationales.stop": (),
+    "rationales.samples": 1, "rationales.temperature": 0.7, "training.epochs": 20, "training.learning_rate": 3e-4,
+    "training.schedule": "constant", "training.warmup": 0.0, "training.weight_decay": 0.01, "training.max_grad_norm": None,
+    "training.batch": 8, "training.sort_window": 1, "training.template": "paper", "training.prompt_weight": 0.0,
+    "exam.stop": (), "exam.answer_tokens": 128, "exam.temperature": 0.0, "questions.copies": "keep",
+}  # fmt: skip
+WANG = {
+    "rounds": 3, "patience": None, "start": "warm", "mistakes.n": 4, "mistakes.temperature": 1.0, "mistakes.top_k": 50,
+    "mistakes.keep": 4, "rationales.samples": 2, "feedback.rationales": 2, "training.epochs": 10, "training.batch": 16,
+    "training.learning_rate": 7e-6, "training.schedule": "constant", "training.warmup": 100, "training.weight_decay": 0.01,
+    "training.prompt_weight": 0.1, "training.reflection": {"weight": 0.5, "margin": 1.0, "pooling": "last_token"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "published"), [("finetune_cot", HO), ("tailored", WANG)])
+def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: dict[str, Any]) -> None:
+    settings = recipes.check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
+    found = {key: functools.reduce(lambda part, name: part[name], key.split("."), settings) for key in published}
+    assert found == published
+
+
+@pytest.mark.parametrize(
+    "example", sorted(Path(__file__).parents[2].glob("examples/*.yaml")), ids=lambda path: path.stem
+)
+def test_examples_with_a_recorded_teacher_use_the_paper_s_preset(example: Path) -> None:
+    raw = read_yaml(example)
+    recorded = "recorded" in str(raw.get("teacher"))
+    assert recipes.check(raw, str(example)).model_dump()["preset"] == (
+        "paper" if recorded else raw.get("preset", "house")
+    )
 
 
 def test_the_preset_holds_for_settings_made_in_python() -> None:

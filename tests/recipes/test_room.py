@@ -107,3 +107,21 @@ def test_each_question_has_the_room_that_its_own_prompt_leaves(gpt2: Path) -> No
     assert model.remarks() == []
     with pytest.raises(ModelError, match="with 200 new ones"):
         list(model.answer(chats, Sampling(max_tokens=200)))
+
+
+def test_worked_examples_that_cannot_fit_are_refused_before_the_teacher_is_asked(gpt2: Path, tmp_path: Path) -> None:
+    asked = raw(gpt2, shots=30, questions={"train_limit": 30, "test_limit": 2}, baselines=["few_shot_cot"])
+    with pytest.raises(ModelError, match="passes the 1024 that hf:.*show fewer worked examples"):
+        recipes.run(asked, tmp_path / "run")
+    assert not (tmp_path / "run" / "rationales").exists()
+
+
+def test_a_local_teachers_feedback_notes_what_it_was_made_on(gpt2: Path, tmp_path: Path) -> None:
+    local = {"name": f"hf:{gpt2}", "dtype": "float32"}
+    kind = recipes.check({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
+    with recipes.enter(kind, tmp_path / "run") as room:
+        chats = [Chat(messages=(Message("user", "coin"),), question=str(i), purpose="feedback") for i in range(3)]
+        room.consult("2-feedback", local, chats, Sampling(max_tokens=4), {})
+    made_on = json.loads((tmp_path / "run" / "2-feedback" / "step.json").read_text())["made_on"]
+    assert made_on["precision"] == "float32"
+    assert {"processor", "torch", "transformers", "rows"} <= made_on.keys()

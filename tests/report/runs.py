@@ -61,7 +61,7 @@ class Made:
         return self.path
 
 
-def story(path: Path, count: int = 6, text: str = "Count the flips.", **more: Any) -> Made:
+def story(path: Path, count: int = 6, text: str = "Count the flips.", rationales: bool = False, **more: Any) -> Made:
     """Two rounds on `count` training and as many test questions: the first is mended, the last is broken."""
     names = [(split, i) for split in ("train", "test") for i in range(count)]
     questions = [
@@ -69,6 +69,8 @@ def story(path: Path, count: int = 6, text: str = "Count the flips.", **more: An
         for split, i in names
     ]
     made = Made(path, questions, **more)
+    if rationales:  # the teacher's come before any exam of the student
+        made.exam("rationales", [attempt(f"train-{i}", "right", f"Rational {text}") for i in range(count)])
     made.exam("zero_shot", [attempt(f"test-{i}", "unread", text) for i in range(count)])
     made.lessons("lessons", [Lesson(question=f"train-{i}", prompt=f"Coin {i}. {text}", completion=f"Rational {text}", kind="rationale", round=1) for i in range(count)])  # fmt: skip
     made.training("1-student", [2.0, 1.0, 0.5])

@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(finished: Path, tmp_path: 
 
 def test_the_book_opens_with_what_was_examined(tmp_path: Path) -> None:
     """The first lessons come before any exam, and are about questions that may never be in one."""
-    pages = lessonbook.pages(book.open_run(story(tmp_path / "it").end()))
+    pages = lessonbook.pages(book.open_run(story(tmp_path / "it", rationales=True).end()))
     outcomes = [page["outcome"] for page in pages["questions"]]
     assert outcomes.count("untold") == 5
     assert "untold" not in outcomes[:-5]

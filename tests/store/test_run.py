@@ -175,6 +175,26 @@ def test_a_full_disk_leaves_no_half_step(tmp_path: Path, monkeypatch: pytest.Mon
     assert run.records("exam", Attempt, lambda kept: attempts(2)[len(kept) :], {}) == attempts(2)
 
 
+def test_a_step_taken_from_a_run_on_another_machine_is_told(tmp_path: Path) -> None:
+    """It may be rounded otherwise than one made here; what is the same is not said."""
+    other = start(tmp_path / "other")
+
+    def make(kept: list[Attempt]) -> Iterable[Attempt]:
+        other.made_on("exam", {"processor": "another", "torch": "2", "rows": [8]})
+        yield from attempts(1)
+
+    other.records("exam", Attempt, make, {})
+    other.close()
+    for name, processor, warnings in (("here", "this one", 1), ("there", "another", 0)):
+        facts = {"command": "test", "machine": {"processor": processor, "torch": "2"}}
+        run = Run.start(tmp_path / name, {"seed": 0}, facts, reuse=[tmp_path / "other"])
+        assert run.records("exam", Attempt, make, {}) == attempts(1)
+        events = [json.loads(line) for line in (tmp_path / name / "events.jsonl").read_text().splitlines()]
+        lines = [event["line"] for event in events if event["event"] == "warning"]
+        assert len(lines) == warnings
+        assert all("processor: 'another' -> 'this one'" in line and "torch" not in line for line in lines)
+
+
 def test_events_tell_the_story(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     run.records("exam", Attempt, lambda kept: attempts(1), {})

@@ -66,7 +66,7 @@ def test_a_story_reads_well(story: object) -> None:
         assert all(sentence[0].isupper() or sentence[0].isdigit() for sentence in sentences), text
 
 
-def test_splits_share_no_sum_whatever_the_seed() -> None:
+def test_splits_share_no_story_with_its_numbers_whatever_the_seed() -> None:
     seen = {
         split: {fingerprint(q) for seed in (0, 1) for q in load(split, seed=seed)} for split in ("train", "dev", "test")
     }

@@ -31,6 +31,20 @@ def test_a_window_counts_only_where_a_lesson_is_longer(tmp_path: Path) -> None:
     assert layout.why_apart(windowed(tmp_path, 40), [], 0) == ""  # nothing is compared, so nothing shares a row
 
 
+def test_a_short_lesson_with_a_long_mistake_is_looked_at(tmp_path: Path) -> None:
+    """The longest row is another one, and all of it lies in the window."""
+    far = Example(list(range(3, 13)), list(range(13, 23)), "a", ([30] * 8,), ([40 + i % 50 for i in range(90)],))
+    long = Example(list(range(3, 13)), list(range(13, 63)), "b", ([31] * 52,), ([41] * 55,))
+    model = windowed(tmp_path, 70)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim > 1:
+                weights.normal_(0, 0.15)
+    assert layout.why_apart(model, [long], 0) == ""
+    for others in ([far], [far, long], [long, far]):
+        assert "would move its states" in layout.why_apart(model, others, 0)
+
+
 def test_the_student_is_as_it_was_after_the_look(base_student: Path) -> None:
     model, _ = pretrained.load(str(base_student), torch.float32, Path())
     before = {name: weights.clone() for name, weights in model.state_dict().items()}

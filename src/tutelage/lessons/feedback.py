@@ -183,6 +183,15 @@ def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> F
     )
 
 
+def loss_of(reply: Feedback) -> str:
+    """Why a reply can hold no lesson whatever its answers are; empty when it can."""
+    if reply.error:
+        return "failed"
+    if read(reply.text).solutions:
+        return ""
+    return "cut off" if reply.truncated else "unread"
+
+
 class Kept(Struct, frozen=True, kw_only=True):
     """Which lessons were kept of a round's feedback, and what became of the rest."""
 

@@ -1,5 +1,6 @@
 """One way to write reasoning down, whoever wrote it: a teacher's rationale, a correction, or a student's mistake."""
 
+import math
 import re
 
 ARROW = " --> "  # between rationale and answer in what a student writes [Ho et al. 2022, section 3.3]
@@ -14,6 +15,19 @@ _ANNOUNCES = re.compile(
 # What shows that a sentence still reasons: a step that is worked out, or a clause that argues.
 _REASONS = re.compile(
     r"=|\d\s?[*×+]\s?\d|\d [-/x] \d|\b(?:because|since|so|as|which|if|when|after|then|but|not)\b", re.I
+)
+# What an answer alone looks like behind its announcement: a number with its unit, a date, a choice with its text, an
+# expression in dollars or in a box, or a few plain words. Anything else may be reasoning, and reasoning stays.
+_MARKS = r"[\s*_\"'`\u201c\u201d\u2018\u2019]*"
+_ALONE = re.compile(
+    rf"{_MARKS}(?:"
+    r"[-\u2212]?[$\u20ac\u00a3]?[-\u2212]?\d[\d,]*(?:\.\d+)?\s?%?(?:\s[A-Za-z\u00b0]+\.?){0,4}(?:, no,? -?\d+)?"
+    r"|[-\u2212]?(?:\d+\s)?(?P<top>\d+)/(?P<bottom>\d+)(?:\s[A-Za-z]+){0,4}"
+    r"|\d{1,2}/\d{1,2}/\d{2,4}|[A-Z][a-z]+\.?\s\d{1,2}(?:st|nd|rd|th)?,?\s\d{4}"
+    r"|\(?[A-Z]\)?\.?(?:\s[^:;=\u2014]{1,120})?"
+    r"|\$[^$=]{1,80}\$|\\\([^=]{1,80}\\\)|\\boxed\{[^=]{1,80}\}|\$\\boxed\{[^$=]{1,80}\}\$"
+    r"|[A-Za-z]+(?:['\u2019-][A-Za-z]+)*(?:\s[A-Za-z]+(?:['\u2019-][A-Za-z]+)*){0,5}"
+    rf"){_MARKS}[.!]?{_MARKS}"
 )
 _ENDS = re.compile(r"[.!?]\s|\n")
 
@@ -44,7 +58,11 @@ def reasoning(text: str) -> str:
 def _answers_alone(sentence: str) -> bool:
     """Whether a sentence announces an answer and says nothing more."""
     announced = _ANNOUNCES.match(sentence)
-    return announced is not None and not _REASONS.search(sentence, announced.end())
+    alone = _ALONE.fullmatch(sentence, announced.end()) if announced else None
+    if announced is None or alone is None or _REASONS.search(sentence, announced.end()):
+        return False
+    # "30/5" is worked out, "3/4" is as it is.
+    return alone["top"] is None or math.gcd(int(alone["top"]), int(alone["bottom"])) == 1 != int(alone["bottom"])
 
 
 def same_words(text: str) -> str:

@@ -10,13 +10,14 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", 
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, instructions for products of matrices, threads, and the version of PyTorch."""
+    """Processor, instructions for products of matrices, threads, and the versions of PyTorch and transformers."""
     processor, flags = _processor()
     return {
         "processor": processor,
         "instructions": " ".join(name for name in _INSTRUCTIONS if name in flags),
         "threads": _threads(),
         "torch": _version("torch"),
+        "transformers": _version("transformers"),
     }
 
 

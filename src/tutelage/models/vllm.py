@@ -76,6 +76,13 @@ class Vllm:
         for place in range(len(chats)):
             yield place, replies[place * sampling.n : (place + 1) * sampling.n]
 
+    def conditions(self) -> dict[str, Any]:
+        """What the rounding of its answers depends on, once it is loaded; which rows share a batch is the engine's own."""
+        if self._engine is None:
+            return {}
+        options = {key: self._options[key] for key in ("dtype", "tensor_parallel_size")}
+        return {"engine": f"vllm {getattr(_package(), '__version__', '')}".strip(), **options, "rows": []}
+
     def _reply(self, done: Any, tokens_in: int) -> Reply:
         written = done.outputs[0]
         return Reply(

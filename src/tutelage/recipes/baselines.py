@@ -167,11 +167,22 @@ def baselines(
         room.sit("fine_tune", plain, test, paper("taught", room.seed))
 
 
-def check_room(room: Classroom, config: Teaching, questions: Sequence[Question]) -> None:
-    """What the student could not hold in its exams is said before the teacher is paid."""
+def check_room(
+    room: Classroom, config: Teaching, questions: Sequence[Question], train: Sequence[Question] = ()
+) -> None:
+    """What the student could not hold in its exams is said before the teacher is paid.
+
+    Of worked examples nothing is known yet but their questions: a number of them that cannot fit whatever is reasoned is
+    refused, for the shortest questions of `train`.
+    """
     forms: list[Form] = ["taught"]
     forms += [form for form in ("zero_shot", "zero_shot_cot") if form in config.baselines]
-    room.check_room(config.student, questions, *(config.exam.paper(form, room.seed) for form in forms))
+    papers = [config.exam.paper(form, room.seed) for form in forms]
+    if "few_shot_cot" in config.baselines and config.shots is not None:
+        least = sorted(train, key=lambda question: len(question.text))[: config.shots]
+        shown = [(question.text, f"The answer is {question.answer}.") for question in least]
+        papers.append(config.exam.paper("few_shot_cot", room.seed, shown))
+    room.check_room(config.student, questions, *papers)
 
 
 def shots_for(

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,17 +12,16 @@ from tutelage import exam, models, tasks
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
-from tutelage.lessons import rationales
-from tutelage.lessons.feedback import written
+from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline import Recital
-from tutelage.lessons.trial import FIRST as TRIED
-from tutelage.lessons.trial import Trial
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of
 from tutelage.models import Purse, streaming
 from tutelage.models.cached import Cached
 from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
 from tutelage.recipes.paying import open_purse
+from tutelage.recipes.remarks import of_training
 from tutelage.store.cache import default_path
 from tutelage.store.files import link
 from tutelage.store.run import Run
@@ -130,20 +129,19 @@ class Classroom:
             total = len(questions) * paper.sampling.n
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
-            look = trial.look if trial and kind not in models.FREE else None
-            first = -(-TRIED // paper.sampling.n) if look else 0
-            parts = [part for part in (questions[:first], questions[first:]) if part]
+            tried = trial if kind not in models.FREE else None
+            parts = first_and_rest(questions, tried, paper.sampling.n)
             sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, paper, kept))
-            for attempt in kept if look else ():
-                look(attempt)  # type: ignore[misc]
+            for attempt in kept if tried else ():
+                tried.look(loss_of(attempt))  # type: ignore[union-attr]
             for done, attempt in enumerate(sat, len(kept) + 1):
                 seen[attempt.verdict] += 1
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
                 self._conditions.note(step, self._opened[1] if self._opened else None)
                 yield attempt
-                if look:
-                    look(attempt)
+                if tried:
+                    tried.look(loss_of(attempt))
             for line in streaming.remarks(self.open(who)):
                 self.note(step, line)
 
@@ -179,27 +177,31 @@ class Classroom:
         chats: Sequence[Chat],
         sampling: Sampling,
         names: Mapping[str, tuple[str, ...]],
-        most: int | None,
+        bounds: Bounds = Bounds(),  # noqa: B008 - immutable
     ) -> list[Feedback]:
         """Ask a teacher for feedback, a chat a question, as a step; `names` are the attempts each chat shows.
 
-        No further chat goes up once `most` tokens are spent; a chat that failed is a reply with an error.
+        A chat that failed is a reply with an error. With a trial the first replies are looked at before the rest is asked for.
         """
+        most = bounds.tokens
+        tried = bounds.trial if self._spec(who)["kind"] not in models.FREE else None
 
         def make(kept: list[Feedback]) -> Iterable[Feedback]:
             self._step = step
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
-            owed = [chat for chat in chats if chat.question not in have]
-            sheet = len(owed) if most is None else _SHEET
-            for start in range(0, len(owed), max(sheet, 1)):
+            for had in kept if tried else ():
+                tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
+            for part in _sheets([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
-                part = owed[start : start + sheet]
                 for index, (reply, *_) in self.open(who).answer(part, sampling):
                     spent += reply.tokens_in + reply.tokens_out
-                    kept.append(written(part[index], reply, names))
+                    kept.append(feedback.written(part[index], reply, names))
                     self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
+                    self._conditions.note(step, self._opened[1] if self._opened else None)
                     yield kept[-1]
+                    if tried:
+                        tried.look(feedback.loss_of(kept[-1]))
 
         asked = [Asked(question=chat.question, messages=chat.messages) for chat in chats]
         inputs = {
@@ -243,24 +245,8 @@ class Classroom:
             "seed": self.seed,
         }
         checkpoint = self.run.artifact(step, make, inputs)
-        facts = self.run.facts(step)
-        dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
-        dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
-        dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
-        self.note(
-            step,
-            f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
-            f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s",
-        )
-        if facts.get("control"):
-            self.note(
-                step,
-                f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text",
-            )
-        if facts.get("apart"):
-            self.note(
-                step, f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
-            )
+        for line in of_training(self.run.facts(step)):
+            self.note(step, line)
         return checkpoint
 
     def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
@@ -303,3 +289,10 @@ class Classroom:
 def _content(questions: Sequence[Question]) -> list[Question]:
     """The questions without the place of their file, which may move."""
     return [msgspec.structs.replace(question, source="") for question in questions]
+
+
+def _sheets(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
+    """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
+    for part in first_and_rest(chats, trial):
+        size = len(part) if most is None else _SHEET
+        yield from (part[start : start + size] for start in range(0, len(part), size))

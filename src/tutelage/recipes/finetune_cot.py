@@ -31,6 +31,8 @@ PUBLISHED = {
     "training.sort_window": Published(1, _CODE),
     "training.template": Published("paper", "Ho et al. 2022, section 3.1"),
     "exam.stop": Published((), _CODE),
+    "exam.answer_tokens": Published(128, _CODE),
+    "questions.copies": Published("keep", f"{_CODE}: five questions of MultiArith's test split are in train, too"),
 }
 
 
@@ -55,7 +57,7 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     splits = config.questions
     test = room.questions(splits.test, splits.test_limit)
     train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_room(room, config, test)
+    check_room(room, config, test, train)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)

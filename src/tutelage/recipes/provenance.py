@@ -29,7 +29,7 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         # What the rounding of a student's numbers depends on; the device, the precision and the batches stand in each step.
-        "machine": {**machine(), "transformers": versions["transformers"]},
+        "machine": machine(),
         "versions": versions,
         "grader": grader(),
         **_repository(),

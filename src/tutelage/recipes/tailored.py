@@ -146,7 +146,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     train, dev = _train_and_dev(room, config.questions)
     test = room.questions(config.questions.test, config.questions.test_limit)
     train = without_copies(room, config.questions, train, (*dev, *test))
-    check_room(room, config, [*train, *dev, *test])
+    check_room(room, config, [*train, *dev, *test], train)
     paper = config.exam.paper("taught", room.seed)
 
     lessons = first_lessons(room, config, tasks.subset(train, config.first))

@@ -8,6 +8,7 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.choosing import choose
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.baselines import RationalesConfig
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.tasks.overlap import HeldOut
@@ -71,9 +72,8 @@ def lessons_for(
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
         paper = _aloud(config, settings.rationales).paper(config.rationales.form, seed_of(room, number))
-        return room.keep(
-            f"{number}-lessons", room.sit(f"{number}-rationales", config.teacher, chosen, paper), chosen, number
-        )
+        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, paper, _trial(config))
+        return room.keep(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
 
 
@@ -91,7 +91,8 @@ def _feedback(
         for key, mistakes in wrong.items()
     }
     sampling = settings.sampling(seed_of(room, number))
-    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, settings.tokens)
+    bounds = Bounds(settings.tokens, _trial(config))
+    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
     kept = feedback.keep(
         replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
     )
@@ -108,7 +109,7 @@ def _feedback(
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
         return lessons
     paper = _aloud(config, settings.votes).paper(config.rationales.form, seed_of(room, number))
-    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper)
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper, _trial(config))
     agreed = practice.agreed(made, cast, settings.agree)
     voted_in = {"replies": replies, "votes": cast, "feedback": settings}
     return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
@@ -119,6 +120,11 @@ def _aloud(config: Tutoring, samples: int) -> ExamConfig:
     settings = config.feedback
     temperature = settings.temperature or (0.7 if samples > 1 else 0.0)
     return ExamConfig(n=samples, temperature=temperature, max_tokens=settings.max_tokens)
+
+
+def _trial(config: Tutoring) -> Trial | None:
+    """A look at the first replies of each step, unless the user goes on whatever they are."""
+    return None if config.rationales.accept_cut else Trial(config.feedback.max_tokens, "feedback")
 
 
 def seed_of(room: Classroom, number: int) -> int:

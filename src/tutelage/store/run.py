@@ -68,6 +68,7 @@ class Run:
         self.reuse = reuse
         self._lock: IO[str] | None = None
         self._ticked = 0.0
+        self._machine: Mapping[str, Any] = {}  # this one
         self._began: dict[str, Mapping[str, Any]] = {}  # step -> what its draft was made on before this session
 
     @classmethod
@@ -97,7 +98,8 @@ class Run:
                 raise
         elif not saved.exists():
             write(path / "run.json", json.dumps(facts, indent=1).encode())
-        run._note_machine(facts)
+        run._machine = facts.get("machine", {})
+        run._note_machine()
         if not saved.exists() or read_yaml(saved) != dict(config):
             write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         if lines.mend(path / "events.jsonl"):
@@ -112,10 +114,10 @@ class Run:
         except BlockingIOError:
             raise RunError(f"another process is working in {self.path}; wait for it or stop it") from None
 
-    def _note_machine(self, facts: Mapping[str, Any]) -> None:
+    def _note_machine(self) -> None:
         """Say so where a run goes on with other rounding than it began with."""
         began = json_file(self.path / "run.json").get("machine", {})
-        if other := differences(began, facts.get("machine", {})):
+        if other := differences(began, self._machine):
             self.warn(
                 f"the run began on another machine or with other versions ({'; '.join(other)}): what is finished stays, and "
                 "what is made from here on may be rounded otherwise than in a run that was not interrupted"
@@ -250,6 +252,11 @@ class Run:
         shutil.copytree(other / name, draft, copy_function=link)
         draft.rename(self.path / name)
         self.say(event="reused", step=name, run=str(other))
+        if differing := _other(json_file(note).get("made_on", {}), self._machine):
+            self.warn(
+                f"{name} is taken from {other}, which made it under other conditions ({'; '.join(differing)}): made here it "
+                "could be rounded otherwise"
+            )
         return True
 
     @contextlib.contextmanager

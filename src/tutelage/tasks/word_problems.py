@@ -69,7 +69,8 @@ def make(
 ) -> Task:
     """Make word problems of a difficulty from 1 (two small sums) to 3 (up to four, larger numbers).
 
-    `templates="shared"`: every split tells all stories with other numbers, and no sums of one split are in another.
+    `templates="shared"`: every split tells all stories, and no story is told with the same numbers in two of them. Single sums
+    are shared: most sums of the test questions are in the training questions, too.
     `templates="held_out"`: dev and test tell stories that train never does.
     """
     check_option(_NAME, "difficulty", difficulty, 1, 3)

@@ -33,10 +33,13 @@ def _why_apart(model: Any, examples: Sequence[batches.Example], pad: int) -> str
     active = [example for example in examples if example.active]
     if not active:
         return ""
-    one = max(active, key=lambda example: example.length + len(max(example.positives, key=len)))
-    row = batches.Row(one, max(one.positives, key=len), max(one.negatives, key=len))
+    # The farthest that any token looks back decides, in a window or without one: the longest way from a prompt's first
+    # token to the end of one of its continuations. The longest row is another thing, and is looked at, too.
+    farthest, longest = max(active, key=_reach), max(active, key=lambda example: example.length + sum(_parts(example)))
     try:
-        distance = _distance(model, row, pad)
+        distance = max(
+            _distance(model, _row(one), pad) for one in {id(one): one for one in (farthest, longest)}.values()
+        )
     except LessonError:
         raise
     except Exception as error:  # whatever a model says to a mask of its own
@@ -44,6 +47,19 @@ def _why_apart(model: Any, examples: Sequence[batches.Example], pad: int) -> str
     if distance > ability.tolerance(model):
         return f"a shared prompt would move its states by {distance:.1%}"
     return ""
+
+
+def _parts(example: batches.Example) -> tuple[int, int]:
+    """The lengths of its longest positive and negative."""
+    return len(max(example.positives, key=len)), len(max(example.negatives, key=len))
+
+
+def _reach(example: batches.Example) -> int:
+    return len(example.prompt) + max(len(example.completion), *_parts(example))
+
+
+def _row(example: batches.Example) -> batches.Row:
+    return batches.Row(example, max(example.positives, key=len), max(example.negatives, key=len))
 
 
 def _distance(model: Any, row: batches.Row, pad: int) -> float:
