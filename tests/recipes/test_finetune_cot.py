@@ -241,6 +241,12 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
         "It is turned.\n\nTwice, that is 1 + 1 = 2."
     }
     assert scores["teacher"].strict < scores["teacher"].accuracy
+    # Its own exam is the ceiling of its lessons: asked in the same form, with the same room.
+    said = [json.loads((tmp_path / "run" / step / "step.json").read_text())["inputs"]["paper"] for step in ("rationales", "teacher")]  # fmt: skip
+    assert [(one["form"], one["sampling"]["max_tokens"]) for one in said] == [("one_call_cot", 512)] * 2
+    (tmp_path / "c.yaml").write_text(json.dumps({**house, "teacher": "worked:"}))
+    planned = recipes.plan(tmp_path / "c.yaml")
+    assert [line.partition(" calls")[0] for line in planned[:2]] == ["rationales: 84", "the teacher's own exam: 24"]
 
 
 def test_no_question_is_shown_its_own_solution() -> None:
