@@ -43,14 +43,14 @@ def serve(
     from tutelage.serve import gate, server  # starlette and uvicorn
 
     rules = gate.Rules(host, _key(key_env))
-    if not (gate.is_loopback(host) or rules.key or anyone):
-        raise ConfigError(
-            f"--host {host} lets other machines in: name the environment variable with the key that they must bring "
-            "(--key-env NAME), or say that anyone may ask (--open)"
-        )
     terms = wire.Terms(name or _short_name(model), max_tokens, system)
     opened = open_model(model)
     with server.listen(host, port) as listening:
+        if not (gate.is_loopback(host) or rules.key or anyone):
+            raise ConfigError(
+                f"--host {host} lets other machines in: name the environment variable with the key that they must bring "
+                "(--key-env NAME), or say that anyone may ask (--open)"
+            )
         at = f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         try:
             if isinstance(opened, Local):

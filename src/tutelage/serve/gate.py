@@ -5,7 +5,6 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,21 +42,20 @@ class Rules(NamedTuple):
 
     def _check_names(self, headers: Mapping[str, str]) -> None:
         """A web page that was loaded from elsewhere may not talk to this machine, even when its name now leads here."""
-        host, origin = _name(f"//{headers.get('host', '')}"), headers.get("origin")
+        host, origin = _name(headers.get("host", "")), headers.get("origin")
         local = is_loopback(self.host)
         if local and not is_loopback(host):
             raise Problem(403, f"the Host {host!r} is not this machine", code="host_not_allowed")
-        if origin is not None and _name(origin) != host and not (local and is_loopback(_name(origin))):
-            raise Problem(403, "pages from another origin may not ask this server", code="origin_not_allowed")
+        if origin is not None:
+            page = _name(origin.partition("://")[2])
+            if page != host and not (local and is_loopback(page)):
+                raise Problem(403, "pages from another origin may not ask this server", code="origin_not_allowed")
 
 
-def _name(url: str) -> str:
-    """The host that a URL names; one with anything but a name and a port in that place names none."""
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname or "") if _PLACE.fullmatch(parts.netloc) else ""
-    except ValueError:
-        return ""
+def _name(place: str) -> str:
+    """The host of a "name:port", in lower case; of anything else none."""
+    found = _PLACE.fullmatch(place)
+    return found[1].strip("[]").lower() if found else ""
 
 
 class Gate:
