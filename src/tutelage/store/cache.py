@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +58,7 @@ class ReplyCache:
         self.path = path
         self.say = say
         self._read_only = ""  # why nothing can be written
+        self._broken: set[str] = set()  # keys of rows that cannot be read
         try:
             _make_private(path)
             self._connection = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
@@ -76,7 +77,10 @@ class ReplyCache:
             self._connection.execute("CREATE TABLE IF NOT EXISTS batches (key TEXT PRIMARY KEY, batch TEXT NOT NULL)")
             self._connection.execute(_ADAPTATIONS)
             self._connection.execute(claims.SCHEMA)
-            if "raw" not in {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}:
+            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(replies)")}
+            if not columns >= {"key", "request", "reply", "saved"}:
+                raise sqlite3.DatabaseError(f"its table of replies has the columns {', '.join(sorted(columns))}")
+            if "raw" not in columns:
                 self._connection.execute("ALTER TABLE replies ADD COLUMN raw BLOB NOT NULL DEFAULT x''")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
@@ -114,13 +118,21 @@ class ReplyCache:
     def get_many(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The stored replies among these keys."""
         rows = claims.among(self._connection, "SELECT key, reply FROM replies", keys)
-        found = {key: msgspec.json.decode(reply, type=Reply) for key, reply in rows}
+        found = dict(self._whole(rows))
         if self._waiting.rows:
             wanted = set(keys)
-            found |= {
-                key: msgspec.json.decode(reply, type=Reply) for key, _, reply, *_ in self._waiting.rows if key in wanted
-            }
+            found |= dict(self._whole((key, reply) for key, _, reply, *_ in self._waiting.rows if key in wanted))
         return found
+
+    def _whole(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Reply]]:
+        """The replies that can be read; a broken one is as good as none, is said, and gives way to the next."""
+        for key, reply in rows:
+            try:
+                yield key, msgspec.json.decode(reply, type=Reply)
+            except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+                if key not in self._broken:
+                    self._broken.add(key)
+                    self.say(f"the reply {key[:12]} in {self.path} is broken ({error}); it counts as not there")
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
@@ -145,7 +157,10 @@ class ReplyCache:
         self._connection.execute(f"PRAGMA busy_timeout={round(1000 * patience)}")
         try:
             with self._connection:
+                broken = [(key,) for key, *_ in rows if key in self._broken]
+                self._connection.executemany("DELETE FROM replies WHERE key = ?", broken)
                 self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+                self._broken -= {key for (key,) in broken}
         finally:
             self._connection.execute(f"PRAGMA busy_timeout={round(1000 * _PATIENCE)}")
 
@@ -176,8 +191,8 @@ class ReplyCache:
         """Every reply, oldest first, without reading them all into memory."""
         found = self._connection.execute("SELECT key, request, reply, saved, raw FROM replies ORDER BY saved, key")
         for key, request, reply, saved, raw in found:
-            asked = msgspec.json.decode(request)
-            yield Kept(key, asked, msgspec.json.decode(reply, type=Reply), saved, raw)
+            for _, whole in self._whole([(key, reply)]):
+                yield Kept(key, msgspec.json.decode(request), whole, saved, bytes(raw))
 
     def prune(self, model: str = "", before: float | None = None) -> int:
         """Forget replies of models whose identity contains `model` and that were saved before a time; returns how many."""
