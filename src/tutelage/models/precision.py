@@ -17,6 +17,7 @@ Use = Literal["training", "decoding"]
 # Sizes of a model of about 100M parameters: tokens of a batch of lessons, rows of a batch of answers.
 _HIDDEN, _INNER, _LAYERS = 576, 1536, 3
 _ROWS = {"training": 320, "decoding": 64}
+_SECONDS = 0.6  # that each use is measured: what another program slows down for a moment is not what a machine can do
 _WORTH = 1.1  # bfloat16 rounds more coarsely, so it must be clearly faster
 
 
@@ -37,7 +38,7 @@ def measured() -> dict[str, dict[str, float]]:
     Having instructions for bfloat16 is not being faster with them, and what is faster in training may be slower in
     writing answers.
     """
-    file, name = cache_folder() / "speed.json", " / ".join(str(value) for value in machine().values())
+    file, name = cache_folder() / "speed.json", " / ".join(str(value) for key, value in machine().items() if key != "transformers")
     known = _read(file)
     if name not in known:
         known = {**known, name: {use: _rates(use) for use in ("training", "decoding")}}
@@ -68,7 +69,9 @@ def _write(file: Path, known: dict[str, Any]) -> None:
 def _rates(use: Use) -> dict[str, float]:
     rounds = {kind: _round(use, kind) for kind in (torch.float32, torch.bfloat16)}
     best = dict.fromkeys(rounds, float("inf"))
-    for _ in range(4):  # in turn, so that a busy moment hits both; the first of each is the warm-up
+    until, done = time.perf_counter() + _SECONDS, 0
+    while done < 4 or time.perf_counter() < until:  # in turn, so that a busy moment hits both, and on past the moment
+        done += 1  # the first of each is the warm-up
         for kind, run in rounds.items():
             begun = time.perf_counter()
             run()
