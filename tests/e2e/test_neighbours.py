@@ -28,9 +28,9 @@ from tutelage.types import Lesson, Reply, Sampling
 ALL = 56  # requests of one whole run: 28 rationales and their answers
 
 
-def starting(folder: Path, into: str) -> subprocess.Popen[str]:
+def starting(folder: Path, into: str, config: str = "c.yaml") -> subprocess.Popen[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OPENAI_API_KEY": paying.SECRET}
-    words = [sys.executable, "-m", "tutelage.cli", "lessons", "c.yaml", "--into", into]
+    words = [sys.executable, "-m", "tutelage.cli", "lessons", config, "--into", into]
     return subprocess.Popen(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -50,7 +50,7 @@ def one_at_a_time(teacher: Teacher, **more: Any) -> dict[str, Any]:
 
 
 def test_three_runs_on_a_cold_cache_pay_once(tmp_path: Path) -> None:
-    with teaching(paying.say, seconds=0.4) as teacher:
+    with teaching(paying.say, seconds=1.0) as teacher:  # as long as the slowest start
         paying.write(tmp_path, one_at_a_time(teacher))
         running = [starting(tmp_path, f"run{i}") for i in range(3)]
         said = [process.communicate(timeout=120) for process in running]
@@ -64,11 +64,14 @@ def test_three_runs_on_a_cold_cache_pay_once(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_was_asking_for_is_taken_over_at_once(tmp_path: Path) -> None:
-    with teaching(paying.say, seconds=0.3) as teacher:
+    with teaching(paying.say, seconds=1.5) as teacher:
         paying.write(tmp_path, one_at_a_time(teacher))
+        (tmp_path / "quick.yaml").write_text(
+            (tmp_path / "c.yaml").read_text().replace("concurrency: 4", "concurrency: 32")
+        )
         first = starting(tmp_path, "first")
         wait_for(lambda: len(teacher.answered) >= 8)
-        second = starting(tmp_path, "second")
+        second = starting(tmp_path, "second", "quick.yaml")
         wait_for(lambda: "another process" in (tmp_path / "second" / "events.jsonl").read_text() if (tmp_path / "second" / "events.jsonl").exists() else False)  # fmt: skip
         first.send_signal(signal.SIGKILL)
         first.communicate()

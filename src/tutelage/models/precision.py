@@ -38,7 +38,10 @@ def measured() -> dict[str, dict[str, float]]:
     Having instructions for bfloat16 is not being faster with them, and what is faster in training may be slower in
     writing answers.
     """
-    file, name = cache_folder() / "speed.json", " / ".join(str(value) for key, value in machine().items() if key != "transformers")
+    file, name = (
+        cache_folder() / "speed.json",
+        " / ".join(str(value) for key, value in machine().items() if key != "transformers"),
+    )
     known = _read(file)
     if name not in known:
         known = {**known, name: {use: _rates(use) for use in ("training", "decoding")}}

@@ -75,9 +75,10 @@ class Claims:
         try:
             with file.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # another user's, in a folder that is not ours
+                    file.unlink()
                 return False
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return False
         except BlockingIOError:
             return True
