@@ -43,7 +43,10 @@ def grader() -> str:
     return "reader " + hashlib.sha256(b"".join(sources)).hexdigest()[:10]
 
 
-_READS = ("answers", "base", "expressions", "markers", "numerals", "prover", "symbolic")
+_READS = (
+    "answers", "base", "choices", "claims", "expressions", "formulas", "markers", "multiples", "notation", "numerals", "prover",
+    "quantities", "symbolic", "units",
+)  # fmt: skip
 
 
 def _repository() -> dict[str, Any]:

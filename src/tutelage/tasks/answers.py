@@ -6,29 +6,27 @@ text. No candidate, or several at once ("3 to 5"): None, which makes the verdict
 """
 
 import re
-import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from functools import cache, lru_cache
-from typing import NamedTuple, TypedDict
+from functools import lru_cache
+from operator import itemgetter
+from typing import Literal, TypedDict
 
-from tutelage.tasks import numerals
-from tutelage.tasks.markers import REFUSED, commits, pick
-from tutelage.tasks.symbolic import read_math, same_math
+from tutelage.errors import ConfigError, nearest
+from tutelage.tasks import choices, numerals, quantities
+from tutelage.tasks.choices import WRAPPED, same_choice
+from tutelage.tasks.claims import FINISHED, JOINT, is_denied, last_meant
+from tutelage.tasks.formulas import FORMULAS
+from tutelage.tasks.markers import REFUSED, Finder, commits, pick
+from tutelage.tasks.symbolic import same_math
 from tutelage.types import Question
 
 Reader = Callable[[str, Question], str | None]
 Comparer = Callable[[str, Question], bool | None]
+Reading = Literal["house", "published"]
 
-_LISTED = re.compile(r"\([A-Z]\)")
-_YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
-_EITHER = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|or)\s*(?:yes|no|true|false)\b", re.IGNORECASE)
-_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
-
-
-def read_number(text: str, question: Question) -> str | None:
-    """The number the text commits to, written one way; a fraction that has no end as "a/b", a percentage with its sign."""
-    return pick(text, numerals.first_number, numerals.last_number)
+NUMBERS = Finder(quantities.first_number, quantities.last_number)
+PUBLISHED = Finder(quantities.published_number, quantities.published_last)
 
 
 def same_number(answer: str, question: Question) -> bool:
@@ -39,99 +37,44 @@ def same_number(answer: str, question: Question) -> bool:
 
 @lru_cache(maxsize=1024)
 def _gold_number(answer: str) -> str | None:
-    return next(reversed(numerals.numbers(answer)), None)
+    found = quantities.last_number(answer)
+    return found if isinstance(found, str) else next(reversed(numerals.numbers(answer)), None)
 
 
-def letters(question: Question) -> str:
-    """The letters that name the question's choices; where the choices are part of its text, those it lists, else A to E."""
-    listed = 0 if question.choices else len(_LISTED.findall(question.text))
-    return string.ascii_uppercase[: len(question.choices) or listed or 5]
+_JOINT = re.compile(JOINT, re.IGNORECASE)
+_YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
+_EITHER = re.compile(r"\b(?:yes|no|true|false)\s*+(?:/|or)\s*+(?:yes|no|true|false)\b", re.IGNORECASE)
+_BESIDE = re.compile(rf"{JOINT}(yes|no|true|false)\b{FINISHED}", re.IGNORECASE)
+_MEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
-def read_choice(text: str, question: Question) -> str | None:
-    """The choice the text commits to, by its letter or else by its whole text, never by a capital inside a word."""
-    named = _forms(letters(question))
-
-    def candidates(part: str) -> list[str]:
-        found = [next(filter(None, groups)).upper() for groups in named.anywhere.findall(part)]
-        return found or _by_text(part, question)
-
-    def first(part: str) -> object:
-        part = _WRAPPED.sub(r"\1", part) if "\\" in part else part
-        match = named.leading.match(part)
-        # "The answer is A bird": an article, when a choice's text follows.
-        if match and match[2] == "A" and re.match(r" [a-z]", part[match.end() :]) and _by_text(part, question):
-            match = None
-        if match:
-            return REFUSED if named.several.match(part, match.end()) else (match[1] or match[2]).upper()
-        return next(iter(candidates(part)), None)
-
-    return pick(text, first, lambda part: next(reversed(candidates(part)), None))
+def _first_yes_no(part: str) -> object:
+    plain = _EITHER.sub(" ", part)  # "yes or no? Yes."
+    match = _YES_NO.search(plain)
+    if match is None:
+        return None if plain == part else REFUSED
+    word, other = _MEANS[match[1].lower()], _BESIDE.match(plain, match.end())
+    several = other is not None and _MEANS[other[1].lower()] != word
+    return REFUSED if several or is_denied(plain, *match.span()) else word
 
 
-class _Forms(NamedTuple):
-    """The ways to name a choice by its letter."""
-
-    leading: re.Pattern[str]  # directly behind a marker: "B", "(b)", "**B**", "option B", "B because (A) is wrong"
-    anywhere: re.Pattern[str]  # "(B)", "B.", "B,", "option B" or a B that ends its line; not "J.B." or "A good start"
-    several: re.Pattern[str]  # "/C", "or C" behind a letter
-
-
-@cache
-def _forms(span: str) -> _Forms:
-    either, named = f"{span}{span.lower()}", r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s+"
-    return _Forms(
-        re.compile(rf"[\s*:\"'$]*(?:the\s+)?(?:{named})?\**(?:\(([{either}])\)|([{span}])(?!['\u2019]?\w))"),
-        re.compile(
-            rf"\(([{span}])\)|{named}\(?([{span}])\b|(?<![\w(.'\u2019-])([{span}])(?=[).:,*]|\s*$)", re.MULTILINE
-        ),
-        re.compile(rf"\)?\**\s*(?:/|\bor\b|\band\b|&)\s*\(?\**[{span}](?:\)|\*|[.,;]|\s*$)", re.MULTILINE),
-    )
-
-
-def _by_text(part: str, question: Question) -> list[str]:
-    """The letters of the choices whose whole text stands in the part, in order of their place."""
-    spans: list[tuple[int, int, str]] = []
-    for letter, choice in zip(letters(question), question.choices, strict=False):
-        wanted = re.sub(r"[\s.]+$", "", choice)
-        pattern = rf"(?<!\w){re.escape(wanted)}(?!\w)"
-        spans += [(*match.span(), letter) for match in re.finditer(pattern, part, re.IGNORECASE) if wanted]
-    # The "ball" in "orange ball" is not the choice "ball".
-    whole = [one for one in spans if not any(_holds(other, one) for other in spans)]
-    return [letter for _, _, letter in sorted(whole)]
-
-
-def _holds(outer: tuple[int, int, str], inner: tuple[int, int, str]) -> bool:
-    return outer[0] <= inner[0] and inner[1] <= outer[1] and outer[:2] != inner[:2]
-
-
-def same_choice(answer: str, question: Question) -> bool:
-    """The same letter."""
-    return answer == read_choice(question.answer, question)
-
-
-def read_yes_no(text: str, question: Question) -> str | None:
-    """ "yes" or "no"; true and false count as them."""
-
-    def words(part: str) -> list[str]:
-        return [found.lower() for found in _YES_NO.findall(_EITHER.sub(" ", part))]
-
-    word = pick(text, lambda part: next(iter(words(part)), None), lambda part: next(reversed(words(part)), None))
-    return {"true": "yes", "false": "no"}.get(word, word) if word else None
+def _last_yes_no(text: str) -> object:
+    text = _EITHER.sub(" ", text)
+    two = last_meant(text, _YES_NO.finditer(text), re.Match.start)
+    if not two or is_denied(text, *two[-1].span()):
+        return REFUSED if two else None
+    words = [_MEANS[match[1].lower()] for match in two]
+    return REFUSED if words[0] != words[-1] and _JOINT.fullmatch(text, two[0].end(), two[-1].start()) else words[-1]
 
 
 def _bare(text: str) -> str:
     return re.sub(r"[\"'`*\u201c\u201d\u2018\u2019.\s]", "", text).lower()
 
 
-def read_text(text: str, question: Question) -> str | None:
-    """The rest of the line after the marker, or else the last line, without quotes, dots, stars and spaces."""
-
-    def bare(lines: Iterable[str]) -> str | None:
-        line = next((line for line in lines if line.strip()), "")
-        return _bare(_WRAPPED.sub(r"\1", line)) or None
-
-    return pick(text, lambda part: bare(part.splitlines()), lambda part: bare(reversed(part.splitlines())))
+def _line(lines: Iterable[str]) -> str | None:
+    """A line without quotes, dots, stars and spaces: the first that holds anything."""
+    line = next((line for line in lines if line.strip()), "")
+    return _bare(WRAPPED.sub(r"\1", line)) or None
 
 
 def same_text(answer: str, question: Question) -> bool:
@@ -145,21 +88,18 @@ _MONTHS = {
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
     )
 }
-_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\\.?"
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\\.?"
 _DATE = re.compile(
     r"(?<!\d)(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{1,2})/(\d{1,2})/(\d{4})"
-    rf"|{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?,?\s+(\d{{4}})|(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+(\d{{4}}))(?!\d)",
+    rf"|{_MONTH}\s++(\d{{1,2}})(?:st|nd|rd|th)?,?\s++(\d{{4}})|(\d{{1,2}})(?:st|nd|rd|th)?\s++(?:of\s++)?{_MONTH},?\s++(\d{{4}}))(?!\d)",
     re.IGNORECASE,
 )
+_APART = re.compile(r"\b(?:before|after)\s*$", re.IGNORECASE)  # "the day after 05/01/2021"
 
 
-def read_date(text: str, question: Question) -> str | None:
-    """A date as YYYY-MM-DD; 05/06/2021 is the sixth of May, as in the United States."""
-
-    def dates(part: str) -> list[str]:
-        return [found for match in _DATE.finditer(part) if (found := _iso(match))]
-
-    return pick(text, lambda part: next(iter(dates(part)), None), lambda part: next(reversed(dates(part)), None))
+def _dates(text: str) -> Iterator[tuple[str, int, int]]:
+    """The dates of a text as YYYY-MM-DD; 05/06/2021 is the sixth of May, as in the United States."""
+    return ((found, *match.span()) for match in _DATE.finditer(text) if (found := _iso(match)))
 
 
 def _iso(match: re.Match[str]) -> str | None:
@@ -171,13 +111,59 @@ def _iso(match: re.Match[str]) -> str | None:
         return None  # the 31st of February
 
 
+def _first_date(part: str) -> object:
+    dates = _dates(part)
+    found, start, end = next(dates, ("", 0, 0))
+    beside, place, _ = next(dates, ("", 0, 0))
+    if not found:
+        return None
+    several = beside not in ("", found) and _JOINT.fullmatch(part, end, place)
+    return REFUSED if several or _is_no_date(part, start, end) else found
+
+
+def _last_date(text: str) -> object:
+    two = last_meant(text, _dates(text), itemgetter(1))
+    if not two:
+        return None
+    found, start, end = two[-1]
+    several = two[0][0] != found and _JOINT.fullmatch(text, two[0][2], start)
+    return REFUSED if several or _is_no_date(text, start, end) else found
+
+
+def _is_no_date(text: str, start: int, end: int) -> bool:
+    return is_denied(text, start, end) or _APART.search(text[max(0, start - 20) : start]) is not None
+
+
+_YES_NOS = Finder(_first_yes_no, _last_yes_no)
+_DATES = Finder(_first_date, _last_date)
+_TEXTS = Finder(lambda part: _line(part.splitlines()), lambda text: _line(reversed(text.splitlines())))
+
+FINDERS: dict[str, Callable[[Question], Finder]] = {
+    "number": lambda question: NUMBERS,
+    "choice": choices.finder,
+    "yes_no": lambda question: _YES_NOS,
+    "date": lambda question: _DATES,
+    "text": lambda question: _TEXTS,
+    "math": lambda question: FORMULAS,
+}
+
+
+def _reader(kind: str) -> Reader:
+    return lambda text, question: pick(text, FINDERS[kind](question))
+
+
+def _as_read(kind: str) -> Comparer:
+    read = _reader(kind)
+    return lambda answer, question: answer == read(question.answer, question)
+
+
 READERS: dict[str, tuple[Reader, Comparer]] = {
-    "number": (read_number, same_number),
-    "choice": (read_choice, same_choice),
-    "yes_no": (read_yes_no, lambda answer, question: answer == read_yes_no(question.answer, question)),
-    "date": (read_date, lambda answer, question: answer == read_date(question.answer, question)),
-    "text": (read_text, same_text),
-    "math": (read_math, same_math),
+    "number": (_reader("number"), same_number),
+    "choice": (_reader("choice"), same_choice),
+    "yes_no": (_reader("yes_no"), _as_read("yes_no")),
+    "date": (_reader("date"), _as_read("date")),
+    "text": (_reader("text"), same_text),
+    "math": (_reader("math"), same_math),
 }
 
 
@@ -189,11 +175,20 @@ class Grading(TypedDict):
     commits: Callable[[str, Question], bool]
 
 
-def grading(kind: str) -> Grading:
-    """How answers of a kind are read and compared."""
-    read, same = READERS[kind]
+def grading(kind: str, reading: Reading = "house") -> Grading:
+    """How answers of a kind are read and compared; numbers also by the published rule, the first one behind the marker.
 
-    def committed(text: str, question: Question) -> bool:
-        return commits(text, lambda part: read(part, question))
-
-    return {"read": read, "same": same, "commits": committed}
+    Raises `ConfigError` for a reading that the kind has not.
+    """
+    if reading not in ("house", "published"):
+        raise ConfigError(f"reading: {nearest(reading, ('house', 'published'))}")
+    if reading == "published" and kind != "number":
+        raise ConfigError(
+            f"reading=published is the first number behind the marker; answers of kind {kind!r} have none"
+        )
+    find = (lambda question: PUBLISHED) if reading == "published" else FINDERS[kind]
+    return {
+        "read": lambda text, question: pick(text, find(question)),
+        "same": READERS[kind][1],
+        "commits": lambda text, question: commits(text, find(question).first),
+    }

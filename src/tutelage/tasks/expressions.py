@@ -5,62 +5,24 @@ expressions. Why not leave it all to a computer algebra system: see the cases in
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import permutations
+
+from tutelage.tasks.notation import LONGEST, normal
 
 Prover = Callable[[str, str, str], bool | None]  # "value" or "equation", two expressions -> equal, or not decided
-LONGEST = 1000  # characters of an expression
+_MOST_PARTS = 24  # of two answers, that are compared each with each
 
-_SPACES = re.compile(
-    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![a-zA-Z])|(?<!\\)\\[,;:! ]|~|\\q?quad(?![a-zA-Z])|\$"
-)
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname|mbox)\s*\{([^{}]*)\}")
-_UNIT = re.compile(
-    r"(?<=[\d})])\s*(?:\\?(?:text|mathrm|mbox)\s*\{[^{}]*\}|(?<=[\s}])[a-zA-Z][a-zA-Z./ ]+)(?:\s*\^\s*\{?[23]\}?)?\s*$"
-)
-_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|°|\\?%|\\\$")
 _ASSIGNED = re.compile(
     r"^[a-zA-Z](?:_\{?\w+\}?)?(?:\([a-zA-Z](?:,[a-zA-Z])*\))?\s*=(?!=)\s*|^[a-zA-Z]\s*\\in(?![a-z])\s*"
 )
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?$")
-_THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d)")
-_MIXED = re.compile(r"(?<![\d.}\w])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}")
-_BARE = re.compile(r"\\(frac|sqrt)(?![a-zA-Z])\s*(?:\s(?=[\w\\])|(?=\d))")
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' -]+$")
 _BASED = re.compile(r"\w+_\{?\d+\}?$")  # a number in another base
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}$", re.DOTALL)
 _ORDER = re.compile(r"\\leq?(?![a-z])|\\geq?(?![a-z])|≤|≥|<|>|\\lt(?![a-z])|\\gt(?![a-z])")
 _SIGN = {r"\le": "≤", r"\leq": "≤", r"\ge": "≥", r"\geq": "≥", r"\lt": "<", r"\gt": ">"}
-
-
-def normal(latex: str) -> str:
-    """An expression without what has no meaning: sizes, spaces, dollars, units, degrees, a full stop."""
-    text = latex.strip().strip("$").strip()
-    text = re.sub(r"\\\(|\\\)|\\\[|\\\]", "", text)
-    text = text.replace("{,}", ",").replace("−", "-").replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    text = (
-        text.replace("\\cfrac", "\\frac").replace("\\infin ", "\\infty").replace("∞", "\\infty").replace("π", "\\pi ")
-    )
-    text = _DEGREES.sub("", text)
-    text = _UNIT.sub("", text.rstrip(". "))
-    text = _SPACES.sub(" ", text)
-    text = _TEXT.sub(lambda m: f" {m[1].strip()} ", text)
-    text = _THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
-    text = _braced(text)
-    text = _MIXED.sub(r"(\1+\\frac{\2}{\3})", text)
-    return " ".join(text.split()).rstrip(".").strip()
-
-
-def _braced(text: str) -> str:
-    r"""`\frac12` as `\frac{1}{2}`, `\sqrt3` as `\sqrt{3}`."""
-    one = r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\\[a-zA-Z]+|[\da-zA-Z])"
-    text = re.sub(rf"\\frac\s*({one})\s*({one})", lambda m: f"\\frac{_inner(m[1])}{_inner(m[2])}", text)
-    return re.sub(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))", r"\\sqrt{\1}", text)
-
-
-def _inner(part: str) -> str:
-    return part if part.startswith("{") else f"{{{part}}}"
 
 
 def equal(answer: str, gold: str, prove: Prover) -> bool | None:
@@ -73,7 +35,7 @@ def equal(answer: str, gold: str, prove: Prover) -> bool | None:
 def _equal(a: str, b: str, prove: Prover) -> bool | None:
     if (plain := _plainly(a, b)) is not None:
         return plain
-    a, b = _without_name(a, b)
+    a, b = _without_name(*_worked_out(a, b))
     shapes = _shape(a), _shape(b)
     if shapes != (None, None):
         return _same_shape(shapes[0] or ("", [a]), shapes[1] or ("", [b]), prove)
@@ -82,13 +44,31 @@ def _equal(a: str, b: str, prove: Prover) -> bool | None:
     return prove("equation" if "=" in a else "value", a, b)
 
 
+def _worked_out(a: str, b: str) -> tuple[str, str]:
+    """Of "3 + 2 = 5" and of "5 = 2 + 3" the number, where the other answer is no equation."""
+    if ("=" in a) == ("=" in b):
+        return a, b
+    return _result(a), _result(b)
+
+
+def _result(text: str) -> str:
+    bare = _ASSIGNED.sub("", text, count=1)
+    sides = [side.strip() for side in bare.split("=")]
+    if len(sides) == 1 or re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", bare)):
+        return text
+    numbers = [side for side in (sides[-1], sides[0]) if _NUMBER.match(side.replace(" ", ""))]
+    if len(sides) == len(numbers) == 2 and _fraction(numbers[0]) != _fraction(numbers[1]):
+        return text  # "5 = 6" comes to nothing
+    return numbers[0] if numbers else sides[-1]
+
+
 def _plainly(a: str, b: str) -> bool | None:
     """What needs no algebra: the same writing, two numbers, two words; else None."""
     a, b = a.replace(" ", ""), b.replace(" ", "")
     if not a or not b:
         return False
     if _NUMBER.match(a) and _NUMBER.match(b):
-        return _fraction(a) == _fraction(b)
+        return a == b or (_fraction(a) is not None and _fraction(a) == _fraction(b))
     if _WORDS.match(a) and _WORDS.match(b) and max(len(a), len(b)) > 3:
         return _words(a) == _words(b)
     if any(len(x) > 3 and _WORDS.match(x) and _NUMBER.match(y) for x, y in ((a, b), (b, a))):
@@ -215,6 +195,8 @@ def _split(text: str) -> list[str]:
 def _same_shape(a: Shape, b: Shape, prove: Prover) -> bool | None:
     (kind_a, parts_a), (kind_b, parts_b) = a, b
     loose = {kind_a, kind_b}
+    if "or" in loose and 1 in (len(parts_a), len(parts_b)):  # "0.6 or 3/5"
+        return _all([_equal(x, y, prove) for x in parts_a for y in parts_b])
     if len(parts_a) != len(parts_b) or (kind_a != kind_b and not (loose == {"", "{}"} or loose <= {"", "()"})):
         return False
     if loose <= {"", "{}", "or"}:
@@ -227,17 +209,27 @@ def _all(verdicts: Sequence[bool | None]) -> bool | None:
 
 
 def _unordered(a: Sequence[str], b: Sequence[str], prove: Prover) -> bool | None:
-    """Each part of one has its own equal among the other's."""
-    table = [[_equal(x, y, prove) for y in b] for x in a]
-    if len(a) > 6:  # a greedy match is enough where equality is clear
-        left = set(range(len(b)))
-        for row in table:
-            place = next((place for place in left if row[place]), None)
-            if place is None:
-                return None if None in row else False
-            left.discard(place)
-        return True
-    verdicts = [
-        _all([row[place] for row, place in zip(table, order, strict=True)]) for order in permutations(range(len(b)))
-    ]
-    return True if True in verdicts else None if None in verdicts else False
+    """Each part of one has its own equal among the other's. What is written alike is paired first, and the rest by its value."""
+    left_a, left_b = Counter(map(_key, a)), Counter(map(_key, b))
+    rest_a, rest_b = list((left_a - left_b).elements()), list((left_b - left_a).elements())
+    if len(rest_a) > _MOST_PARTS:
+        return None
+    undecided = False
+    for x in rest_a:
+        verdicts = []
+        for place, y in enumerate(rest_b):
+            verdicts.append(_equal(x, y, prove))
+            if verdicts[-1]:
+                del rest_b[place]
+                break
+        else:
+            if None not in verdicts:
+                return False
+            undecided = True
+    return None if undecided else True
+
+
+def _key(part: str) -> str:
+    """The same for two parts that are the same number, or written alike."""
+    bare = part.replace(" ", "")
+    return str(_fraction(bare)) if _NUMBER.match(bare) else bare

@@ -1,13 +1,19 @@
-"""Where a text commits itself: behind an answer marker, in a box, after the thinking. Pure: strings in, strings out."""
+"""Where a text commits itself: behind an answer marker, in a box, after the thinking. Pure: strings in, strings out.
+
+A hostile text may be a megabyte of anything: each function here looks at every character a fixed number of times.
+"""
 
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
+
+from tutelage.tasks.claims import is_taken_back
 
 # "The answer is 5", "Answer: 5", "the answer (arabic numerals) is: 5", "**Answer:** 5".
-_ANSWER = re.compile(r"answer[*\s]*(?:\([^)\n]{0,40}\)\s*)?(?:is\b(?:\s*:)?|:|=)\**", re.IGNORECASE)
+_ANSWER = re.compile(r"answer[*\s]*+(?:\([^)\n]{0,40}\)\s*+)?(?:is\b(?:\s*+:)?|:|=)\**", re.IGNORECASE)
 _SIGNS = ("-->", "####")
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(r"\\(?:boxed|fbox)\s*+\{|[{}]")
 
 REFUSED = object()  # a text that names several answers at once, such as "3 to 5": it commits to none
 
@@ -55,34 +61,46 @@ def _markers(text: str) -> Iterator[_Place]:
         place = lower.find("answer", place + 6)
 
 
-def _boxes(text: str) -> Iterator[_Place]:
-    if "\\" in text:
-        for match in _BOX.finditer(text):
-            yield match.start(), match.end(), _closing(text, match.end())
+def _boxes(text: str) -> list[_Place]:
+    """Every box up to the brace that closes it, or else to the end; a box inside one ends it, so that no text is read twice."""
+    if "\\" not in text or "box" not in text:
+        return []
+    found: list[list[int]] = []
+    open_braces: list[int] = []  # of each, the box that it opens, or -1
+    for match in _BRACE.finditer(text):
+        if match[0] == "}":
+            box = open_braces.pop() if open_braces else -1
+            if box >= 0 and found[box][2] < 0:
+                found[box][2] = match.start()
+            continue
+        open_braces.append(-1 if match[0] == "{" else len(found))
+        if match[0] != "{":
+            outer = found[-1] if found and found[-1][2] < 0 else None
+            if outer:
+                outer[2] = match.start()
+            found.append([match.start(), match.end(), -1])
+    return [(start, begin, len(text) if end < 0 else end) for start, begin, end in found]
 
 
-def _closing(text: str, begin: int) -> int:
-    """The place of the brace that closes the one before `begin`; the end of the text when there is none."""
-    depth = 1
-    for place in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth == 0:
-            return place
-    return len(text)
+class Finder(NamedTuple):
+    """What finds answers of one kind: a text, REFUSED where several are named or none that counts, None where there is none."""
+
+    first: Callable[[str], object]  # in a segment
+    last: Callable[[str], object]  # in a text without markers
 
 
-def pick(text: str, first: Callable[[str], object], last: Callable[[str], object]) -> str | None:
-    """The answer that a text commits to: `first` reads a segment, `last` a text without markers.
+def pick(text: str, find: Finder) -> str | None:
+    """The answer that a text commits to.
 
     The last segment that has a candidate decides; a refusal there is no answer.
     """
     text = final_part(text)
     parts = segments(text)
     for part in reversed(parts):
-        found = first(part)
+        found = find.first(part)
         if found is not None:
             return found if isinstance(found, str) else None
-    found = None if parts else last(text)
+    found = None if parts else find.last(text)
     return found if isinstance(found, str) else None
 
 
@@ -90,15 +108,19 @@ def _bare(word: str) -> str:
     return re.sub(r"\W", "", word).lower()
 
 
-def commits(text: str, read: Callable[[str], str | None]) -> bool:
-    """Whether a text commits to one answer: behind a marker, in a box or as its only word, and never to another one."""
+def commits(text: str, first: Callable[[str], object]) -> bool:
+    """Whether a text commits to one answer: behind a marker, in a box or as its only word, and never to another one.
+
+    `first` is a finder's.
+    """
     final = final_part(text)
     parts = segments(final)
-    if len(parts) == 1:
-        return True
-    if not parts and len(final.split()) == 1:
-        return _bare(final) == _bare(read(f"--> {final}") or "")
-    return len({answer for part in parts if (answer := read(f"--> {part}")) is not None}) == 1
+    if not parts:
+        found = first(final) if len(final.split()) == 1 else None
+        return isinstance(found, str) and _bare(final) == _bare(found)
+    if len(parts) > 1 and len({found for part in parts if isinstance(found := first(part), str)}) != 1:
+        return False
+    return not any(is_taken_back(part, first) for part in parts)
 
 
 def after_marker(text: str) -> str | None:

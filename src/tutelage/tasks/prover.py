@@ -1,17 +1,23 @@
 """A process that says whether two expressions are equal: `python -m tutelage.tasks.prover`, one JSON object a line.
 
-It runs apart because a computer algebra system can take for ever, or all memory, over a short line; whoever asks kills
-it then. The parser is latex2sympy, the one of math-verify; equality is decided here, by exact arithmetic and at points.
+It runs apart because a computer algebra system can take for ever, or all memory, over a short line; it gives up when its
+time is over, and whoever asks kills it when even that takes too long. It ends with whoever asks, however that ends. The parser is latex2sympy, the one of math-verify; equality is decided here, by exact arithmetic and at points.
 """
 
 import json
 import logging
+import os
 import resource
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 MEMORY = 2 << 30  # bytes
+_AWAKE = 0.25  # seconds between two looks for whoever asks
+_SLACK = 2  # seconds of processor time beyond what a question may take
 _DIGITS = 40
 _POINTS = ((3, 7), (-5, 11), (13, 4), (-17, 9), (29, 23), (2, 19), (-31, 37), (41, 43))  # numerator, denominator
 _NOISE = 1e-36  # what 40 digits leave of zero
@@ -111,20 +117,50 @@ def _close(a: Any, b: Any, tolerance: float) -> bool:
 ASKED: dict[str, Callable[[str, str], bool | None]] = {"value": same_value, "equation": same_equation}
 
 
+class _Late(BaseException):
+    """A question has had its time; no `except Exception` of a library stops it."""
+
+
+def _late(*_: object) -> None:
+    raise _Late
+
+
+def answer(what: str, a: str, b: str, seconds: float) -> bool | str | None:
+    """The verdict; None where it cannot be decided, "late" where that would take longer."""
+    # Python looks at no alarm while it multiplies two large numbers: then the kernel ends the process.
+    spent = int(time.process_time() + seconds) + _SLACK
+    resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+        try:
+            return ASKED[what](a, b)
+        except (Exception, RecursionError):
+            return None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _Late:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return "late"
+
+
+def _end_with(parent: int) -> None:
+    """End this process when whoever started it is gone, even in the middle of a question."""
+    while os.getppid() == parent:
+        time.sleep(_AWAKE)
+    os._exit(1)
+
+
 def main() -> None:
     """Answer requests until there are no more; what fails is not decided."""
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.setrecursionlimit(5000)
+    signal.signal(signal.SIGALRM, _late)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     same_value(r"\frac{\sqrt{2}}{2}+x", r"\frac{1}{\sqrt{2}}+x")  # the first parse is slow
     print("ready", flush=True)
     for line in sys.stdin:
-        what, a, b = json.loads(line)
-        try:
-            verdict = ASKED[what](a, b)
-        except (Exception, RecursionError):
-            verdict = None
-        print(json.dumps(verdict), flush=True)
+        print(json.dumps(answer(*json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,50 +8,27 @@ import re
 import select
 import subprocess
 import sys
+import threading
+import time
 from functools import lru_cache
-from itertools import pairwise
 
-from tutelage.tasks import expressions, numerals
+from tutelage.tasks import expressions
+from tutelage.tasks.formulas import FORMULAS
 from tutelage.tasks.markers import pick
 from tutelage.types import Question
 
-PATIENCE = 2.0  # seconds for one comparison
+PATIENCE = 1.9  # seconds for one answer, however many parts it has
+_GRACE = 0.3  # of them, for a process that has given up to say so
+_LATE = '"late"'  # what it says then
 _STARTING = 60.0  # seconds for the process to be ready
 
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_JOINED = re.compile(r"\s*(?:,|;|and|or|,\s*and)\s*")
 # Powers and factorials that would fill the memory before they could be compared.
 _TOWER = re.compile(r"\^\s*\{?\s*\d{6,}|!\s*!|\d{7,}\s*!|\^\s*\{?\s*[\w\\]+\s*\^\s*\{?\s*[\w\\]+\s*\^")
 
 
 def read_math(text: str, question: Question) -> str | None:
     """The final expression, as LaTeX: in a box, or between dollars or on the line behind a marker."""
-    return pick(text, _first, _last)
-
-
-def _first(part: str) -> str | None:
-    found = list(_MATH.finditer(part))
-    if found:
-        run = [found[0]]  # "$2$, $3$ and $5$" is one answer
-        for before, after in pairwise(found):
-            if not _JOINED.fullmatch(part, before.end(), after.start()):
-                break
-            run.append(after)
-        return expressions.normal(", ".join(next(filter(None, one.groups())) for one in run)) or None
-    line = next((line for line in part.splitlines() if line.strip(" *:")), "").strip(" *:")
-    line = re.split(r"\.\s|\s(?:because|since|where|which)\b", line)[0]
-    shown = expressions.normal(line)
-    # A sentence is no answer; a word ("even"), or anything with a digit or a command, may be one.
-    plain = len(shown.split()) > 3 and not re.search(r"[\d\\=]", shown)
-    return None if not shown or plain else shown
-
-
-def _last(text: str) -> str | None:
-    found = _MATH.findall(text)
-    if found:
-        return expressions.normal(next(filter(None, found[-1]))) or None
-    number = numerals.last_number(text)
-    return number if isinstance(number, str) else None
+    return pick(text, FORMULAS)
 
 
 def same_math(answer: str, question: Question) -> bool | None:
@@ -59,9 +36,26 @@ def same_math(answer: str, question: Question) -> bool | None:
     return _same(answer, question.answer)
 
 
+class _OutOfTime(Exception):
+    """An answer has had its time."""
+
+
 @lru_cache(maxsize=4096)  # samples of one question repeat each other, and a gold is audited before it is used
 def _same(answer: str, gold: str) -> bool | None:
-    return expressions.equal(answer, gold, _PROVER)
+    until = 0.0
+
+    def prove(what: str, a: str, b: str) -> bool | None:
+        nonlocal until
+        if _TOWER.search(a) or _TOWER.search(b):
+            return None
+        _PROVER.be_ready()  # starting it is not the answer's time
+        until = until or time.monotonic() + PATIENCE
+        return _PROVER(what, a, b, until - time.monotonic())
+
+    try:
+        return expressions.equal(answer, gold, prove)
+    except (_OutOfTime, RecursionError):
+        return None
 
 
 class _Process:
@@ -69,21 +63,32 @@ class _Process:
 
     def __init__(self) -> None:
         self._running: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()  # one question at a time, whoever asks
 
-    def __call__(self, what: str, a: str, b: str) -> bool | None:
-        """Ask; None where no answer came in time."""
-        if _TOWER.search(a) or _TOWER.search(b):
-            return None
-        try:
-            process = self._running if self._running and self._running.poll() is None else self._start()
+    def be_ready(self) -> None:
+        """Start the process, unless it runs."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._running or self._running.poll() is not None:
+                self._start()
+
+    def __call__(self, what: str, a: str, b: str, seconds: float) -> bool | None:
+        """Ask; None where it is not decided, `_OutOfTime` where no answer came in time."""
+        with self._lock:
+            if seconds <= _GRACE or self._running is None:
+                raise _OutOfTime
+            process = self._running
             assert process.stdin is not None
-            process.stdin.write(json.dumps([what, a, b]) + "\n")
-            process.stdin.flush()
-            line = self._line(process, PATIENCE)
-            return None if line is None else _verdict(line)
-        except OSError:
-            self.stop()
-            return None
+            try:
+                # It gives up by itself a little before it is killed, unless it is in the middle of one large product.
+                process.stdin.write(json.dumps([what, a, b, seconds - _GRACE]) + "\n")
+                process.stdin.flush()
+            except OSError:
+                self._stop()
+                return None
+            line = self._line(process, seconds)
+            if line is None or line.strip() == _LATE:
+                raise _OutOfTime
+            return _verdict(line)
 
     def _start(self) -> "subprocess.Popen[str]":
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -108,11 +113,15 @@ class _Process:
         line = process.stdout.readline() if ready else ""
         if line:
             return line
-        self.stop()
+        self._stop()
         return None
 
     def stop(self) -> None:
         """Kill the process, if it runs."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._running = self._running, None
         if process:
             process.kill()
