@@ -54,11 +54,12 @@ def grade(
 
 def _line(summary: dict[str, Any]) -> str:
     several = f" of {summary['questions']} questions" if summary["questions"] != summary["rows"] else ""
+    remarked = f"; {summary['remarked']} could not be graded ({summary['remark']})" if summary.get("remarked") else ""
     mended = f"; half characters replaced in {summary['mended']} rows" if summary.get("mended") else ""
     return (
         f"{summary['accuracy']:.1%} [{summary['low']:.1%}, {summary['high']:.1%}] right, {summary['rows']} rows{several}, "
         f"unread {summary['unread']:.1%}; strictly {summary['strict_accuracy']:.1%} right, "
-        f"{summary['strict_unread']:.1%} unread{mended}"
+        f"{summary['strict_unread']:.1%} unread{remarked}{mended}"
     )
 
 

@@ -1,8 +1,9 @@
 """A model that asks only for replies it does not have yet."""
 
+import contextlib
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -129,7 +130,8 @@ class Cached:
     """Answers from a store of replies; only what is missing goes to the endpoint, and is kept the moment it comes.
 
     Samples are keyed one by one, so asking for 8 after 4 pays for 4 more, and the first 4 stay the same. Failures
-    are passed on but never kept. When the caller leaves early or asks to stop, what is in flight is awaited and kept.
+    are passed on but never kept. When the caller leaves early, fails or asks to stop, what is in flight is awaited and kept:
+    at once where it lets go of what `answer` returned, else when this is closed.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Cached:
         self.stopping = stopping
         self.say = say  # what a user should know of how the model is asked
         self.name = endpoint.name
+        self._asking: set[Generator[tuple[int, Reply], None, None]] = set()
         self._known: dict[str, str] = {}  # what the model does not take, as far as it is kept and said
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
@@ -164,12 +167,23 @@ class Cached:
         for i, sample in owed:
             alike.setdefault(keys[i][sample], []).append((i, sample))
         places = list(alike.values())
-        for place, reply in self._ask([asked[i][sample] for (i, sample), *_ in places]):
-            for index, sample in places[place]:
-                replies[index][sample] = reply
-                missing[index] -= 1
-                if missing[index] == 0:
-                    yield index, [one for one in replies[index] if one is not None]
+        coming = self._ask([asked[i][sample] for (i, sample), *_ in places])
+        self._asking.add(coming)
+        try:
+            for place, reply in coming:
+                for index, sample in places[place]:
+                    replies[index][sample] = reply
+                    missing[index] -= 1
+                    if missing[index] == 0:
+                        yield index, [one for one in replies[index] if one is not None]
+        finally:
+            coming.close()
+            self._asking.discard(coming)
+
+    def close(self) -> None:
+        """Ask for nothing more, and keep what is in flight; an error may still hold on to a caller that was to do so."""
+        while self._asking:
+            self._asking.pop().close()
 
     def _stored(self, asked: Sequence[Sequence[Request]]) -> tuple[list[list[str]], list[list[Reply | None]]]:
         """The key of every request, and the stored reply: drawn as it was wanted, or else as the model lets it be drawn."""
@@ -188,7 +202,7 @@ class Cached:
     def _key(self, request: Request, left_out: Sequence[str]) -> str:
         return key_of(self.name, *request, left_out)
 
-    def _ask(self, owed: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+    def _ask(self, owed: Sequence[Request]) -> Generator[tuple[int, Reply], None, None]:
         """Ask for what is owed, keeping each reply before it is handed on."""
         coming = self.endpoint.ask(owed)
         try:
@@ -199,11 +213,17 @@ class Cached:
                     break
             if owed and self.stopping():
                 raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
-        except (GeneratorExit, Interrupted):
+        except (GeneratorExit, Exception):  # whatever ended it: what is in flight is paid for
             self.endpoint.stop()
-            for place, answer in coming:
-                self._keep(owed[place], answer)
+            self._drain(owed, coming)
             raise
+
+    def _drain(self, owed: Sequence[Request], coming: Iterator[tuple[int, Answer]]) -> None:
+        """Keep what still arrives; one reply that cannot be kept does not cost the others."""
+        with contextlib.suppress(Exception):  # what came first is what is said
+            for place, answer in coming:
+                with contextlib.suppress(Exception):
+                    self._keep(owed[place], answer)
 
     def _keep(self, asked: Request, answer: Answer) -> Reply:
         self._remember(self.endpoint.adapted)  # before a reply is kept under it
