@@ -11,7 +11,7 @@ from msgspec import Struct
 from tutelage.errors import DataError, nearest
 from tutelage.evaluation import intervals
 from tutelage.parsing import HALF
-from tutelage.tasks.answers import grading
+from tutelage.tasks.answers import Reading, grading
 from tutelage.tasks.base import Task, judged
 from tutelage.tasks.rows import stream
 from tutelage.types import Attempt, Question, Verdict
@@ -91,10 +91,10 @@ def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[
 
 
 def by_kind(
-    kind: str, answer: str = "answer", completion: str | None = None
+    kind: str, answer: str = "answer", completion: str | None = None, reading: Reading = "house"
 ) -> Callable[[str, dict[str, Any]], Graded]:
     """A grader of rows that bring their own gold answer."""
-    task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind))
+    task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind, reading))
 
     def grade(where: str, row: dict[str, Any]) -> Graded:
         if answer not in row:
