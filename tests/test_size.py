@@ -11,7 +11,7 @@ FILE_LINES, FUNCTION_LINES, MEDIAN_LINES, PARAMETERS = 300, 50, 12, 6
 # What may be larger, and why. Nothing else.
 RAISED: dict[str, tuple[int, str]] = {
     "cli.exam:parameters": (9, "a typer command: each parameter is an option on the command line"),
-    "cli_grade.grade:parameters": (9, "a typer command, too"),
+    "cli_grade.grade:parameters": (10, "a typer command, too"),
     "cli_serve.serve:parameters": (8, "a typer command, too"),
     "cli_share.export:parameters": (7, "a typer command, too"),
     "models.http.OpenAICompatible.__init__:parameters": (7, "each parameter is a key of a model spec"),

@@ -12,7 +12,7 @@ from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import grading
 from tutelage.printing import say
 from tutelage.tasks import overlap
-from tutelage.tasks.answers import READERS
+from tutelage.tasks.answers import READERS, Reading
 from tutelage.tasks.rows import stream
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
@@ -27,6 +27,9 @@ def grade(
     kind: Annotated[
         str | None, typer.Option("--kind", help="The rows bring their own gold answer, of this kind.")
     ] = None,
+    reading: Annotated[
+        Reading, typer.Option("--reading", help="With --kind number: the first number behind the marker, as published.")
+    ] = "house",
     answer_field: Annotated[str, typer.Option("--answer-field", help="The gold answer, with --kind.")] = "answer",
     completion_field: Annotated[str | None, typer.Option("--completion-field")] = None,
     split: Annotated[str, typer.Option("--split", help="Of the task.")] = "test",
@@ -42,10 +45,12 @@ def grade(
         raise ConfigError(
             "give --task, whose questions the rows name by id, or --kind, when the rows bring their gold answer"
         )
+    if task is not None and reading != "house":
+        raise ConfigError(f"--reading goes with --kind; of a task it is an option: --task '{task}?reading={reading}'")
     if task is not None:
         grader = grading.by_task(tasks.find(task, data=data), split, completion_field)
     elif kind in READERS:
-        grader = grading.by_kind(kind, answer_field, completion_field)
+        grader = grading.by_kind(kind, answer_field, completion_field, reading)
     else:
         raise ConfigError(f"--kind {kind}: {nearest(str(kind), READERS)}")
     summary = grading.grade_file(file, grader, into).summary()
@@ -54,11 +59,12 @@ def grade(
 
 def _line(summary: dict[str, Any]) -> str:
     several = f" of {summary['questions']} questions" if summary["questions"] != summary["rows"] else ""
+    remarked = f"; {summary['remarked']} could not be graded ({summary['remark']})" if summary.get("remarked") else ""
     mended = f"; half characters replaced in {summary['mended']} rows" if summary.get("mended") else ""
     return (
         f"{summary['accuracy']:.1%} [{summary['low']:.1%}, {summary['high']:.1%}] right, {summary['rows']} rows{several}, "
         f"unread {summary['unread']:.1%}; strictly {summary['strict_accuracy']:.1%} right, "
-        f"{summary['strict_unread']:.1%} unread{mended}"
+        f"{summary['strict_unread']:.1%} unread{remarked}{mended}"
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from tutelage.config import Settings
 from tutelage.models.cached import Cached
 from tutelage.models.streaming import Local
-from tutelage.tasks.base import Task, judge, strictly
+from tutelage.tasks.base import Judged, Task, judged
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."
@@ -240,16 +240,16 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
     """
     failed = reply.error or (second.error if second else "")
     read = reply.text if second is None else f"The answer is {second.text}"
-    answer, verdict = (None, "unread") if failed else judge(task, question, read)
-    strict = "unread" if failed else strictly(task, question, read, verdict)
+    found = Judged(None, "unread", "unread") if failed else judged(task, question, read)
     return Attempt(
         question=question.id,
         sample=sample,
         text=reply.text,
         answer_text=second.text if second else "",
-        answer=answer,
-        verdict=verdict,
-        strict=strict,
+        answer=found.answer,
+        verdict=found.verdict,
+        strict=found.strict,
+        remark=found.remark,
         truncated=reply.finish == "length",
         tokens_in=reply.tokens_in + (second.tokens_in if second else 0),
         tokens_out=reply.tokens_out + (second.tokens_out if second else 0),

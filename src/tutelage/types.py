@@ -80,6 +80,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answer: str | None = None  # what was read from it
     verdict: Verdict = "unread"
     strict: Verdict = "unread"  # the verdict where only an answer that is clearly committed to counts as read
+    remark: str = ""  # why it is unread, where the reader failed or the comparison was not decided
     truncated: bool = False
     tokens_in: int = 0
     tokens_out: int = 0

@@ -57,6 +57,16 @@ def test_rows_may_bring_their_own_gold(tmp_path: Path) -> None:
     assert "75.0% [" in cli("grade", file, "--kind", "math", "--answer-field", "gold").stdout
 
 
+def test_numbers_may_be_read_as_published(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.jsonl", [{"id": "a", "answer": "5", "text": "The answer is 5 + 2."}])
+    for words, right in (((), 0), (("--reading", "published"), 1)):
+        done = cli("grade", file, "--kind", "number", "--json", *words)
+        assert json.loads(done.stdout)["right"] == right, done.stderr
+    refused = cli("grade", file, "--task", "svamp", "--reading", "published")
+    assert refused.returncode == 2
+    assert "--task 'svamp?reading=published'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("row", "words", "says"),
     [

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tutelage import tasks
+from tutelage.errors import ConfigError
 from tutelage.tasks.answers import READERS, grading
 from tutelage.tasks.base import Task, judge, strictly
 from tutelage.types import Question
@@ -64,6 +66,38 @@ def test_verdicts(kind: str, text: str, wanted: str, committed: str) -> None:
 )
 def test_sameness(kind: str, answer: str, gold: str, same: bool) -> None:
     assert READERS[kind][1](answer, Question(id="", text="", answer=gold)) is same
+
+
+def test_the_published_reading_is_the_first_number_behind_the_marker() -> None:
+    """An option of every task of numbers, and off unless it is asked for."""
+    house, published = (tasks.find(f"word_problems?size=20{more}") for more in ("", "&reading=published"))
+    same = tasks.find({"name": "word_problems", "size": 20, "reading": "published"})
+    question = Question(id="", text="", answer="5")
+    texts = {
+        "The answer is 5 + 2.": (None, "5"),
+        "The answer is -1,000.50 or 6": (None, "-1000.5"),
+        "The answer is 3 + 2 = 5.": ("5", "3"),
+        "3 and then 5": ("5", "5"),
+        "The answer is five.": ("5", None),
+        f"The answer is {'7' * 5000}": (None, None),
+    }
+    for text, wanted in texts.items():
+        assert tuple(task.read(text, question) for task in (house, published, same)) == (*wanted, wanted[1]), text
+    assert published.options == {**house.options, "reading": "published"}
+    assert judge(published, question, "The answer is 5.") == ("5", "right")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("coin_flip?reading=published", "task 'coin_flip': reading=published is the first number behind the marker"),
+        ("word_problems?reading=publshed", "reading: .*did you mean 'published'"),
+        ("word_problems?readin=published", "no option 'readin'.*did you mean 'reading'"),
+    ],
+)
+def test_other_readings_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tasks.find(spec)
 
 
 def test_longer_choice_hides_shorter_one_inside_it() -> None:

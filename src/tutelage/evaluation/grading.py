@@ -11,8 +11,8 @@ from msgspec import Struct
 from tutelage.errors import DataError, nearest
 from tutelage.evaluation import intervals
 from tutelage.parsing import HALF
-from tutelage.tasks.answers import grading
-from tutelage.tasks.base import Task, judge, strictly
+from tutelage.tasks.answers import Reading, grading
+from tutelage.tasks.base import Task, judged
 from tutelage.tasks.rows import stream
 from tutelage.types import Attempt, Question, Verdict
 
@@ -20,13 +20,14 @@ _COMPLETIONS = ("completion", "text", "response", "output", "generation", "predi
 _IDS = ("id", "question_id", "question")
 
 
-class Graded(Struct, frozen=True, kw_only=True):
+class Graded(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One graded row of a file."""
 
     id: str
     verdict: Verdict  # lenient: the last answer that a text names
     strict: Verdict  # unread where a text names no answer behind a marker, or several different ones
     read: str | None
+    remark: str = ""  # why it is unread, where the reader failed or the comparison was not decided
 
 
 class Tally(Struct, kw_only=True):
@@ -37,6 +38,8 @@ class Tally(Struct, kw_only=True):
     unread: int = 0
     strict_right: int = 0
     strict_unread: int = 0
+    remarked: int = 0  # rows that are unread since the reader failed, or the comparison was not decided
+    remark: str = ""  # of the first of them, with its id
     mended: int = 0  # rows in which halves of characters were replaced
     by_question: dict[str, list[int]] = {}  # id -> [right, rows]
 
@@ -45,6 +48,8 @@ class Tally(Struct, kw_only=True):
         setattr(self, row.verdict, getattr(self, row.verdict) + 1)
         self.strict_right += row.strict == "right"
         self.strict_unread += row.strict == "unread"
+        self.remarked += bool(row.remark)
+        self.remark = self.remark or (f"{row.id}: {row.remark}" if row.remark else "")
         counts = self.by_question.setdefault(row.id, [0, 0])
         counts[0] += row.verdict == "right"
         counts[1] += 1
@@ -65,6 +70,7 @@ class Tally(Struct, kw_only=True):
             "strict_unread": self.strict_unread / rows,
             "right": self.right,
             "wrong": self.wrong,
+            **({"remarked": self.remarked, "remark": self.remark} if self.remarked else {}),
             **({"mended": self.mended} if self.mended else {}),
         }
 
@@ -85,10 +91,10 @@ def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[
 
 
 def by_kind(
-    kind: str, answer: str = "answer", completion: str | None = None
+    kind: str, answer: str = "answer", completion: str | None = None, reading: Reading = "house"
 ) -> Callable[[str, dict[str, Any]], Graded]:
     """A grader of rows that bring their own gold answer."""
-    task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind))
+    task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind, reading))
 
     def grade(where: str, row: dict[str, Any]) -> Graded:
         if answer not in row:
@@ -119,8 +125,8 @@ def _whole(value: Any) -> Any:
 
 
 def _graded(task: Task, question: Question, text: str) -> Graded:
-    answer, verdict = judge(task, question, text)
-    return Graded(id=question.id, verdict=verdict, strict=strictly(task, question, text, verdict), read=answer)
+    found = judged(task, question, text)
+    return Graded(id=question.id, verdict=found.verdict, strict=found.strict, read=found.answer, remark=found.remark)
 
 
 def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into: Path | None = None) -> Tally:
@@ -154,5 +160,6 @@ def again(task: Task, questions: Mapping[str, Question], attempts: Iterable[Atte
             continue
         said = f"The answer is {attempt.answer_text}" if attempt.answer_text else attempt.text
         graded = _graded(task, questions[attempt.question], said)
-        fresh.append(msgspec.structs.replace(attempt, answer=graded.read, verdict=graded.verdict, strict=graded.strict))
+        verdicts = {"verdict": graded.verdict, "strict": graded.strict, "remark": graded.remark}
+        fresh.append(msgspec.structs.replace(attempt, answer=graded.read, **verdicts))
     return fresh

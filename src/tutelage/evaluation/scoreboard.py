@@ -21,6 +21,7 @@ class Score(Struct, frozen=True, kw_only=True):
     unread: float  # share of the attempts
     truncated: float
     failed: int  # attempts whose call failed (counted as unread)
+    remarked: int  # attempts that are unread since the reader failed, or the comparison was not decided
     tokens: float  # mean tokens written an attempt
 
     def line(self) -> str:
@@ -29,6 +30,7 @@ class Score(Struct, frozen=True, kw_only=True):
         text += f" x{self.samples}" if self.samples > 1 else ""
         text += f", unread {self.unread:.1%}"
         text += f", cut off {self.truncated:.1%}" if self.truncated else ""
+        text += f", {self.remarked} could not be graded" if self.remarked else ""
         return (text + (f", {self.failed} failed calls" if self.failed else "")).strip()
 
 
@@ -56,6 +58,7 @@ def score(attempts: Iterable[Attempt]) -> Score:
         unread=sum(attempt.verdict == "unread" for attempt in flat) / len(flat),
         truncated=sum(attempt.truncated for attempt in flat) / len(flat),
         failed=sum(bool(attempt.error) for attempt in flat),
+        remarked=sum(bool(attempt.remark) for attempt in flat),
         tokens=sum(attempt.tokens_out for attempt in flat) / len(flat),
     )
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
 from tutelage.lessons.wording import ARROW
-from tutelage.tasks.base import Task
+from tutelage.tasks.base import Task, readable
 from tutelage.tasks.overlap import HeldOut, plain
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
@@ -33,7 +33,7 @@ def exercises(
     for reply in replies:
         for place, (problem, solution) in enumerate(read(reply.text).practice[: config.practice]):
             question = Question(id=f"{reply.question}~{number}.{place}", text=problem, answer="", split="practice")
-            question = replace(question, answer=task.read(solution, question) or "")
+            question = replace(question, answer=readable(task, question, solution) or "")
             body, answer, reason = settle(task, question, solution, set()) if question.answer else ("", "", "unread")
             if reason or held_out.copies(problem) or plain(problem) in seen:
                 counts["unread" if reason else "copied" if held_out.copies(problem) else "repeated"] += 1

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from tutelage.lessons.wording import ARROW, reasoning, same_words
-from tutelage.tasks.base import Task
+from tutelage.tasks.base import Task, readable
 from tutelage.types import Attempt, Lesson, Question, Verdict
 
 
@@ -96,4 +96,4 @@ def answers_only(task: Task, questions: Sequence[Question]) -> list[Lesson]:
 
 def gold(task: Task, question: Question) -> str:
     """The gold answer, written as answers are read."""
-    return task.read(f"The answer is {question.answer}", question) or question.answer
+    return readable(task, question, f"The answer is {question.answer}") or question.answer

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, nearest
-from tutelage.models.cached import Cached
+from tutelage.models.cached import Asked, Cached
 from tutelage.models.keeping import Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
 from tutelage.models.pace import Limits
@@ -65,6 +65,7 @@ class Purse(NamedTuple):
     tell: Callable[[State], None] = lambda state: None  # how it goes, about once a second
     stopping: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = warnings.warn  # what a user should know of how a model is asked, once
+    opened: Callable[[Cached], None] = lambda model: None  # told of each model, which is closed before the store is
 
 
 def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = None) -> Model:
@@ -107,12 +108,14 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
     endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, *_PAYING))
     endpoint.tell, endpoint.stopping = purse.tell, purse.stopping
-    if not batch:
-        return Cached(endpoint, purse.store, purse.stopping, purse.say)
-    from tutelage.models.batched import Batched
+    asked: Asked = endpoint
+    if batch:
+        from tutelage.models.batched import Batched
 
-    batched = Batched(endpoint, purse.store, float(poll), purse.stopping)
-    return Cached(batched, purse.store, purse.stopping, purse.say)
+        asked = Batched(endpoint, purse.store, float(poll), purse.stopping)
+    model = Cached(asked, purse.store, purse.stopping, purse.say)
+    purse.opened(model)
+    return model
 
 
 _PAYING = {"price", "batch", "poll"}

@@ -68,8 +68,9 @@ class Cached:
     """Answers from a store of replies; only what is missing goes to the endpoint, and is kept the moment it comes.
 
     Samples are keyed one by one, so asking for 8 after 4 pays for 4 more, and the first 4 stay the same. Failures
-    are passed on but never kept. When the caller leaves early or asks to stop, what is in flight is awaited and kept.
-    What another process is asking for already is not asked for twice: its reply is waited for.
+    are passed on but never kept. When the caller leaves early, fails or asks to stop, what is in flight is awaited and kept:
+    at once where it lets go of what `answer` returned, else when this is closed. What another process is asking for
+    already is not asked for twice: its reply is waited for.
     """
 
     def __init__(
@@ -184,7 +185,7 @@ class Cached:
     def _key(self, request: Request, left_out: Sequence[str]) -> str:
         return key_of(self.name, *request, left_out)
 
-    def _ask(self, owed: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+    def _ask(self, owed: Sequence[Request]) -> Generator[tuple[int, Reply], None, None]:
         """Ask for what is owed, keeping each reply before it is handed on."""
         coming = self.endpoint.ask(owed)
         try:
@@ -195,13 +196,19 @@ class Cached:
                     break
             if owed and self.stopping():
                 raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
-        except (GeneratorExit, Interrupted):
+        except (GeneratorExit, Exception):  # whatever ended it: what is in flight is paid for
             self.endpoint.stop()
-            for place, answer in coming:
-                self._keep(owed[place], answer)
+            self._drain(owed, coming)
             raise
         except KeyboardInterrupt as leaving:  # the user will not wait, and neither shall who asks
             coming.throw(leaving)
+
+    def _drain(self, owed: Sequence[Request], coming: Iterator[tuple[int, Answer]]) -> None:
+        """Keep what still arrives; one reply that cannot be kept does not cost the others."""
+        with contextlib.suppress(Exception):  # what came first is what is said
+            for place, answer in coming:
+                with contextlib.suppress(Exception):
+                    self._keep(owed[place], answer)
 
     def _keep(self, asked: Request, answer: Answer) -> Reply:
         self._remember(self.endpoint.adapted)  # before a reply is kept under it

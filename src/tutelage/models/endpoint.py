@@ -239,9 +239,6 @@ class Endpoint(ABC):
             raise BudgetError(self.meter.refusal())
 
 
-_THINKING = re.compile(r"^\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
-
-
 def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
     """The answer and the thinking before it: `apart` where the server keeps them apart, else what stands in <think>.
 
@@ -249,11 +246,11 @@ def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
     """
     if apart:
         return text, apart
-    if found := _THINKING.match(text):
-        return text[found.end() :], found.group(1).strip()
-    if text.lstrip().startswith("<think>"):
-        return "", text.lstrip().removeprefix("<think>").strip()
-    return text, ""
+    thinking, ended, said = text.partition("</think>")
+    opened = thinking.lstrip()
+    if ended:
+        return said.lstrip(), opened.removeprefix("<think>").strip()
+    return ("", opened.removeprefix("<think>").strip()) if opened.startswith("<think>") else (text, "")
 
 
 def redact(message: str, *secrets: str | None) -> str:

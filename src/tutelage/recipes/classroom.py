@@ -1,6 +1,5 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline import Recital
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of
 from tutelage.models import Purse, streaming
-from tutelage.models.cached import Cached
 from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
@@ -267,14 +265,10 @@ class Classroom:
         self.run.say(event="note", step=step, line=line)
 
     def close(self) -> None:
-        """Let go of models and money: what is in flight is awaited and kept, unless the user will not wait."""
-        opened, self._opened = self._opened, None
-        try:
-            if opened and isinstance(opened[1], Cached):
-                opened[1].close(patient=not isinstance(sys.exception(), KeyboardInterrupt))
-        finally:
-            if self._purse is not None:
-                self._close_purse()
+        """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""
+        self._opened = None
+        if self._purse is not None:
+            self._close_purse()
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)

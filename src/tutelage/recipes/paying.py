@@ -1,5 +1,6 @@
 """How a run pays its teachers: the replies this user has paid for, and a ledger of what this run has spent."""
 
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tutelage.models import Purse
+from tutelage.models.cached import Cached
 from tutelage.models.metered import BudgetConfig, Spending, Spent
 from tutelage.models.traffic import State
 from tutelage.store import records
@@ -45,10 +47,13 @@ def open_purse(
             run.say(event="teacher", line=line)
 
     store = ReplyCache(cache, say)
+    asking: list[Cached] = []
 
     def close() -> None:
+        for model in asking:
+            model.close(patient=not isinstance(sys.exception(), KeyboardInterrupt))
         run.say(event="spending", line=spent.line())
         store.close()
         written.close()
 
-    return Purse(store, budget, spent, note, tell, run.stopping, say), close
+    return Purse(store, budget, spent, note, tell, run.stopping, say, asking.append), close

@@ -114,7 +114,7 @@ def _answer(sitting: Sitting, place: int, attempt: Attempt) -> dict[str, Any]:
         "second": _cut(attempt.answer_text),
         "read": _cut(attempt.answer or ""),
         "cut": attempt.truncated,
-        "error": attempt.error,
+        "error": attempt.error or attempt.remark,
         "key": attempt.key,
         "name": feedback.attempt_name(sitting.step, attempt),
     }

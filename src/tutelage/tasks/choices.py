@@ -27,13 +27,22 @@ def letters(question: Question) -> str:
 
 def finder(question: Question) -> Finder:
     """What finds the question's choices in a text."""
-    span, choices = letters(question), question.choices
+    return _finder(letters(question), question.choices)
+
+
+@lru_cache(maxsize=256)
+def _finder(span: str, choices: tuple[str, ...]) -> Finder:
     return Finder(lambda part: _first(part, span, choices), lambda text: _last(text, span, choices))
 
 
 def same_choice(answer: str, question: Question) -> bool:
     """The same letter."""
-    return answer == pick(question.answer, finder(question))
+    return answer == _gold(question.answer, finder(question))
+
+
+@lru_cache(maxsize=1024)
+def _gold(answer: str, find: Finder) -> str | None:
+    return pick(answer, find)
 
 
 class _Candidate(NamedTuple):
@@ -105,6 +114,8 @@ def _first(part: str, span: str, choices: tuple[str, ...]) -> object:
         match = None if next(_by_text(part, choices), None) else match
     if match:
         letter = match["a"] or match["b"].upper()
+        if part[match.end() :] in ("", ".", ").", "**."):  # most answers end there
+            return letter
         found: _Candidate | None = _Candidate(letter, match.start(match.lastgroup or 0), match.end())
     else:
         found = next(_by_letter(part, span), None) or next(_by_text(part, choices), None)

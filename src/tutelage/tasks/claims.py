@@ -64,6 +64,8 @@ _CUES, _BEHIND = 8, 200  # cues that are looked at, and the characters behind ea
 
 def is_taken_back(part: str, read: Callable[[str], object]) -> bool:
     """Whether what `read` finds in a text is followed by another answer that is put in its place: "5. No wait, 6"."""
+    if _BACK.search(part) is None:
+        return False
     said: object = None
     for match in islice(_BACK.finditer(part), _CUES):
         place = match.start("cue") if match["cue"] else match.start("inside")

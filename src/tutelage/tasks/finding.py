@@ -6,6 +6,7 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,13 +92,25 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
         return _own(name, options)
     if name not in TASKS:
         raise ConfigError(f"unknown task {name!r}; {nearest(name, TASKS)}")
+    reading = options.pop("reading", "house")
     entry = _entry(name, options)
     factory = _import(entry.factory)
     fixed = dict(entry.fixed)
     if "data" in inspect.signature(factory).parameters and "data" not in options:
         fixed["data"] = data or os.environ.get("TUTELAGE_DATA") or None
     task: Task = _make(factory, name, options, fixed)
-    return task
+    return task if reading == "house" else _read_otherwise(task, reading)
+
+
+def _read_otherwise(task: Task, reading: object) -> Task:
+    """The same task with answers read by another rule, which is part of what the task is."""
+    from tutelage.tasks.answers import grading
+
+    try:
+        graded = grading(task.kind, reading)  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise ConfigError(f"task {task.name!r}: {error}") from None
+    return replace(task, **graded, options={**task.options, "reading": reading})
 
 
 def anchored(spec: str | Mapping[str, Any]) -> str | dict[str, Any]:
@@ -179,7 +192,9 @@ def _make(factory: Callable[..., Any], name: str, options: dict[str, Any], fixed
     checked = {}
     for key, value in options.items():
         if key not in known and not open_ended:
-            raise ConfigError(f"task {name!r} has no option {key!r}; {nearest(key, known)}")
+            raise ConfigError(
+                f"task {name!r} has no option {key!r}; {nearest(key, [*known, 'reading'] if name in TASKS else known)}"
+            )
         checked[key] = _typed(name, key, value, hints.get(key, Any)) if key in known else value
     for key in known:
         if parameters[key].default is inspect.Parameter.empty and key not in checked | fixed:

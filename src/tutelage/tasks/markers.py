@@ -96,7 +96,7 @@ def pick(text: str, find: Finder) -> str | None:
     """
     text = final_part(text)
     parts = segments(text)
-    for part in reversed(parts):
+    for part in dict.fromkeys(reversed(parts)):  # a model that is stuck says the same a thousand times
         found = find.first(part)
         if found is not None:
             return found if isinstance(found, str) else None
@@ -118,9 +118,17 @@ def commits(text: str, first: Callable[[str], object]) -> bool:
     if not parts:
         found = first(final) if len(final.split()) == 1 else None
         return isinstance(found, str) and _bare(final) == _bare(found)
-    if len(parts) > 1 and len({found for part in parts if isinstance(found := first(part), str)}) != 1:
-        return False
-    return not any(is_taken_back(part, first) for part in parts)
+    if len(parts) == 1:
+        return not is_taken_back(parts[0], first)
+    answers: set[str] = set()
+    different = list(dict.fromkeys(parts))
+    for part in different:
+        found = first(part)
+        if isinstance(found, str):
+            answers.add(found)
+        if len(answers) > 1:
+            return False
+    return bool(answers) and not any(is_taken_back(part, first) for part in different)
 
 
 def after_marker(text: str) -> str | None:

@@ -7,7 +7,7 @@ from tutelage.tasks.markers import REFUSED
 from tutelage.tasks.numerals import LONGEST, decimal, number_at, value
 from tutelage.tasks.units import PARTS, scale
 
-_POWER = re.compile(r"\s?(?:\^|\*\*)\s?(?:\{\s?)?\(?([-+]?\d{1,3})(?![\d.])\)?(?:\s?\})?")
+_POWER = re.compile(r"\s?(?:\^|\*\*)\s?(?:\{\s?)?\(?([-+]?\d{1,3})(?!\d|\.\d)\)?(?:\s?\})?")
 _AND_PART = re.compile(r"\s+and\s+(?:(?:a|one)[\s-](half|third|fourth|quarter)\b|(\d{1,2})/(\d{1,2})(?![\d/]))", re.I)
 _WORD = re.compile(r"[$)\]}*]*+[^\S\n]*+-?[^\S\n]*+([a-zA-Z]++)")
 _THEN = re.compile(r"(?P<bound>-[a-zA-Z])?[\s-]*(?:and\s+)?[$€£]?")
@@ -25,7 +25,9 @@ def grown(part: str, end: int, answer: str, in_words: bool) -> tuple[object, int
     if word is None or scale(word[1]) == 1:
         return answer, end
     then = _THEN.match(part, word.end())
-    if answer.endswith("%") or then is None or then["bound"] or number_at(part, then.end()):
+    again = _WORD.match(part, word.end())  # "5 hundred thousand"
+    beside = then and number_at(part, then.end()) and not (again and scale(again[1]) > 1)
+    if answer.endswith("%") or then is None or then["bound"] or beside:
         return REFUSED, word.end()  # "5 hundred-dollar bills", "6 thousand two hundred"
     return decimal(value(answer) * scale(word[1])), word.end()
 

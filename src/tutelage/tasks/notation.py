@@ -16,7 +16,7 @@ _UNIT = re.compile(
     r"(?<=[\d})])\s*(?:\\?(?:text|mathrm|mbox)\s*\{([^{}]*)\}|(?<=[\s}])([a-zA-Z][a-zA-Z./ ]+))(?:\s*\^\s*\{?[23]\}?)?\s*$"
 )
 _QUANTITY = re.compile(
-    r"[$€£]?[\d,]+(?:\.\d+)?(?:\s+\(?[a-zA-Z]{2,}(?:[-./][a-zA-Z]+)*\)?)+"  # "5 million", "5 (five)"
+    r"[$€£]?[\d,]+(?:\.\d+)?(?:\s+\(?(?:[a-zA-Z]{2,}(?:[-./][a-zA-Z]+)*|a)\)?)+"  # "5 million", "5 (five)"
     rf"|(?:(?:{NAMES}|{'|'.join(PARTS)}s?|and|a)\b[\s-]*)+",  # "one half"
     re.IGNORECASE,
 )

@@ -59,6 +59,8 @@ def value(number: str) -> Fraction:
 
 def same_value(answer: str, gold: str) -> bool:
     """Equal within 1e-6 (the tolerance of Ho et al., 2022); 50 % equals 50 and 0.5."""
+    if answer == gold or (_PLAIN_WHOLE.fullmatch(answer) and _PLAIN_WHOLE.fullmatch(gold)):
+        return answer == gold  # whole numbers, written one way
     a, b = value(answer), value(gold)
     if abs(a - b) <= _TOLERANCE:
         return True
@@ -68,6 +70,7 @@ def same_value(answer: str, gold: str) -> bool:
 
 
 _TOLERANCE = Fraction(1, 10**6)
+_PLAIN_WHOLE = re.compile("-?[0-9]+")
 
 
 def tidy(text: str) -> str:

@@ -83,7 +83,7 @@ _OTHER_OF_THEM = re.compile(r"((?:\s+[a-z]+){1,3}),?\s+or\s+", re.IGNORECASE)  #
 _SPACED = re.compile(r"(\W*+)(\d{1,3}(?: \d{3})+)(?!\d)")
 # "3 + 4 =", "3 cm + 4 cm =": what follows is the answer
 _SUM = re.compile(
-    r"(?:[^\S\n]|\n(?=[^\S\n]*+=)|[\d,$€£()+\-*/x×÷·^%=]|\.(?!\s)|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*+"
+    r"(?:[^\S\n]|\n(?=[^\S\n]*+=)|[\d,$€£()+\-*/×÷·^%=]|x(?=\s?[\d$€£(.])|\.(?!\s)|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*+"
 )
 _ALONE = re.compile(r"[)$\s]*+(?P<unit>[a-z]{2,15}\s*+)?=(?P<gap>[\s$€£(]*+)")
 _JOINED = re.compile(rf"\s*+(?:[-–—]|{_JOINS})\s*+")
