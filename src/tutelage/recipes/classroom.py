@@ -23,6 +23,7 @@ from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
 from tutelage.recipes.paying import open_purse
+from tutelage.recipes.remarks import learned
 from tutelage.store.cache import default_path
 from tutelage.store.files import link
 from tutelage.store.run import Run
@@ -243,24 +244,8 @@ class Classroom:
             "seed": self.seed,
         }
         checkpoint = self.run.artifact(step, make, inputs)
-        facts = self.run.facts(step)
-        dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
-        dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
-        dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
-        self.note(
-            step,
-            f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
-            f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s",
-        )
-        if facts.get("control"):
-            self.note(
-                step,
-                f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text",
-            )
-        if facts.get("apart"):
-            self.note(
-                step, f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
-            )
+        for line in learned(self.run.facts(step)):
+            self.note(step, line)
         return checkpoint
 
     def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:

@@ -1,0 +1,19 @@
+"""What is said of a finished step, besides its numbers."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def learned(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Lines on a training, from what it noted about itself."""
+    dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
+    dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
+    dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
+    yield (
+        f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
+        f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s"
+    )
+    if facts.get("control"):
+        yield f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text"
+    if facts.get("apart"):
+        yield f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
