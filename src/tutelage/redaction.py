@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 STRUCK = "***"
 _MESSAGE = 4  # characters of the shortest secret that can be told from text, in a message
+_LONG = 12  # and of one that nobody writes by chance
 _DATA = 8  # and in a reply or a lesson, which must not be changed for an everyday word
 # What servers that want no key are given in its place: words, and no secret.
 _NONE = re.compile(r"none|null|empty|dummy|fake|test|ollama|lm[-_]?studio|(?:sk-)?no(?:t|ne)?[-_]?(?:key|needed|key-?required)", re.IGNORECASE)  # fmt: skip
@@ -39,6 +40,10 @@ _HELD = re.compile(  # what stands where a secret does
     r"['\"]?\s*[:=]\s*['\"]?)(?=[^\s'\",;}&]*\d)[^\s'\",;}&]{6,}"
     r"|(?P<query>[?&](?:key|sig|auth|code)=)[^\s'\"&#]{4,}",
     re.IGNORECASE,
+)
+# What a server that masks a key leaves of it.
+_MASKED = re.compile(
+    r"[A-Za-z0-9_-]{2,}\*{3,}[A-Za-z0-9_-]*|\*{3,}[A-Za-z0-9_-]{2,}|\b(?:sk|pk|hf|AIza)[-_][\w-]{2,}(?:\.{3}|…)[\w-]*"
 )
 _SECRET_WORDS = {
     *("key", "apikey", "token", "secret", "password", "passwd", "passphrase", "pwd", "credential", "credentials"),
@@ -126,6 +131,7 @@ def redact(text: str, *secrets: str | None) -> str:
     for form in _known.forms:
         if form in text:
             text = re.sub(re.escape(form) + _REST, STRUCK, text)
+    text = _MASKED.sub(STRUCK, text)
     text = _HELD.sub(lambda found: f"{next((part for part in found.groups() if part), '')}{STRUCK}", text)
     return _LIKE.sub(STRUCK, text)
 
@@ -175,7 +181,9 @@ def is_secret_name(name: str) -> bool:
 
 def holds_key(text: str) -> bool:
     """Whether a text holds a key as an issuer makes them, or a secret that is known."""
-    return bool(_KEY.search(text)) or strike(text) != text
+    if not _known.environment:
+        know_environment()
+    return bool(_KEY.search(text)) or any(len(form) >= _LONG and form in text for form in _known.forms)
 
 
 def is_random(text: str) -> bool:

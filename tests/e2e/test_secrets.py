@@ -20,6 +20,7 @@ from tests.server import Teacher, completion, teaching
 
 KEY = "sk-proj-4f/Xy+0Qw7=Tz19LmQk28"  # as issuers make them, with what is written otherwise in a URL and in base64
 PASSWORD = 'p4ss"w/rd+Ö 77'
+ISSUED = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t"  # one that nobody has named as a key
 OPAQUE = "Zx81kdQ9mWv3LpTy70cc"
 TASK = "coin_flip?size=20"
 
@@ -34,12 +35,12 @@ def forms(secret: str) -> set[str]:
         json.dumps(secret, ensure_ascii=False)[1:-1],
     }
     coded = {encode(raw).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)}
-    return plain | coded | {one.rstrip("=")[:-1] for one in coded} | {raw.hex(), raw.hex().upper()}
+    return plain | coded | {raw.hex(), raw.hex().upper()}
 
 
 def hunt(folder: Path, done: list[subprocess.CompletedProcess[str]], *secrets: str) -> None:
     """No secret in any form in any file, but for the config that the user wrote, nor in anything that was printed."""
-    needles = {form for secret in secrets for form in forms(secret)}
+    needles = {form.rstrip("=") for secret in secrets for form in forms(secret)}
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "c.yaml"]
     texts = {str(path): path.read_bytes().decode("utf-8", "surrogateescape") for path in files}
     for number, one in enumerate(done):
@@ -179,7 +180,7 @@ REFUSED = {
     "token": ("token", OPAQUE),
     "headers": ("headers", {"Authorization": f"Bearer {OPAQUE}"}),
     "a misspelt option": ("kye", OPAQUE),
-    "the system prompt": ("system", f"Use {KEY}."),
+    "the system prompt": ("system", f"Use {ISSUED}."),
     "what is no address": ("base_url", f"user:{OPAQUE}@host/v1"),
     "a password that is not encoded": ("base_url", f"http://user:{OPAQUE}/x@host/v1"),
 }
@@ -193,7 +194,8 @@ def test_a_key_where_none_belongs_is_refused_and_not_shown(name: str, tmp_path: 
         done = [cli(tmp_path, "run", "c.yaml", "--into", "run"), cli(tmp_path, "plan", "c.yaml")]
         write(tmp_path, teacher)
         done.append(cli(tmp_path, "run", "c.yaml", f"model.{option}={json.dumps(value)}", "--into", "run", "--json"))
-        spec = f"openai:m?base_url={teacher.url}&{option}={quote(json.dumps(value))}"
+        given = {"base_url": teacher.url, option: value}
+        spec = "openai:m?" + "&".join(f"{name}={quote(json.dumps(one))}" for name, one in given.items())
         done.append(cli(tmp_path, "exam", spec, "--task", TASK, "--into", "run", "--limit", "2"))
         done.append(cli(tmp_path, "chat", spec))
         assert teacher.requests == []
@@ -201,23 +203,28 @@ def test_a_key_where_none_belongs_is_refused_and_not_shown(name: str, tmp_path: 
         assert one.returncode == 2, one.stderr
         assert re.search(r"export NAME=…|no option 'kye'|base_url (must begin|is no address)", one.stderr)
     secret = value if isinstance(value, str) else OPAQUE
-    hunt(tmp_path, done, KEY, OPAQUE, *([secret] if option == "key" else []))
+    hunt(tmp_path, done, KEY, OPAQUE, ISSUED, *([secret] if option == "key" else []))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_key_in_another_place_of_the_command_is_not_shown(tmp_path: Path) -> None:
-    words = [["run", "c.yaml", KEY], ["chat", "openai:m", KEY], ["run", "c.yaml", f"--api-key={KEY}"], ["tasks", KEY]]
+    words = [
+        ["run", "c.yaml", ISSUED],
+        ["chat", "openai:m", ISSUED],
+        ["run", "c.yaml", f"--api-key={ISSUED}"],
+        ["tasks", ISSUED],
+    ]
     words += [
-        ["serve", "openai:m", "--key-env", KEY],
-        [KEY],
-        ["run", "c.yaml", f"modl.key={KEY}"],
-        ["cache", "ls", KEY],
+        ["serve", "openai:m", "--key-env", ISSUED],
+        [ISSUED],
+        ["run", "c.yaml", f"modl.key={ISSUED}"],
+        ["cache", "ls", ISSUED],
     ]
     with teaching() as teacher:
         write(tmp_path, teacher)
         done = [cli(tmp_path, *one) for one in words]
     assert all(one.returncode == 2 for one in done), [one.stderr for one in done if one.returncode != 2]
-    hunt(tmp_path, done, KEY)
+    hunt(tmp_path, done, ISSUED)
 
 
 def echo(teacher: Teacher, status: int) -> tuple[int, bytes, list[str]]:
@@ -237,27 +244,15 @@ def echo(teacher: Teacher, status: int) -> tuple[int, bytes, list[str]]:
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
 @pytest.mark.parametrize("door", ["key", "user", "query", "extra"])
 def test_what_a_server_sends_back_is_struck_out(status: int, door: str, tmp_path: Path) -> None:
+    """It is told key, password and user, each by some door; so each is there to be sent back."""
     with teaching(odd=lambda teacher: echo(teacher, status)) as teacher:
         spec = {} if door == "key" else doors()[door][0](teacher.url)
-        variables = {"OPENAI_API_KEY": KEY, "MY_KEY": PASSWORD}  # what is sent back must be known by some door
-        if door != "user":
-            spec = {**spec, "system": "Be brief."}
-        else:
-            variables["OPENAI_API_KEY"] = KEY
-        write(tmp_path, teacher, concurrency=1, **spec)
-        if door != "user":  # it is told the password too, so that there is one to be sent back
-            raw = yaml.safe_load((tmp_path / "c.yaml").read_text())
-            raw["model"]["extra"] = {
-                **raw["model"].get("extra", {}),
-                "password": PASSWORD,
-                "login": {"auth": f"user:{PASSWORD}"},
-            }
-            (tmp_path / "c.yaml").write_text(yaml.safe_dump(raw, allow_unicode=True))
-        done = [
-            cli(tmp_path, "run", "c.yaml", "--into", "run", *json_too, **variables) for json_too in ((), ("--json",))
-        ]
+        extra = {**spec.pop("extra", {}), "password": PASSWORD, "login": {"auth": f"user:{PASSWORD}"}}
+        write(tmp_path, teacher, concurrency=1, extra=extra, **spec)
+        words = ["run", "c.yaml", "--into", "run"]
+        done = [cli(tmp_path, *words, OPENAI_API_KEY=KEY), cli(tmp_path, *words, "--json", OPENAI_API_KEY=KEY)]
         assert teacher.requests
-        done += looked_at(tmp_path, **variables)[:5]
+    done += looked_at(tmp_path)[: 5 if status == 200 else 1]
     if status == 200:
         assert done[0].returncode == 0, done[0].stderr
         assert "sent a key or password back in a reply" in done[0].stdout
@@ -268,7 +263,8 @@ def test_what_a_library_says_or_logs_holds_no_secret(tmp_path: Path) -> None:
     odd_keys = [f"{KEY}\n", f"{KEY}\nX-More: 1", f"{KEY}é"]
     with teaching(lambda messages: "yes") as teacher:
         write(tmp_path, teacher)
-        done = [cli(tmp_path, "run", "c.yaml", "--into", f"r{i}", OPENAI_API_KEY=key) for i, key in enumerate(odd_keys)]
+        words = ["run", "c.yaml", "--into"]
+        done = [cli(tmp_path, *words, f"r{i}", f"seed={i}", OPENAI_API_KEY=key) for i, key in enumerate(odd_keys)]
         assert [one.returncode for one in done] == [0, 2, 2], [one.stderr for one in done]
         assert "holds a character that no key has" in done[1].stderr
         where = f"{with_user(teacher.url)}?api_key={quote(KEY, safe='')}"
@@ -319,7 +315,7 @@ def test_a_proxys_password(tmp_path: Path) -> None:
 
 
 def test_a_token_of_the_hub(tmp_path: Path) -> None:
-    token = "hf_abcDEFghiJKLmnoPQR0123456789"  # noqa: S105
+    token = "hf_abcDEFghiJKLmnoPQR0123456789"
 
     def hub(teacher: Teacher) -> tuple[int, bytes, list[str]]:
         said = f"no right to read with {teacher.headers[-1].get('authorization')}"
@@ -364,14 +360,20 @@ def test_the_key_of_a_served_model(tmp_path: Path) -> None:
     hunt(tmp_path, [done], KEY, PASSWORD, f"user:{PASSWORD}", OPAQUE)
 
 
-def test_what_an_earlier_version_kept_is_taken_out(tmp_path: Path) -> None:
+def test_what_an_earlier_version_kept_is_shown_no_more_and_taken_out_when_it_goes_on(tmp_path: Path) -> None:
     with teaching(lambda messages: "yes") as teacher:
         write(tmp_path, teacher, base_url=with_user(teacher.url))
-        assert cli(tmp_path, "run", "c.yaml", "budget.calls=0", "--into", "run").returncode == 2
-        old = yaml.safe_load((tmp_path / "c.yaml").read_text())
-        (tmp_path / "old").mkdir()
-        (tmp_path / "old" / "config.yaml").write_text(yaml.safe_dump(old, allow_unicode=True))
-        (tmp_path / "old" / "run.json").write_text("{}")
-        done = [cli(tmp_path, "run", "c.yaml", "--into", "old"), cli(tmp_path, "status", "old")]
-        assert done[0].returncode == 0, done[0].stderr
+        old = tmp_path / "old"
+        old.mkdir()
+        (old / "config.yaml").write_text((tmp_path / "c.yaml").read_text())
+        (old / "run.json").write_text(json.dumps({"command": f"tutelage run base_url={with_user(teacher.url)}"}))
+        (old / "events.jsonl").write_text(
+            json.dumps({"event": "failed", "error": f"no {with_user(teacher.url)}"}) + "\n"
+        )
+        done = [cli(tmp_path, *words.split()) for words in ("status old", "report old --into rep")]
+        assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
+        (old / "run.json").write_text("{}")
+        (old / "events.jsonl").unlink()
+        done.append(cli(tmp_path, "run", "c.yaml", "--into", "old"))
+        assert done[-1].returncode == 0, done[-1].stderr
     hunt(tmp_path, done, PASSWORD, f"user:{PASSWORD}")

@@ -75,6 +75,7 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
 
 
 def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
+    check_key({"kind": kind, **options})
     purse = purse or Purse(Forgetful())
     limits = _limits(kind, {key: options.pop(key) for key in LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), options.pop("poll", 30.0)

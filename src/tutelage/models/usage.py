@@ -7,6 +7,7 @@ from tutelage.types import Chat, Reply, Sampling
 
 _RUN = re.compile(r"(.)\1{7,}", re.DOTALL)  # one token may be a long run of one character
 _BYTES = 32  # of the longest tokens of any language, on average over a text
+_USUAL = 8  # characters of a token, or fewer
 _MORE_IN, _MORE_OUT = 100_000, 1_000_000  # what a server may add to a prompt, and a model may think, unasked
 
 
@@ -33,6 +34,9 @@ def least(text: str) -> int:
 
 def usage(said: tuple[Any, Any], chat: Chat, sampling: Sampling, reply: Reply, system: str = "") -> Usage:
     """The tokens of a reply, from what the server said of those that it read and wrote."""
+    sent = sum(len(message.content) for message in chat.messages) + len(system)
+    if _is_usual(said[0], sent) and _is_usual(said[1], len(reply.text) + len(reply.thinking)):
+        return Usage(*said)
     least_in = sum(least(message.content) for message in chat.messages) + least(system)
     least_out = least(reply.text) + least(reply.thinking)
     if not any(said) and all(isinstance(one, int | None) and not isinstance(one, bool) for one in said):
@@ -45,6 +49,11 @@ def usage(said: tuple[Any, Any], chat: Chat, sampling: Sampling, reply: Reply, s
         if (value is not None and value != found) or isinstance(value, bool)
     ]
     return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts))
+
+
+def _is_usual(said: Any, characters: int) -> bool:
+    """Whether a number needs no closer look: it is about what a text of so many characters takes."""
+    return type(said) is int and characters // _USUAL < said <= 4 * characters + 100
 
 
 def _believed(said: Any, at_least: int, at_most: int) -> tuple[int, bool]:
