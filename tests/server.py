@@ -16,6 +16,8 @@ from typing import Any
 Script = Callable[[list[dict[str, str]]], str]
 # A fault for the n-th request (counted from 0) with this body, or "" to answer well.
 Faults = Callable[[int, dict[str, Any]], str]
+# A whole answer of another server: status, body and header lines; None to answer as this one does.
+Odd = Callable[["Teacher"], tuple[int, bytes, list[str]] | None]
 
 # "429 after 2" is a 429 with Retry-After: 2.
 FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "drip", "half", "garbage", "no choices", "closed")
@@ -48,6 +50,7 @@ class Teacher:
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, list[Any]] = field(default_factory=dict)  # looks until it is over, input file
     batch_looks: int = 2
+    odd: Odd = lambda teacher: None  # asked after a request was noted
 
 
 class _Server:
@@ -94,11 +97,14 @@ class _Server:
         if fault == "hang":
             self.open -= 1
             await asyncio.sleep(3600)
-        status, content, more = self.reply(body, fault, seen.paths[-1])
+        status, content, more = seen.odd(seen) or self.reply(body, fault, seen.paths[-1])
         self.open -= 1
         if fault == "closed":
             return False
-        lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(content)}", *more]
+        lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(content)}"]
+        named = {line.partition(":")[0] for line in more}
+        named |= {"content-length"} if "transfer-encoding" in named else set()
+        lines = [*(line for line in lines if line.partition(":")[0] not in named), *more]
         writer.write(
             "\r\n".join([*lines, "", ""]).encode()
             + (content[: len(content) // 2] if fault in ("half", "drip") else content)
@@ -132,7 +138,7 @@ class _Server:
         for number, line in enumerate(seen.files[seen.batches[batch][1]].splitlines()):
             row = json.loads(line)
             fault = self.faults(-1 - number, row["body"])
-            status, answer, _ = self.reply(row["body"], fault, "/chat/completions")
+            status, answer, _ = seen.odd(seen) or self.reply(row["body"], fault, "/chat/completions")
             response = {"status_code": status, "body": json.loads(answer)}
             out.append(json.dumps({"custom_id": row["custom_id"], "response": response}))
         seen.files[f"out-{batch}"] = "\n".join(out).encode()
@@ -193,6 +199,13 @@ def _openai(text: str, fault: str) -> dict[str, Any]:
     }
 
 
+def completion(text: Any, usage: Any = None, **more: Any) -> bytes:
+    """A chat completion of any kind of text, as JSON in ASCII."""
+    body = _openai("", "")
+    body["choices"][0]["message"]["content"] = text
+    return json.dumps({**body, **({} if usage is None else {"usage": usage}), **more}).encode()
+
+
 def _anthropic(text: str, fault: str) -> dict[str, Any]:
     content = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": text}]
     reason = {"length": "max_tokens", "refusal": "refusal"}.get(fault, "end_turn")
@@ -214,9 +227,10 @@ def teaching(
     script: Script = lambda messages: f"re: {messages[-1]['content']}",
     faults: Faults = lambda number, body: "",
     seconds: float = 0.0,
+    odd: Odd = lambda teacher: None,
 ) -> Iterator[Teacher]:
-    """A server that answers with `script(messages)` after `seconds`, unless `faults` says otherwise."""
-    teacher = Teacher()
+    """A server that answers with `script(messages)` after `seconds`, unless `faults` or `odd` says otherwise."""
+    teacher = Teacher(odd=odd)
     server = _Server(script, faults, seconds, teacher)
     ready, loop = threading.Event(), asyncio.new_event_loop()
 

@@ -3,6 +3,7 @@
 import errno
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
 from tutelage.recipes import RECIPES
+from tutelage.redaction import guarded_streams
 
 app = typer.Typer(
     help="Teach a small language model to reason with lessons from a large one.",
@@ -220,25 +222,50 @@ def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2."""
+    with guarded_streams():
+        try:
+            sys.exit(_run_app())
+        except Exception:  # a mistake of ours, or of a library
+            traceback.print_exc()
+            sys.exit(1)
+
+
+def _run_app() -> int:
     try:
-        app()
+        return int(app(standalone_mode=False) or 0)
     except TutelageError as error:
-        _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped; finished steps are kept, and the same command goes on from there", 130)
+        return _fail("stopped; finished steps are kept, and the same command goes on from there", 130)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _fail(
+        return _fail(
             f"cannot write{where}: {error.strerror}. Finished steps are kept; make room and run the same command again",
             2,
         )
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what the user typed is no command, or not of this form
+            raise
+        return _misused(error)
 
 
-def _fail(message: str, code: int) -> None:
+def _misused(error: Any) -> int:
+    """What is wrong with the words of a command: in one sentence too, which a secret among them does not get into."""
+    message, context, names = error.format_message(), getattr(error, "ctx", None), list[str]()
+    if not message.strip() or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return int(error.exit_code)
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return _fail(f"{message.rstrip('.')}. See: {' '.join(['tutelage', *names])} --help", error.exit_code)
+
+
+def _fail(message: str, code: int) -> int:
     say(("error:", "red"), f" {message}", stderr=True)
-    sys.exit(code)
+    return code
 
 
 if __name__ == "__main__":

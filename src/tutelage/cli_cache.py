@@ -11,6 +11,7 @@ from msgspec import to_builtins
 
 from tutelage.errors import ConfigError
 from tutelage.printing import say
+from tutelage.redaction import redact
 from tutelage.store.cache import ReplyCache, default_path
 
 replies_app = typer.Typer(help="The teacher's replies that are kept on this machine.", no_args_is_help=True)
@@ -33,7 +34,7 @@ def list_replies(model: Of = "", limit: int = 20, file: File = None) -> None:
         when = datetime.fromtimestamp(row.saved, UTC).isoformat(timespec="seconds")
         asked, said = (" ".join(text.split())[:50] for text in (row.request["messages"][-1][1], row.reply.text))
         say(
-            f"{row.key[:12]}  {when}  {row.request['model']}  {row.reply.finish}  {row.reply.tokens_out}  {asked} | {said}"
+            f"{row.key[:12]}  {when}  {redact(row.request['model'])}  {row.reply.finish}  {row.reply.tokens_out}  {asked} | {said}"
         )
 
 
@@ -45,7 +46,7 @@ def stats(file: File = None) -> None:
     cut: Counter[str] = Counter()
     cache = _open(file)
     for row in cache.rows():
-        name = row.request["model"]
+        name = redact(row.request["model"])
         count[name] += 1
         tokens[name] += row.reply.tokens_in + row.reply.tokens_out
         cut[name] += row.reply.finish == "length"
@@ -66,7 +67,11 @@ def export(into: Path, model: Of = "", file: File = None) -> None:
     with draft.open("w", encoding="utf-8") as out:
         for row in _open(file).rows():
             if model in row.request["model"]:
-                fields = {"key": row.key, "saved": row.saved, "request": row.request, "reply": to_builtins(row.reply)}
+                request = {
+                    **row.request,
+                    "model": redact(row.request["model"]),
+                }  # of an earlier version it may hold a key
+                fields = {"key": row.key, "saved": row.saved, "request": request, "reply": to_builtins(row.reply)}
                 out.write(json.dumps({**fields, "raw": row.raw.decode("utf-8", "replace")}, ensure_ascii=False) + "\n")
                 done += 1
     draft.rename(into)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage import tasks
+from tutelage import redaction, tasks
 from tutelage.errors import ConfigError, Interrupted
 from tutelage.models import open_model, parse
 from tutelage.models.streaming import Local
@@ -78,11 +78,16 @@ def _short_name(spec: str) -> str:
 def _key(variable: str | None) -> str:
     if variable is None:
         return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
+    if not redaction.is_variable_name(variable):
         raise ConfigError(
-            f"--key-env {variable}: that environment variable holds no key; set it or leave the option out"
+            "--key-env takes the name of an environment variable, and was given none (it may be the key itself): "
+            "export NAME=… and say --key-env NAME"
         )
+    key = os.environ.get(variable, "").strip()
+    redaction.know(key)
+    if not key:
+        named = variable if redaction.is_clear_name(variable) else "NAME"
+        raise ConfigError(f"--key-env {named}: that environment variable holds no key; set it or leave the option out")
     return key
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
+from tutelage.redaction import STRUCK, is_secret_name, redact
 
 
 class Settings(BaseModel):
@@ -50,7 +51,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
         key, equals, value = assignment.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(f"{assignment!r} is not key=value (for example training.epochs=3)")
+            raise ConfigError(f"{_shown(assignment)!r} is not key=value (for example training.epochs=3)")
         if lost := next((one for one in given if one == key or one.startswith(f"{key}.")), ""):
             what = "is given twice" if lost == key else f"would undo {lost!r}, which stands before it"
             raise ConfigError(f"{key!r} {what}; give each setting once")
@@ -66,7 +67,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
         try:
             place[last] = yaml_value(value)
         except Unreadable as error:
-            raise ConfigError(f"the value of {key!r} is not YAML: {_short(value)!r} ({error})") from None
+            raise ConfigError(f"the value of {key!r} is not YAML: {_shown(value, key)!r} ({error})") from None
     return result
 
 
@@ -77,19 +78,23 @@ def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
     for part in query.split("&") if query else ():
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise ConfigError(f"{what} {spec!r}: {part!r} is no option; write name?option=value&option=value")
+            raise ConfigError(f"{what} {name!r}: {_shown(part)!r} is no option; write name?option=value&option=value")
         if key in options:
-            raise ConfigError(f"{what} {spec!r}: the option {key!r} is given twice")
+            raise ConfigError(f"{what} {name!r}: the option {key!r} is given twice")
         try:
             options[key] = yaml_value(unquote(value))
         except Unreadable as error:
             raise ConfigError(
-                f"{what} {_short(spec)!r}: the value of {key!r} cannot be read: {_short(value)!r} ({error})"
+                f"{what} {_shown(name)!r}: the value of {key!r} cannot be read: {_shown(value, key)!r} ({error})"
             ) from None
     return name, options
 
 
-def _short(value: str) -> str:
+def _shown(value: str, key: str = "") -> str:
+    """What somebody wrote, as far as it is worth showing; not where it stands for a secret."""
+    if is_secret_name(key.rpartition(".")[2]):
+        return STRUCK
+    value = redact(value)
     return value if len(value) <= 200 else f"{value[:200]}…"
 
 
@@ -116,7 +121,9 @@ def _problem(kind: type[BaseModel], item: Any) -> str:
         return f"the key {key!r} is missing"
     message = item["msg"].removeprefix("Value error, ")
     # What a whole section got wrong is said by its message; a single value is shown.
-    return f"{key}: {message}" if isinstance(item["input"], dict) else f"{key} = {item['input']!r}: {message}"
+    if isinstance(item["input"], dict) or is_secret_name(str(item["loc"][-1])):
+        return f"{key}: {message}"
+    return f"{key} = {item['input']!r}: {message}"
 
 
 def fields_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from tutelage.evaluation.scoreboard import Score
 from tutelage.printing import shown, visible
+from tutelage.redaction import redacted
 
 
 class View:
@@ -95,7 +96,9 @@ class Events:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Print one event."""
-        sys.stdout.write(json.dumps(msgspec.to_builtins(event, enc_hook=str)) + "\n")  # control characters are escaped
+        sys.stdout.write(
+            json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))) + "\n"
+        )  # control characters are escaped
         sys.stdout.flush()
 
 

@@ -3,11 +3,19 @@
 import difflib
 from collections.abc import Iterable
 
+from tutelage.redaction import redact
+
 
 class TutelageError(Exception):
-    """A mistake in the input or the surroundings that the user can mend; the command line exits with its code."""
+    """A mistake in the input or the surroundings that the user can mend; the command line exits with its code.
+
+    Whatever was put into its message, no secret stands in it.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(redact(str(message)))
 
 
 class ConfigError(TutelageError):

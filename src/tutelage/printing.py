@@ -5,13 +5,15 @@ import re
 from rich.console import Console
 from rich.text import Text
 
+from tutelage.redaction import redact
+
 # Control characters but newline and tab, the marks that turn the direction of writing, and halves of a character.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """A text as a terminal may see it: a control character is shown as its escape, such as \\x1b."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    """A text as a terminal may see it: without secrets, and a control character is shown as its escape, such as \\x1b."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), redact(text))
 
 
 def shown(*parts: str | tuple[str, str]) -> Text:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.server import Teacher, reasoning, teaching
+from tests.server import Teacher, completion, reasoning, teaching
 
 from tutelage import tasks
 from tutelage.store import records
@@ -154,6 +155,19 @@ def test_a_reasoning_model_teaches_and_what_it_does_not_take_is_said_once(tmp_pa
     cli(tmp_path, "cache", "export", "all.jsonl")
     kept = [json.loads(line)["request"] for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert {tuple(request["left_out"]) for request in kept} == {("seed", "stop", "temperature", "top_p")}
+
+
+def test_a_server_that_counts_wrongly_gets_nobody_past_a_cap(tmp_path: Path) -> None:
+    lie = {"prompt_tokens": -1_000_000, "completion_tokens": 1}
+    with teaching(odd=lambda teacher: (200, completion("Count the flips. --> yes", lie), [])) as teacher:
+        write(tmp_path, config(teacher, rationales={"calls": 1, "max_tokens": 64}, budget={"tokens": 2_000}))
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+    assert done.returncode == 3, done.stderr
+    assert 1 < len(teacher.requests) < 20
+    assert "-1000000 tokens read, which cannot be right" in done.stdout
+    assert not re.search(r"(?<!or )-\d+ tokens(?! read)|calls, -", done.stdout + done.stderr)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "calls.jsonl").read_text().splitlines()]
+    assert 0 < sum(row.get("tokens_in", 0) + row.get("tokens_out", 0) for row in rows) <= 2_000
 
 
 def test_the_cap_counts_earlier_sessions(tmp_path: Path) -> None:

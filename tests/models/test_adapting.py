@@ -7,11 +7,11 @@ import pytest
 from tests.server import reasoning, teaching
 
 from tutelage.models import Purse, open_model
-from tutelage.models.adapting import cut, refused
+from tutelage.models.adapting import Refusal, cut, refusal, refused
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
-SENT = ("temperature", "top_p", "seed", "stop")
+SENT = {"temperature": 0.7, "top_p": 0.9, "seed": 0, "stop": ["\nQ:"]}
 CHAT = [Chat(messages=(Message("user", "What is 2 + 2?"),))]
 
 
@@ -34,12 +34,12 @@ CHAT = [Chat(messages=(Message("user", "What is 2 + 2?"),))]
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_field_it_is_about(message: str, field: str) -> None:
-    assert refused(message, None, SENT) == field
+    assert refused(refusal(message), SENT) == field
 
 
 def test_where_the_server_names_the_parameter_its_words_do_not_matter() -> None:
-    assert refused("Unsupported parameter beside 'temperature'", "top_p", SENT) == "top_p"
-    assert refused("Unsupported value of 'temperature'", "messages[0].role", SENT) == ""
+    assert refused(Refusal("", "Unsupported parameter beside 'temperature'", ("top_p",)), SENT) == "top_p"
+    assert refused(Refusal("", "Unsupported value of 'temperature'", ("messages[0].role",)), SENT) == ""
 
 
 def test_a_reply_is_cut_at_the_first_stop() -> None:
@@ -64,6 +64,7 @@ def test_a_reply_drawn_otherwise_is_never_handed_out_as_one_drawn_as_wanted(tmp_
         store._connection.execute(
             "DELETE FROM adaptations"
         )  # the server takes everything now, and nobody says otherwise
+        store._connection.commit()
         (wanted,) = ask(teacher.url, store, CHAT, said)
         assert len(teacher.answered) == 2
         assert teacher.answered[-1]["temperature"] == 0

@@ -16,9 +16,11 @@ from tests.server import FATAL, FAULTS, PERMANENT, Teacher, teaching
 
 from tutelage.errors import BudgetError, ConfigError, ModelError
 from tutelage.models import Purse, open_model
-from tutelage.models.endpoint import redact, seconds_to_wait, split_thinking
+from tutelage.models.endpoint import seconds_to_wait, split_thinking
 from tutelage.models.lanes import Lanes
-from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent, worst_input
+from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
+from tutelage.models.usage import Usage, worst_input
+from tutelage.redaction import redact
 from tutelage.store.cache import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -257,7 +259,7 @@ def test_what_is_held_is_summed_as_it_comes_and_goes(steps: list[tuple[str, int]
             meter.reserve(index, chat, Sampling(max_tokens=7 * index))
             held[index] = worst_input(chat) + 7 * index
         else:
-            getattr(meter, step)(index, *([Reply(text="")] if step == "settle" else []))
+            getattr(meter, step)(index, *([Usage(0, 0), "stop"] if step == "settle" else []))
             held.pop(index, None)
         assert meter._most_in + meter._most_out == sum(held.values())
 

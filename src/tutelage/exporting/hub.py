@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import ConfigError, ModelError
+from tutelage.redaction import told
 
 
 def check(name: str) -> None:
@@ -53,4 +54,4 @@ def _said(error: Exception) -> str:
     status = f"status {response.status_code}: " if response is not None else ""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     message = getattr(error, "server_message", None) or line
-    return f"{status}{message}".replace(get_token() or "\x00", "…")
+    return told(f"{status}{message}", get_token())

@@ -1,58 +1,41 @@
 """Who answers: `open_model(spec)` makes a model from a spec such as "hf:smollm2" or "openai:gpt-4o-mini"."""
 
-import importlib
-import inspect
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from tutelage.config import split_options
-from tutelage.errors import ConfigError, nearest
+from tutelage.errors import ConfigError
 from tutelage.models.cached import Asked, Cached
 from tutelage.models.keeping import Forgetful, ReplyStore
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
 from tutelage.models.pace import Limits
 from tutelage.models.prices import Price, find
+from tutelage.models.specs import (
+    FREE,
+    LIMITS,
+    MODELS,
+    PAID,
+    PAYING,
+    ModelSpec,
+    Spec,
+    check_key,
+    checked,
+    essence,
+    factory_of,
+    option_problem,
+    parse,
+)
 from tutelage.models.traffic import State
+from tutelage.redaction import is_hiding
 from tutelage.types import Chat, Model
 
-MODELS = {
-    "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
-    "vllm": ("tutelage.models.vllm:Vllm", "the same by vLLM's engine on this machine; needs the extra 'vllm'"),
-    "openai": ("tutelage.models.http:OpenAICompatible", "any OpenAI-compatible endpoint; base_url= for other servers"),
-    "anthropic": ("tutelage.models.anthropic:Anthropic", "Anthropic's models; needs the extra 'anthropic'"),
-    "google": ("tutelage.models.google:Google", "Google's Gemini models; needs the extra 'google'"),
-    "recorded": ("tutelage.models.recorded:Recorded", "replies from a JSONL file; a question it lacks is an error"),
-    "scripted": ("tutelage.models.scripted:Scripted", "a Python function package.module:NAME; the test double"),
-    "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
-}
-PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
-FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
+__all__ = [
+    "FREE", "MODELS", "PAID", "BudgetConfig", "ModelSpec", "Purse", "Spec", "check_key", "checked", "essence", "open_model", "parse",
+    "price_of",
+]  # fmt: skip
 
-Spec = str | Mapping[str, Any]
 Recite = Callable[[Chat, int], str]
-
-
-def parse(spec: Spec) -> dict[str, Any]:
-    """A spec as a mapping with `kind`, `name` and the kind's options; an unknown kind is an error."""
-    if isinstance(spec, str):
-        kind, _, name = (f"hf:{spec}" if Path(spec).is_dir() else spec).partition(":")  # a folder is a student
-        parsed: dict[str, Any] = {"kind": kind, "name": name}
-        if "?" in name and not Path(name).exists():  # "hf:smollm2?dtype=float32", as models print their names
-            bare, options = split_options(name, "model")
-            parsed = {**options, "kind": kind, "name": bare}
-    else:
-        parsed = dict(spec)
-        if "kind" not in parsed and ":" in str(parsed.get("name", "")):
-            parsed.update(parse(str(parsed["name"])))  # name: "hf:smollm2" beside options
-        parsed.setdefault("name", "")
-    if parsed.get("kind") not in MODELS:
-        raise ConfigError(
-            f"unknown model kind {parsed.get('kind')!r} in {spec!r}; {nearest(str(parsed.get('kind')), MODELS)}"
-        )
-    return parsed
 
 
 class Purse(NamedTuple):
@@ -76,10 +59,9 @@ def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = N
     """
     parsed = parse(spec)
     kind = parsed.pop("kind")
-    module, _, attribute = MODELS[kind][0].partition(":")
     if kind == "worked":
         parsed["recite"] = recite
-    factory = getattr(importlib.import_module(module), attribute)
+    factory = factory_of(kind)
     if kind in PAID:
         return _paid(kind, factory, parsed, purse)
     model: Model = _made(kind, factory, parsed)
@@ -90,12 +72,13 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
     try:
         return factory(**options)
     except TypeError as error:
-        raise ConfigError(_option_problem(kind, factory, options, more) or f"model {kind}: {error}") from error
+        raise ConfigError(option_problem(kind, factory, options, more) or f"model {kind}: {error}") from error
 
 
 def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
+    check_key({"kind": kind, **options})
     purse = purse or Purse(Forgetful())
-    limits = _limits(kind, {key: options.pop(key) for key in _LIMITS & options.keys()})
+    limits = _limits(kind, {key: options.pop(key) for key in LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), options.pop("poll", 30.0)
     if not isinstance(batch, bool):
         raise ConfigError(f"model kind {kind!r}: batch must be true or false, and is {batch!r}")
@@ -106,8 +89,13 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     if batch and price is not None:
         price = Price(price.input / 2, price.output / 2, f"half of {price.source}")
     meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
-    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*_LIMITS, *_PAYING))
-    endpoint.tell, endpoint.stopping = purse.tell, purse.stopping
+    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*LIMITS, *PAYING))
+    endpoint.tell, endpoint.stopping, endpoint.say = purse.tell, purse.stopping, purse.say
+    if is_hiding(endpoint.name):
+        purse.say(
+            f"{kind}:{endpoint.model}: what is secret in base_url or extra is sent to the server and written nowhere; "
+            "to go on from the run's own config.yaml, export it as NAME=… and write ${NAME} in its place"
+        )
     asked: Asked = endpoint
     if batch:
         from tutelage.models.batched import Batched
@@ -116,16 +104,6 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     model = Cached(asked, purse.store, purse.stopping, purse.say)
     purse.opened(model)
     return model
-
-
-_PAYING = {"price", "batch", "poll"}
-# Options that decide how a model is asked and paid, and nothing about what it answers.
-_LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
-
-
-def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
-    return {key: value for key, value in spec.items() if key not in _LIMITS | _PAYING}
 
 
 def price_of(spec: Mapping[str, Any]) -> Price | None:
@@ -151,12 +129,3 @@ def _price(kind: str, given: Any) -> Price:
         raise ConfigError(
             f"model kind {kind!r}: price must be {{input: …, output: …}} in dollars a million tokens, and is {given!r}"
         ) from None
-
-
-def _option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
-    made_here = {"self", "recite", "limits", "meter"}
-    signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
-    takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-    known = [*sorted(takes - made_here), *more]
-    unknown = [name for name in given if name not in known and name not in made_here]
-    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""

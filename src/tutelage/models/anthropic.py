@@ -2,32 +2,15 @@
 
 from typing import Any
 
-import msgspec
-
 from tutelage.errors import ModelError
-from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact
+from tutelage.models import received
+from tutelage.models.adapting import refusal
+from tutelage.models.answers import Answer, Request
+from tutelage.models.endpoint import Endpoint
+from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
-from tutelage.types import Finish, Reply
-
-_FINISHES: dict[str | None, Finish] = {"max_tokens": "length", "refusal": "error"}
-
-
-class _Block(msgspec.Struct):
-    type: str
-    text: str = ""
-    thinking: str = ""
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class _Completion(msgspec.Struct):
-    content: list[_Block]
-    model: str = ""
-    stop_reason: str | None = None
-    usage: _Usage = msgspec.field(default_factory=_Usage)
+from tutelage.models.usage import total
+from tutelage.types import Reply
 
 
 class Anthropic(Endpoint):
@@ -40,8 +23,15 @@ class Anthropic(Endpoint):
         """The SDK's asynchronous client, its retries off."""
         import anthropic
 
+        from tutelage.models import transport
+
+        address = self.address()
         return anthropic.AsyncAnthropic(
-            api_key=self.secret, base_url=self.base_url, timeout=self.limits.timeout, max_retries=0
+            api_key=self.secret,
+            base_url=address.url or None,
+            timeout=self.limits.timeout,
+            max_retries=0,
+            http_client=transport.client(address),
         )
 
     async def send(self, client: Any, request: Request) -> Answer:
@@ -53,17 +43,12 @@ class Anthropic(Endpoint):
             sent = await client.messages.with_raw_response.create(**self.body(request))
             raw: bytes = await sent.http_response.aread()
         except anthropic.APIStatusError as error:
-            said = str(error.message)
-            refusal = self.fault(error.status_code, said, error.response.headers)
-            raise self.adapt(error.status_code, said, drawn) or refusal from None
+            said = refusal(str(error.message), error.response.content)
+            fault = self.fault(error.status_code, said.message, error.response.headers)
+            raise self.adapt(error.status_code, said, drawn) or fault from None
         except anthropic.AnthropicError as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
-        try:
-            done = msgspec.json.decode(raw, type=_Completion)
-        except msgspec.DecodeError as error:
-            raise Fault("passing", f"the reply is no message: {error}") from None
-        reply = _reply(done)
-        return answer(request, reply, raw, left_out)
+            raise self.passing(error) from None
+        return self.answer(request, _read(raw, self.name), raw, left_out)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it; system messages have a field of their own."""
@@ -97,14 +82,19 @@ class Anthropic(Endpoint):
         }
 
 
-def _reply(done: _Completion) -> Reply:
-    finish = _FINISHES.get(done.stop_reason, "stop")
-    return Reply(
-        text="".join(block.text for block in done.content if block.type == "text"),
-        thinking="".join(block.thinking for block in done.content if block.type == "thinking"),
+def _read(raw: bytes, name: str) -> Read:
+    done = received.fields(raw, "message")
+    content, usage = done.get("content"), received.inner(done, "usage")
+    if not isinstance(content, list):
+        raise Fault("passing", "the reply is no message: it has no list of contents")
+    finish = received.finish_of(done.get("stop_reason"))
+    reply = Reply(
+        text=received.text_of(content, ("text",)),
+        thinking=received.text_of(content, ("thinking",)),
         finish=finish,
         error="the model refused" if finish == "error" else "",
-        tokens_in=done.usage.input_tokens,
-        tokens_out=done.usage.output_tokens,
-        model=done.model,
+        model=received.string(done.get("model")) or name,
     )
+    # What was read from a cache of prompts, or written into one, stands beside the rest.
+    parts = [usage.get(f"{part}input_tokens") for part in ("", "cache_creation_", "cache_read_")]
+    return received.read(reply, raw, total(*parts), usage.get("output_tokens"))

@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from tutelage.errors import BudgetError, Interrupted, ModelError
+from tutelage.models import received
+from tutelage.models.answers import Answer, Request
 from tutelage.models.cached import key_of
-from tutelage.models.endpoint import Answer, Request, answer, redact
 from tutelage.models.http import OpenAICompatible, read_completion
 from tutelage.models.keeping import ReplyStore
+from tutelage.models.received import Read
 from tutelage.models.traffic import Fault, Refused
-from tutelage.types import Reply
+from tutelage.redaction import told
 
 _MOST = 20_000  # requests a batch; the service takes 50,000
 _OVER = {"completed", "failed", "expired", "cancelled"}
@@ -76,12 +76,13 @@ class Batched:
             waiting |= {keys[place]: batch for place in part}
         left = set(range(len(requests)))
         for batch in dict.fromkeys(waiting.values()):
-            for key, reply, raw in self._collect(client, batch):
-                if key in places:
+            for key, read, raw in self._collect(client, batch):
+                if key in places and places[key] in left:  # else somebody else's, or a second answer to one request
                     place = places[key]
                     left.discard(place)
-                    self.endpoint.meter.settle(place, reply)
-                    yield place, answer(requests[place], reply, raw, left_out[place])
+                    found = self.endpoint.answer(requests[place], read, raw, left_out[place])
+                    self.endpoint.meter.settle(place, found.usage, found.reply.finish)
+                    yield place, found
             self.store.collected(batch)
         self.endpoint.meter.end()
         yield from self._again(requests, sorted(left))
@@ -118,7 +119,7 @@ class Batched:
             )
         return str(made.id)
 
-    def _collect(self, client: Any, batch: str) -> Iterator[tuple[str, Reply, bytes]]:
+    def _collect(self, client: Any, batch: str) -> Iterator[tuple[str, Read, bytes]]:
         """The answers of a batch, once it is over; rows without a good one are left out."""
         while True:
             with _told(self.endpoint):
@@ -130,16 +131,15 @@ class Batched:
             with _told(self.endpoint):
                 content = client.files.content(seen.output_file_id).content
             for line in content.splitlines():
-                row = json.loads(line)
-                response = row.get("response") or {}
-                if response.get("status_code") == 200:
-                    raw = msgspec.json.encode(response["body"])
-                    try:
-                        reply = read_completion(raw, self.name)
-                    except Fault:
-                        continue
-                    if reply.finish != "error":
-                        yield row["custom_id"], reply, raw
+                try:
+                    row = received.fields(line, "row of a batch")
+                    response = received.inner(row, "response")
+                    raw = json.dumps(response.get("body")).encode()
+                    read = read_completion(raw, self.name) if response.get("status_code") == 200 else None
+                except (Fault, RecursionError):
+                    continue
+                if read and read.reply.finish != "error":
+                    yield received.string(row.get("custom_id")), read, raw
 
     def _wait(self, batch: str) -> None:
         """Sleep until the next look, awake to a user who wants to leave."""
@@ -165,6 +165,4 @@ class _told:
         import openai
 
         if isinstance(error, openai.OpenAIError):
-            raise ModelError(
-                f"{self.endpoint.name}: the batch service says {redact(str(error), self.endpoint.secret)}"
-            ) from None
+            raise ModelError(f"{self.endpoint.name}: the batch service says {told(error)}") from None

@@ -11,7 +11,7 @@ import msgspec
 
 from tutelage.errors import Interrupted
 from tutelage.models import adapting
-from tutelage.models.endpoint import Answer, Request
+from tutelage.models.answers import Answer, Request
 from tutelage.models.keeping import ReplyStore
 from tutelage.types import Chat, Reply, Sampling
 

@@ -4,48 +4,24 @@ import asyncio
 import importlib
 import os
 import queue
-import re
 import threading
 import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
-from tutelage.models import adapting
+from tutelage.models import adapting, hiding
+from tutelage.models.answers import Answer, Request, take
 from tutelage.models.lanes import Lanes
 from tutelage.models.metered import Meter
 from tutelage.models.pace import Limits
+from tutelage.models.received import Read
 from tutelage.models.traffic import Fault, State, Traffic
-from tutelage.types import Chat, Reply, Sampling
-
-
-class Request(NamedTuple):
-    """One reply that is wanted: a chat, how it is drawn, and which of the chat's samples it is."""
-
-    chat: Chat
-    sampling: Sampling
-    sample: int
-
-    @property
-    def seed(self) -> int:
-        """The seed to send: samples of one chat count up from the sampling's."""
-        return self.sampling.seed + self.sample
-
-
-class Answer(NamedTuple):
-    """A reply and what the server sent, byte for byte."""
-
-    reply: Reply
-    raw: bytes
-    left_out: tuple[str, ...] = ()  # what of the sampling was not sent, since the model does not take it
-
-
-def answer(request: Request, reply: Reply, raw: bytes, left_out: tuple[str, ...]) -> Answer:
-    """The answer to a request, cut where the server would have ended it if it had been told."""
-    return Answer(adapting.cut(reply, request.sampling) if "stop" in left_out else reply, raw, left_out)
-
+from tutelage.types import Reply
 
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
 
@@ -69,24 +45,24 @@ class Endpoint(ABC):
     ) -> None:
         if not name:
             raise ConfigError(f"{self.kind}: needs the name of a model, such as {self.kind}:NAME")
-        for option, value in (("name", name), ("base_url", base_url), ("key", key), ("system", system)):
+        for option, value in (("name", name), ("base_url", base_url), ("system", system)):
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"model kind {self.kind!r}: {option} must be text, and is {value!r}")
-        if base_url is not None and not base_url.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"model kind {self.kind!r}: base_url must begin with http:// or https://, and is {base_url!r}"
-            )
         self.model = name
-        self.base_url = base_url
+        # As it may be written down: its secrets are hidden.
+        self.base_url = base_url and hiding.address(base_url, f"model kind {self.kind!r}: base_url")
         self.key_is_named = key is not None
-        self.key = key or self.variable
+        self.key = hiding.key(key, f"model kind {self.kind!r}: key") or self.variable
         self.system = system
         # The identity in every cache key: another endpoint or system prompt is another teacher.
-        self.name = f"{self.kind}:{name}@{base_url or self.host}" + (f"#{system}" if system else "")
+        self.name = f"{self.kind}:{name}@{self.base_url or self.host}" + (f"#{system}" if system else "")
         self.limits = limits or Limits()
         self.meter = meter or Meter(name)
+        self.meter.system = system or ""
         self.tell: Callable[[State], None] = lambda state: None
         self.stopping: Callable[[], bool] = lambda: False  # asked while nothing arrives
+        self.say: Callable[[str], None] = warnings.warn  # what a user should know of the answers, each once
+        self._said: set[str] = set()
         self._stop: Callable[[], None] | None = None
         # What this model does not take, found out from its refusals: field -> its name here, or "" for none at all.
         self.adapted: dict[str, str] = {}
@@ -103,23 +79,54 @@ class Endpoint(ABC):
         """Those of the optional fields that are not sent."""
         return tuple(sorted(self.optional(request).keys() & self.adapted.keys()))
 
-    def adapt(self, status: int, message: str, sent: Collection[str], param: str | None = None) -> Fault | None:
+    def answer(self, request: Request, read: Read, raw: bytes, left_out: tuple[str, ...]) -> Answer:
+        """The answer to a request; what a user should know of it is said once."""
+        answer = take(request, read, raw, left_out, self.system or "")
+        for about, line in answer.remarks.items():
+            if about not in self._said:
+                self._said.add(about)
+                self.say(f"{self.kind}:{self.model}: {line}")
+        return answer
+
+    def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, Any]) -> Fault | None:
         """Learn from a refusal what the model does not take; None if that is not what it says."""
-        field = adapting.refused(message, param, sent) if status in (400, 422) else ""
+        field = adapting.refused(refusal, sent) if status in (400, 422) else ""
         if not field:
             return None
         self.adapted = {**self.adapted, field: ""}  # another thread reads it
-        return Fault("mended", redact(message, self.secret))
+        return Fault("mended", refusal.message)
 
     @property
     def secret(self) -> str | None:
         """The key, from its environment variable."""
-        return os.environ.get(self.key)
+        key = os.environ.get(self.key, "").strip()
+        redaction.know(key)
+        return key or None
+
+    def address(self) -> hiding.Address:
+        """Where the server is, with what was hidden."""
+        return hiding.Address("", None, {}) if self.base_url is None else self.shown(hiding.opened, self.base_url)
+
+    def shown(self, reveal: Callable[[Any], Any], hidden: Any) -> Any:
+        """What is hidden, as it is sent; an error names what is not known."""
+        try:
+            return reveal(hidden)
+        except redaction.Unknown as error:
+            raise ConfigError(
+                f"the teacher {self.kind}:{self.model}: {error}. Name the config that it came from, or export it as NAME=… "
+                "and write ${NAME} in its place"
+            ) from None
 
     def check(self) -> None:
         """Raise what can be known before anything is asked: that there is no key, or no SDK."""
-        if not self.secret:
-            raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {self.key}")
+        self.address()
+        if not (key := self.secret):
+            named = self.key if redaction.is_clear_name(self.key) else "that `key` names (it is not set)"
+            raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {named}")
+        if not (key.isascii() and key.isprintable()):
+            raise ModelError(
+                f"the key in {self.key} holds a character that no key has, such as a line break or a quote"
+            )
         try:
             importlib.import_module(self.package)
         except ImportError:
@@ -130,15 +137,23 @@ class Endpoint(ABC):
     busy = frozenset({429, 503, 529})
     again = frozenset({408, 409, 425})
 
-    def fault(self, status: int, message: object, headers: Any, hopeless: bool = False) -> Fault:
+    def fault(self, status: int, message: str, headers: Any, hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
-        said = redact(f"HTTP {status}: {message}", self.secret)
+        said = f"HTTP {status}: {message}"
         if hopeless or status in (401, 403, 404):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         after = seconds_to_wait(headers)
         if status in self.busy:
             return Fault("busy", said, after)
         return Fault("passing" if status >= 500 or status in self.again else "row", said, after)
+
+    def passing(self, error: BaseException) -> Fault:
+        """What an SDK says of a connection, or the fault that it wraps."""
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, Fault):
+            return cause
+        more = f" ({type(cause).__name__}: {cause})" if cause and str(cause) else ""
+        return Fault("passing", f"{type(error).__name__}: {error}{more}")
 
     @abstractmethod
     def open(self) -> Any:
@@ -208,7 +223,7 @@ class Endpoint(ABC):
                 self.meter.release(index)
                 result = Answer(Reply(text="", finish="error", error=str(result), model=self.model), b"")
             else:
-                self.meter.settle(index, result.reply)
+                self.meter.settle(index, result.usage, result.reply.finish)
             put((index, result))
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
@@ -253,16 +268,6 @@ def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
     return ("", opened.removeprefix("<think>").strip()) if opened.startswith("<think>") else (text, "")
 
 
-def redact(message: str, *secrets: str | None) -> str:
-    """A server's message in one short line, without keys."""
-    for secret in secrets:
-        if secret:
-            message = message.replace(secret, "***")
-    message = re.sub(r"\b(?:sk|pk|key|AIza)[-_A-Za-z0-9]{12,}", "***", message)
-    line = " ".join(message.split())
-    return line if len(line) <= 300 else line[:300] + " …"
-
-
 def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
     """What a Retry-After header asks for, in seconds: a number, or a date [RFC 9110, 10.2.3]; None without one."""
     value = headers.get("retry-after-ms")
@@ -280,5 +285,5 @@ def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

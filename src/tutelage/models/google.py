@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact
+from tutelage.models import received
+from tutelage.models.adapting import refusal
+from tutelage.models.answers import Answer, Request
+from tutelage.models.endpoint import Endpoint
+from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
-from tutelage.types import Finish, Reply
-
-_WITHHELD = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
+from tutelage.models.usage import total
+from tutelage.types import Reply
 
 
 class Google(Endpoint):
@@ -16,34 +19,47 @@ class Google(Endpoint):
     busy, again = frozenset({429, 503}), frozenset({408})
 
     def open(self) -> Any:
-        """The SDK's client; it retries nothing unless it is told to."""
+        """The SDK's client, with the client below it, which closes itself; it retries nothing unless it is told to."""
+        import httpx2
         from google import genai
+        from google.genai import types
 
-        return genai.Client(api_key=self.secret, http_options={"base_url": self.base_url} if self.base_url else None)
+        from tutelage.models import transport
+
+        address = self.address()
+        below = transport.client(address)
+        options: dict[str, Any] = {"httpx_client": httpx2.Client(verify=transport.trust()), "httpx_async_client": below}
+        more = {"base_url": address.url} if address.url else {}
+        return genai.Client(api_key=self.secret, http_options=types.HttpOptions(**options, **more)), below
 
     async def shut(self, client: Any) -> None:
         """Close the client's connections."""
-        await client.aio.aclose()
+        await client[1].aclose()
 
     async def send(self, client: Any, request: Request) -> Answer:
-        """Ask once."""
-        from google.genai import errors, types
+        """Ask once. The reply is read from its own bytes: what the SDK makes of it is not looked at."""
+        from google.genai import types
+
+        from tutelage.models import transport
 
         (contents, config), drawn, left_out = self.body(request), self.sent(request), self.left_out(request)
         try:
-            done = await client.aio.models.generate_content(
+            await client[0].aio.models.generate_content(
                 model=self.model, contents=contents, config=types.GenerateContentConfig(**config)
             )
-        except errors.APIError as error:
-            raise self.adapt(error.code, str(error.message), drawn) or self._fault(error) from None
-        except (ValueError, OSError) as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
+        except Fault:
+            raise
         except Exception as error:
-            if type(error).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "aiohttp"):
-                raise
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
-        reply, raw = _reply(done, self.name), done.model_dump_json(exclude_none=True).encode()
-        return answer(request, reply, raw, left_out)
+            answer = transport.received()
+            if not answer.status:
+                raise self.passing(error) from None
+            if answer.status != 200:
+                said = refusal(str(getattr(error, "message", None) or ""), answer.content)
+                hopeless = "API key not valid" in said.words
+                fault = self.fault(answer.status, said.message, answer.headers, hopeless)
+                raise self.adapt(answer.status, said, drawn) or fault from None
+        raw = transport.received().content
+        return self.answer(request, _read(raw, self.name), raw, left_out)
 
     def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Contents and config as the SDK takes them; an assistant is called a model here."""
@@ -73,25 +89,22 @@ class Google(Endpoint):
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
         }
 
-    def _fault(self, error: Any) -> Fault:
-        headers = getattr(error.response, "headers", None) or {}
-        return self.fault(error.code, error.message, headers, "API key not valid" in str(error.message))
 
-
-def _reply(done: Any, name: str) -> Reply:
-    candidate = done.candidates[0] if done.candidates else None
-    reason = str(getattr(candidate.finish_reason, "name", "") or "") if candidate else "no candidate"
-    parts = (candidate.content.parts or []) if candidate and candidate.content else []
-    withheld = candidate is None or reason in _WITHHELD
-    finish: Finish = "error" if withheld else "length" if reason == "MAX_TOKENS" else "stop"
-    usage = done.usage_metadata
-    thought = (usage.thoughts_token_count or 0) if usage else 0
-    return Reply(
-        text="".join(part.text or "" for part in parts if not part.thought),
-        thinking="".join(part.text or "" for part in parts if part.thought),
+def _read(raw: bytes, name: str) -> Read:
+    done = received.fields(raw, "answer of Gemini's")
+    usage = received.inner(done, "usageMetadata")
+    candidates = done.get("candidates")
+    candidate = received.first(candidates, "candidates") if candidates else {}
+    reason = candidate.get("finishReason", "" if candidate else "no candidate")
+    parts = received.inner(candidate, "content").get("parts")
+    parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    finish = received.finish_of(reason) if candidate else "error"
+    reply = Reply(
+        text="".join(received.string(part.get("text")) for part in parts if not part.get("thought")),
+        thinking="".join(received.string(part.get("text")) for part in parts if part.get("thought")),
         finish=finish,
-        error=f"the reply was withheld: {reason}" if withheld else "",
-        tokens_in=(usage.prompt_token_count or 0) if usage else 0,
-        tokens_out=((usage.candidates_token_count or 0) + thought) if usage else 0,
-        model=done.model_version or name,
+        error=f"the reply was withheld: {reason}" if finish == "error" else "",
+        model=received.string(done.get("modelVersion")) or name,
     )
+    tokens_out = total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
+    return received.read(reply, raw, usage.get("promptTokenCount"), tokens_out)

@@ -6,33 +6,15 @@ from typing import Any
 
 import msgspec
 
+from tutelage import redaction
 from tutelage.errors import ConfigError
-from tutelage.models.endpoint import Answer, Endpoint, Request, answer, redact, split_thinking
+from tutelage.models import hiding, received
+from tutelage.models.adapting import refusal
+from tutelage.models.answers import Answer, Request
+from tutelage.models.endpoint import Endpoint, split_thinking
+from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
-from tutelage.types import Finish, Reply
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-    model: str | None = None
-    usage: _Usage | None = None
+from tutelage.types import Reply
 
 
 class OpenAICompatible(Endpoint):
@@ -46,26 +28,39 @@ class OpenAICompatible(Endpoint):
         super().__init__(name, base_url or os.environ.get("OPENAI_BASE_URL"), **more)
         if not isinstance(extra, Mapping | None):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
-        self.extra = dict(extra or {})  # fields of the request body that only some servers know
+        self.extra = hiding.fields(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
-        self._trust: Any = None
 
     def check(self) -> None:
         """A server of one's own may need no key."""
-        if self.base_url is None or self.key_is_named:
+        self.shown(redaction.reveal, self.extra)
+        if self.base_url is None or self.key_is_named or self.secret:
             super().check()
+        else:
+            self.address()
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
-        import httpx2
         import openai
 
-        self._trust = self._trust or httpx2.create_ssl_context()  # reading the certificates is slow, and once is enough
-        client = openai.DefaultAsyncHttpx2Client(verify=self._trust, timeout=None)
-        key, seconds = self.secret or "none", self.limits.timeout
-        return openai.AsyncOpenAI(
-            api_key=key, base_url=self.base_url, timeout=seconds, max_retries=0, http_client=client
-        )
+        from tutelage.models import transport
+
+        address = self.address()
+        return openai.AsyncOpenAI(http_client=transport.client(address), max_retries=0, **self._doors(address))
+
+    def open_plain(self) -> Any:
+        """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
+        import openai
+
+        from tutelage.models import transport
+
+        address = self.address()
+        client = transport.plain_client(address, self.limits.timeout)
+        return openai.OpenAI(http_client=client, max_retries=5, **self._doors(address))
+
+    def _doors(self, address: hiding.Address) -> dict[str, Any]:
+        url = address.url or None
+        return {"api_key": self.secret or "none", "base_url": url, "timeout": self.limits.timeout}
 
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""
@@ -79,16 +74,8 @@ class OpenAICompatible(Endpoint):
         except openai.APIStatusError as error:
             raise self._fault(error, body) from None
         except openai.OpenAIError as error:
-            raise Fault("passing", redact(f"{type(error).__name__}: {error}", self.secret)) from None
-        return answer(request, read_completion(raw, self.name), raw, left_out)
-
-    def open_plain(self) -> Any:
-        """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
-        import openai
-
-        return openai.OpenAI(
-            api_key=self.secret or "none", base_url=self.base_url, timeout=self.limits.timeout, max_retries=5
-        )
+            raise self.passing(error) from None
+        return self.answer(request, read_completion(raw, self.name), raw, left_out)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON."""
@@ -100,7 +87,7 @@ class OpenAICompatible(Endpoint):
             "messages": messages,
             self.adapted.get("max_tokens", "max_tokens"): request.sampling.max_tokens,
             **self.sent(request),
-            **self.extra,
+            **self.shown(redaction.reveal, self.extra),
         }
 
     def optional(self, request: Request) -> dict[str, Any]:
@@ -116,38 +103,44 @@ class OpenAICompatible(Endpoint):
         return {field: value for field, value in fields.items() if field not in self.extra}
 
     def _fault(self, error: Any, body: Mapping[str, Any]) -> Fault:
-        said, code = str(error.message), str(getattr(error, "code", None) or "")
-        if error.status_code == 400 and "max_completion_tokens" in said and "max_tokens" in body:
+        said, code = refusal(str(error.message), error.response.content), str(getattr(error, "code", None) or "")
+        if error.status_code == 400 and "max_completion_tokens" in said.words and "max_tokens" in body:
             self.adapted = {**self.adapted, "max_tokens": "max_completion_tokens"}  # newer models of OpenAI
-            return Fault("mended", redact(said, self.secret))
-        sent = body.keys() - self.extra.keys()
-        if mended := self.adapt(error.status_code, said, sent, getattr(error, "param", None)):
+            return Fault("mended", said.message)
+        sent = {field: value for field, value in body.items() if field not in self.extra}
+        if mended := self.adapt(error.status_code, said, sent):
             return mended
         spent = code in ("insufficient_quota", "billing_hard_limit_reached")
-        return self.fault(error.status_code, said, error.response.headers, spent)
+        return self.fault(error.status_code, said.message, error.response.headers, spent)
 
 
-_FINISHES: dict[str | None, Finish] = {"length": "length", "content_filter": "error"}
-
-
-def read_completion(raw: bytes, name: str) -> Reply:
-    """A chat completion's bytes as a reply; raises a passing Fault when they are none."""
-    try:
-        done = msgspec.json.decode(raw, type=_Completion)
-    except msgspec.DecodeError as error:
-        raise Fault("passing", f"the reply is no chat completion: {error}") from None
-    if not done.choices:
-        raise Fault("passing", "the reply has no choices")
-    choice, usage = done.choices[0], done.usage or _Usage()
-    message = choice.message
-    text, thinking = split_thinking(message.content or "", message.reasoning_content or message.reasoning)
-    finish = _FINISHES.get(choice.finish_reason, "stop")
-    return Reply(
+def read_completion(raw: bytes, name: str) -> Read:
+    """A chat completion's bytes as a reply; raises a Fault when they are none."""
+    done = received.fields(raw, "chat completion")
+    if not done.get("choices") and done.get("error"):
+        raise Fault("passing", f"an error came as a reply: {refusal('', raw[: 1 << 16]).message}")
+    choice = received.first(done.get("choices"), "choices")
+    message, usage = choice.get("message"), received.inner(done, "usage")
+    if not isinstance(message, dict):
+        raise Fault("passing", "the reply has no message")
+    content = message.get("content")
+    apart = received.text_of(content, ("thinking", "reasoning")) if isinstance(content, list) else ""
+    apart = received.string(message.get("reasoning_content")) or received.string(message.get("reasoning")) or apart
+    text, thinking = split_thinking(received.text_of(content), apart)
+    finish = received.finish_of(choice.get("finish_reason"))
+    reply = Reply(
         text=text,
         thinking=thinking,
         finish=finish,
-        error="the content filter withheld the reply" if finish == "error" else "",
-        tokens_in=usage.prompt_tokens or 0,
-        tokens_out=usage.completion_tokens or 0,
-        model=done.model or name,
+        error=f"the reply was withheld: {choice.get('finish_reason')}" if finish == "error" else "",
+        model=received.string(done.get("model")) or name,
     )
+    return received.read(reply, raw, usage.get("prompt_tokens"), _written(usage))
+
+
+def _written(usage: Mapping[str, Any]) -> Any:
+    """The tokens of a reply; some servers count what was thought into the total alone."""
+    total, read, written = (usage.get(name) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
+    if type(total) is int and type(read) is int and type(written) is int and 0 <= read <= total:
+        return max(written, total - read)
+    return written

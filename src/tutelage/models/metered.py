@@ -11,7 +11,8 @@ from tutelage.config import Settings
 from tutelage.errors import ConfigError
 from tutelage.models.prices import Price
 from tutelage.models.traffic import Refused
-from tutelage.types import Chat, Reply, Sampling
+from tutelage.models.usage import Usage, worst_input
+from tutelage.types import Chat, Sampling
 
 MILLION = Decimal(1_000_000)
 
@@ -66,11 +67,6 @@ class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str = ""  # of the run
 
 
-def worst_input(chat: Chat, system: str = "") -> int:
-    """The most tokens a chat can be: no tokenizer makes more than one of a byte, and a few frame each message."""
-    return sum(len(message.content.encode()) + 8 for message in chat.messages) + len(system.encode()) + 16
-
-
 class Meter:
     """Counts what is spent and refuses what could pass a cap, requests in flight counted at their worst.
 
@@ -90,6 +86,7 @@ class Meter:
         self.budget = budget or BudgetConfig()
         self.spent = spent or Spending()
         self.note = note
+        self.system = ""  # sent with every chat
         if price is None:
             self.spent.dollars = None  # unpriced from the first call on, never $0
         self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
@@ -106,12 +103,12 @@ class Meter:
 
     def tokens(self, chat: Chat, sampling: Sampling) -> int:
         """About how many tokens a request takes, as rate limits count them."""
-        return worst_input(chat) // 3 + sampling.max_tokens
+        return worst_input(chat, self.system) // 3 + sampling.max_tokens
 
     def reserve(self, index: int, chat: Chat, sampling: Sampling) -> None:
         """Count a request that is about to be sent; raises Refused when a cap could be passed."""
         self._free(index)
-        most = worst_input(chat), sampling.max_tokens
+        most = worst_input(chat, self.system), sampling.max_tokens
         most_in, most_out = self._most_in + most[0], self._most_out + most[1]
         budget, spent = self.budget, self.spent
         if budget.calls is not None and spent.calls + 1 > budget.calls:
@@ -133,11 +130,12 @@ class Meter:
         self._count(-calls, "not sent")
         self.end()
 
-    def settle(self, index: int, reply: Reply) -> None:
-        """Put what a reply cost in the place of what it could have cost; a server that reports nothing gets the most."""
-        most = self._free(index) or (0, 0)
-        reported = reply.tokens_in or reply.tokens_out
-        self._add(*((reply.tokens_in, reply.tokens_out) if reported else most), reply.finish)
+    def settle(self, index: int, usage: Usage, outcome: str) -> None:
+        """Put what a reply took in the place of what it could have taken; what is not known of it stays at the most."""
+        most_in, most_out = self._free(index) or (0, 0)
+        tokens_in = usage.tokens_in if usage.known_in else max(most_in, usage.tokens_in)
+        tokens_out = usage.tokens_out if usage.known_out else max(most_out, usage.tokens_out)
+        self._add(tokens_in, tokens_out, outcome)
 
     def release(self, index: int) -> None:
         """A request failed without a reply: nothing but the call is counted."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from tutelage.models.pace import Limits, Minute, Room
+from tutelage.redaction import told
 
 Result = TypeVar("Result")
 FaultKind = Literal["passing", "busy", "mended", "row", "fatal"]
@@ -31,7 +32,7 @@ class Fault(Exception):
     """
 
     def __init__(self, kind: FaultKind, message: str, after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(told(message))
         self.kind: FaultKind = kind
         self.after = after  # seconds the server asked to wait
 

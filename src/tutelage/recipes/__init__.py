@@ -156,6 +156,9 @@ def _working(
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
     plain = config.model_dump(mode="json")
+    for role in ("teacher", "student", "model"):
+        if role in plain:
+            models.check_key(plain[role])
     about = {**facts(), "what": f"{described(plain)}, in {into}"}
     held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
     room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
@@ -192,7 +195,8 @@ def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     for role in {"teacher", "student", "model"} & kept.keys():
-        kept[role] = models.essence(kept[role]) if isinstance(kept[role], dict) else kept[role]
+        spec = models.checked(kept[role])  # one that was kept by an earlier version may hold secrets
+        kept[role] = models.essence(spec) if isinstance(spec, dict) else spec
     return kept
 
 

@@ -11,6 +11,7 @@ from tutelage.exam import ANOTHER_QUESTION, ExamConfig, Paper
 from tutelage.lessons import rationales
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.wording import ARROW
+from tutelage.models import ModelSpec
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Preset, Published, resolved
@@ -94,8 +95,8 @@ class Teaching(Settings):
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
     task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
-    teacher: str | dict[str, Any] = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
-    student: str | dict[str, Any] = Field("hf:smollm2", description="the model that learns")
+    teacher: ModelSpec = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
+    student: ModelSpec = Field("hf:smollm2", description="the model that learns")
     questions: Splits = Splits()
     rationales: RationalesConfig = RationalesConfig()
     training: TrainingConfig = TrainingConfig()

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.exam import ExamConfig
-from tutelage.models import Spec, parse
+from tutelage.models import ModelSpec, Spec, parse
 from tutelage.models.metered import BudgetConfig
 from tutelage.parsing import json_file
 from tutelage.recipes.classroom import Classroom
@@ -26,7 +26,7 @@ class ExamOnly(Settings):
     }
 
     recipe: Literal["exam"] = "exam"
-    model: str | dict[str, Any] = Field(description="who answers")
+    model: ModelSpec = Field(description="who answers")
     task: str | dict[str, Any] = Field(description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     split: str = "test"

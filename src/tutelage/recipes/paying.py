@@ -24,8 +24,8 @@ def open_purse(
     spent = Spending()
     for row in records.recover(ledger, Spent):
         spent.calls += row.calls
-        spent.tokens_in += row.tokens_in
-        spent.tokens_out += row.tokens_out
+        spent.tokens_in += max(row.tokens_in, 0)  # an earlier version believed any number
+        spent.tokens_out += max(row.tokens_out, 0)
         known = row.dollars is not None and spent.dollars is not None
         spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.models.machine import machine
+from tutelage.redaction import arguments
 
 
 def facts() -> dict[str, Any]:
@@ -25,7 +26,7 @@ def facts() -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *arguments(sys.argv[1:])]),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         # What the rounding of a student's numbers depends on; the device, the precision and the batches stand in each step.

@@ -11,6 +11,7 @@ from tutelage import recipes
 from tutelage.config import read_yaml
 from tutelage.models.metered import Spent
 from tutelage.parsing import Unreadable, json_value
+from tutelage.redaction import redacted
 from tutelage.store import records
 from tutelage.store.run import is_held
 from tutelage.types import Attempt, Feedback, Lesson, Question
@@ -96,8 +97,9 @@ def open_runs(paths: Sequence[Path]) -> list[Book]:
 def open_run(path: Path) -> Book:
     """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
     titles = recipes.titles(path)  # or the error that it is no run
-    config = read_yaml(path / "config.yaml")
-    events = records.rows(path / "events.jsonl")
+    # What earlier versions have kept may hold secrets.
+    config = redacted(read_yaml(path / "config.yaml"))
+    events = redacted(records.rows(path / "events.jsonl"))
     steps = _steps(path, events)
     state, error = _state(path, events)
     return Book(
@@ -106,7 +108,7 @@ def open_run(path: Path) -> Book:
         state=state,
         error=error,
         config=config,
-        facts=_json(path / "run.json"),
+        facts=redacted(_json(path / "run.json")),
         tick=_json(path / "progress.json"),
         steps=steps,
         sittings=[_sitting(step, titles) for step in steps if "paper" in step.inputs],

@@ -13,6 +13,7 @@ import msgspec
 
 from tutelage.config import cache_folder
 from tutelage.errors import RunError
+from tutelage.redaction import strike
 from tutelage.store import claims
 from tutelage.store.waiting import Row, Waiting, left_behind
 from tutelage.types import Reply
@@ -136,7 +137,7 @@ class ReplyCache:
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
-        row = (key, request, msgspec.json.encode(reply), time.time(), raw)
+        row = (key, request, strike(msgspec.json.encode(reply)), time.time(), strike(raw))
         try:
             # While some are waiting, others do not wait for the lock again: it is tried, and they join them.
             self._insert([*self._waiting.rows, row], patience=0 if self._waiting.rows else _PATIENCE)

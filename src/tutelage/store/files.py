@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from tutelage.redaction import strike
+
 
 def write(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small file whole or not at all, and no secret in it."""
     draft = path.with_name(path.name + ".part")
     with draft.open("wb") as file:
-        file.write(content)
+        file.write(strike(content))
         if sync:
             file.flush()
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ import msgspec
 
 from tutelage.errors import RunError
 from tutelage.parsing import Unreadable, json_value
+from tutelage.redaction import strike
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -17,8 +18,8 @@ _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: msgspec.Struct) -> bytes:
-    """One record as one line of JSON, newline included."""
-    return msgspec.json.encode(record) + b"\n"
+    """One record as one line of JSON, newline included, and no secret in it."""
+    return strike(msgspec.json.encode(record)) + b"\n"
 
 
 def read(path: Path, kind: type[RecordType]) -> list[RecordType]:

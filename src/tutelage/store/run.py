@@ -15,8 +15,9 @@ import msgspec
 import yaml
 
 from tutelage.config import differences, read_yaml
-from tutelage.errors import Interrupted, RunError
+from tutelage.errors import Interrupted, RunError, TutelageError
 from tutelage.parsing import json_file
+from tutelage.redaction import redacted
 from tutelage.store import records as lines
 from tutelage.store.files import link, write
 from tutelage.store.inputs import digest, jsonable
@@ -93,7 +94,7 @@ class Run:
         if saved.exists() and _begun(path):  # before anything is made nothing binds a run
             try:
                 run._same_config(essence(read_yaml(saved)), essence(config))
-            except RunError:
+            except TutelageError:
                 run.close()
                 raise
         elif not saved.exists():
@@ -163,8 +164,9 @@ class Run:
     def say(self, **event: Any) -> None:
         """Append an event to events.jsonl and tell whoever listens."""
         event = {"time": round(time.time(), 3), **event}
+        kept = redacted(json.loads(json.dumps(event, default=str)))
         with (self.path / "events.jsonl").open("ab") as file:
-            file.write(json.dumps(event, default=str).encode() + b"\n")
+            file.write(json.dumps(kept).encode() + b"\n")
         self.listener(event)
 
     def show(self, **event: Any) -> None:

@@ -1,0 +1,149 @@
+"""Secrets in a model's spec: taken out at the door, so that no config, record or identity can hold them.
+
+What is needed to reach the server stays known to this process (`redaction.reveal`) and is sent; in its place stands a
+mark that is the same for the same secret. A key where none belongs is refused, and is not shown.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from tutelage import redaction
+from tutelage.errors import ConfigError
+
+_INSTEAD = "keys are never written into a config: export NAME=… and say key: NAME (the variable's name)"
+
+
+def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """A model's spec without secrets; `where` is what comes before an option's name in an error."""
+    found: dict[str, Any] = {}
+    for option, value in given.items():
+        name = f"{where}{redaction.redact(str(option))}"
+        if option == "base_url" and isinstance(value, str):
+            found[option] = address(value, name)
+        elif option == "extra" and isinstance(value, Mapping):
+            found[option] = fields(value)
+        elif option == "key":
+            found[option] = key(value, name)
+        elif _holds(str(option), value):
+            raise ConfigError(f"{name} holds a key, and {_INSTEAD}; for the Hugging Face hub export HF_TOKEN=…")
+        else:
+            found[option] = value
+    return found
+
+
+def _holds(option: str, value: Any) -> bool:
+    """Whether there is a secret anywhere in an option."""
+    if isinstance(value, Mapping):
+        return any(_holds(f"{option}.{key}", inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return any(_holds(option, inner) for inner in value)
+    if not isinstance(value, str) or redaction.is_open(value):
+        return False
+    named = redaction.is_secret_name(option.rpartition(".")[2]) or "headers" in option.lower().split(".")
+    return (named and bool(value)) or redaction.holds_key(value)
+
+
+def key(value: Any, name: str = "key") -> Any:
+    """The name of the variable that holds a key; a key in its place is refused."""
+    if value is None or (isinstance(value, str) and redaction.is_variable_name(value)):
+        return value
+    raise ConfigError(
+        f"{name} must be the name of an environment variable, and is none (it may be the key itself): {_INSTEAD}"
+    )
+
+
+def fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
+    """Fields of a request without their secrets: what is named like one or among headers, and what looks like one."""
+    return {str(name): _field(str(name), value, inside) for name, value in given.items()}
+
+
+def _field(name: str, value: Any, inside: bool) -> Any:
+    inside = inside or redaction.is_secret_name(name) or "header" in name.lower()
+    if isinstance(value, Mapping):
+        return fields(value, inside)
+    if isinstance(value, list | tuple):
+        return [_field(name, inner, inside) for inner in value]
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and redaction.is_open(value)):
+        return value
+    if isinstance(value, str):
+        secret = (inside and bool(value)) or redaction.holds_key(value) or redaction.is_random(value)
+    else:
+        secret = inside
+    return redaction.hide(value) if secret else value
+
+
+def address(url: str, name: str = "base_url") -> str:
+    """A server's address without the secrets in it: user and password, what is named like one, parts that look like a key."""
+    if not url.startswith(("http://", "https://")):
+        shown = f", and is {url!r}" if not set(url) & set("@?# ") and not redaction.holds_key(url) else ""
+        raise ConfigError(f"{name} must begin with http:// or https://{shown}")
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(
+            f"{name} is no address of a server; a character such as / @ : # in a user or password is written as %XX"
+        )
+    user, at, host = parts.netloc.rpartition("@")
+    query = "&".join(_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
+    path = "/".join(redaction.hide(part) if redaction.holds_key(part) else part for part in parts.path.split("/"))
+    return urlunsplit((parts.scheme, f"{_user(user)}{at}{host}", path, query, ""))
+
+
+def _user(user: str) -> str:
+    """User and password before an address: a password that is named instead of given may stay."""
+    first, colon, password = user.partition(":")
+    if not user or redaction.is_open(user) or (colon and redaction.is_open(password)):
+        return user
+    redaction.know(unquote(user), password, *(() if colon else (first,)))
+    return redaction.hide(user)
+
+
+def _pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    plain = unquote(value)
+    if not equals or not value or redaction.is_open(plain):
+        return pair if not redaction.holds_key(unquote(pair)) else redaction.hide(pair)
+    secret = (
+        redaction.is_secret_name(name) or name == "code" or redaction.holds_key(plain) or redaction.is_random(plain)
+    )
+    if secret:
+        redaction.know(plain)
+    return f"{name}={redaction.hide(value)}" if secret else pair
+
+
+class Address(NamedTuple):
+    """Where a server is and what it is told of who asks, with every secret in its place. Never to be written down."""
+
+    url: str
+    user: tuple[str, str] | None  # sent as HTTP's basic authentication
+    query: dict[str, str]
+
+    def __repr__(self) -> str:
+        return "Address(…)"
+
+
+def opened(url: str) -> Address:
+    """An address with its secrets put back; raises `redaction.Unknown` where one is not known."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    pair = None
+    if user:
+        first, _, password = (user if "${" in user else redaction.reveal(user)).partition(":")
+        pair = _plain(first), _plain(password)
+        redaction.know(":".join(pair), pair[1] or pair[0])
+    query = dict[str, str]()
+    for one in parts.query.split("&") if parts.query else ():
+        name, _, value = redaction.reveal(one).partition("=")
+        query[_plain(name)] = _plain(value)
+    path = "/".join(redaction.reveal(part) for part in parts.path.split("/"))
+    return Address(urlunsplit((parts.scheme, host, path, "", "")), pair, query)
+
+
+def _plain(part: str) -> str:
+    """A part of an address as it is meant: put in its place, and without %XX where it was written with them."""
+    found: str = redaction.reveal(part)
+    return found if part.startswith("${") else unquote(found)

@@ -1,0 +1,110 @@
+"""A model's spec: a text or a mapping that names who answers, as it is written in a config."""
+
+import importlib
+import inspect
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ValidationInfo
+
+from tutelage.config import split_options
+from tutelage.errors import ConfigError, ModelError, nearest
+from tutelage.models import hiding
+from tutelage.redaction import is_clear_name
+
+MODELS = {
+    "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
+    "vllm": ("tutelage.models.vllm:Vllm", "the same by vLLM's engine on this machine; needs the extra 'vllm'"),
+    "openai": ("tutelage.models.http:OpenAICompatible", "any OpenAI-compatible endpoint; base_url= for other servers"),
+    "anthropic": ("tutelage.models.anthropic:Anthropic", "Anthropic's models; needs the extra 'anthropic'"),
+    "google": ("tutelage.models.google:Google", "Google's Gemini models; needs the extra 'google'"),
+    "recorded": ("tutelage.models.recorded:Recorded", "replies from a JSONL file; a question it lacks is an error"),
+    "scripted": ("tutelage.models.scripted:Scripted", "a Python function package.module:NAME; the test double"),
+    "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
+}
+PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
+FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
+# Options that decide how a model is asked and paid, and nothing about what it answers.
+LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
+PAYING = {"price", "batch", "poll"}
+
+Spec = str | Mapping[str, Any]
+
+
+def parse(spec: Spec) -> dict[str, Any]:
+    """A spec as a mapping with `kind`, `name` and the kind's options, its secrets hidden; an unknown kind is an error."""
+    parsed = hiding.spec(_mapping(spec))
+    if parsed.get("kind") not in MODELS:
+        where = f" in {spec!r}" if isinstance(spec, str) else ""
+        raise ConfigError(
+            f"unknown model kind {parsed.get('kind')!r}{where}; {nearest(str(parsed.get('kind')), MODELS)}"
+        )
+    return parsed
+
+
+def _mapping(spec: Spec) -> dict[str, Any]:
+    if isinstance(spec, str):
+        kind, _, name = (f"hf:{spec}" if Path(spec).is_dir() else spec).partition(":")  # a folder is a student
+        if "?" in name and not Path(name).exists():  # "hf:smollm2?dtype=float32", as models print their names
+            bare, options = split_options(name, "model")
+            return {**options, "kind": kind, "name": bare}
+        return {"kind": kind, "name": name}
+    parsed = dict(spec)
+    if "kind" not in parsed and ":" in str(parsed.get("name", "")):
+        parsed.update(_mapping(str(parsed["name"])))  # name: "hf:smollm2" beside options
+    parsed.setdefault("name", "")
+    return parsed
+
+
+def checked(spec: str | dict[str, Any], where: str = "") -> str | dict[str, Any]:
+    """A spec as it may be kept: the same, but for its secrets, which are hidden or refused.
+
+    What a paid model has no option for is refused here too, before anything is written: it may be a secret.
+    """
+    parsed = _mapping(spec)
+    hidden = hiding.spec(parsed, where)
+    if hidden.get("kind") in PAID:
+        factory = factory_of(str(hidden["kind"]))
+        given = {name: value for name, value in hidden.items() if name != "kind"}
+        if problem := option_problem(str(hidden["kind"]), factory, given, (*LIMITS, *PAYING)):
+            raise ConfigError(problem)
+    return spec if hidden == parsed else hidden
+
+
+def check_key(spec: Spec) -> None:
+    """Raise, before anything is written, where what is given as the name of a key may well be the key: it is not set."""
+    key = parse(spec).get("key")
+    if key is not None and not is_clear_name(key):
+        raise ModelError(
+            "`key` names an environment variable, and none of the given name is set: export NAME=… and say key: NAME"
+        )
+
+
+def _validate(spec: str | dict[str, Any], info: ValidationInfo) -> str | dict[str, Any]:
+    return checked(spec, f"{info.field_name}.")
+
+
+# The type of a model in a recipe's settings: no settings object holds a secret.
+ModelSpec = Annotated[str | dict[str, Any], AfterValidator(_validate)]
+
+
+def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
+    return {key: value for key, value in spec.items() if key not in LIMITS | PAYING}
+
+
+def factory_of(kind: str) -> Any:
+    """The class of a kind of model."""
+    module, _, attribute = MODELS[kind][0].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
+    """What is wrong with the names of a model's options; empty if nothing is."""
+    made_here = {"self", "recite", "limits", "meter"}
+    signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
+    takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    known = [*sorted(takes - made_here), *more]
+    unknown = [name for name in given if name not in known and name not in made_here]
+    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""

@@ -1,0 +1,77 @@
+"""What a reply took: what the server says where that can be so, else what was sent and received, as it can be seen here."""
+
+import re
+from typing import Any, NamedTuple
+
+from tutelage.types import Chat, Reply, Sampling
+
+_RUN = re.compile(r"(.)\1{7,}", re.DOTALL)  # one token may be a long run of one character
+_BYTES = 32  # of the longest tokens of any language, on average over a text
+_USUAL = 8  # characters of a token, or fewer
+_MORE_IN, _MORE_OUT = 100_000, 1_000_000  # what a server may add to a prompt, and a model may think, unasked
+
+
+class Usage(NamedTuple):
+    """Tokens of one reply, never less than nothing. What is not known is counted at the most that it can be."""
+
+    tokens_in: int
+    tokens_out: int
+    known_in: bool = True
+    known_out: bool = True
+    doubt: str = ""  # what the server said that cannot be right
+
+
+def worst_input(chat: Chat, system: str = "") -> int:
+    """The most tokens a chat can be: no tokenizer makes more than one of a byte, and a few frame each message."""
+    return sum(len(message.content.encode()) + 8 for message in chat.messages) + len(system.encode()) + 16
+
+
+def least(text: str) -> int:
+    """The least tokens that a text can be."""
+    squeezed = _RUN.sub(r"\1", text)
+    return -(-len(squeezed.encode("utf-8", "replace")) // _BYTES)
+
+
+def usage(said: tuple[Any, Any], chat: Chat, sampling: Sampling, reply: Reply, system: str = "") -> Usage:
+    """The tokens of a reply, from what the server said of those that it read and wrote."""
+    sent = sum(len(message.content) for message in chat.messages) + len(system)
+    if _is_usual(said[0], sent) and _is_usual(said[1], len(reply.text) + len(reply.thinking)):
+        return Usage(*said)
+    least_in = sum(least(message.content) for message in chat.messages) + least(system)
+    least_out = least(reply.text) + least(reply.thinking)
+    if not any(said) and all(isinstance(one, int | None) and not isinstance(one, bool) for one in said):
+        return Usage(least_in, least_out, known_in=False, known_out=False)  # nothing was said
+    tokens_in, known_in = _believed(said[0], least_in, 10 * worst_input(chat, system) + _MORE_IN)
+    tokens_out, known_out = _believed(said[1], least_out, 10 * sampling.max_tokens + _MORE_OUT)
+    doubts = [
+        f"{_short(value)} tokens {what}"
+        for value, found, what in ((said[0], tokens_in, "read"), (said[1], tokens_out, "written"))
+        if (value is not None and value != found) or isinstance(value, bool)
+    ]
+    return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts))
+
+
+def _is_usual(said: Any, characters: int) -> bool:
+    """Whether a number needs no closer look: it is about what a text of so many characters takes."""
+    return type(said) is int and characters // _USUAL < said <= 4 * characters + 100
+
+
+def _believed(said: Any, at_least: int, at_most: int) -> tuple[int, bool]:
+    """A number of tokens, and whether it is known: one that is too low is known to be no less than what can be seen."""
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= at_most:
+        return at_least, False
+    return max(said, at_least), True
+
+
+def _short(value: Any) -> str:
+    line = f"{value!r}" if isinstance(value, int | float | str | bool) else f"a {type(value).__name__} of"
+    return line if len(line) <= 30 else f"{line[:30]}…"
+
+
+def total(*parts: Any) -> Any:
+    """The sum of the parts that were said, or the one of them that cannot be right; None where none was said."""
+    said = [part for part in parts if part is not None]
+    odd = next((part for part in said if type(part) is not int or part < 0), None)
+    return odd if odd is not None else sum(said) if said else None

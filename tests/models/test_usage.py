@@ -1,0 +1,159 @@
+"""What a server says of tokens: believed where it can be so, and never a way past a cap."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.server import completion, teaching
+
+from tutelage.errors import BudgetError
+from tutelage.models import Purse, open_model
+from tutelage.models.metered import BudgetConfig, Spending, Spent
+from tutelage.models.usage import least, usage, worst_input
+from tutelage.store.cache import ReplyCache
+from tutelage.types import Chat, Message, Reply, Sampling
+
+LIES: list[Any] = [-1_000_000, -1, 10**15, 10**30, 10**5000, 10.5, True, False, "10", "many", [3], {"n": 3}]
+SAMPLING = Sampling(max_tokens=20)
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(name, "sk-very-secret-key-0001")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ReplyCache]:
+    cache = ReplyCache(tmp_path / "replies.sqlite")
+    yield cache
+    cache.close()
+
+
+def written(value: Any) -> str:
+    """A number of tokens as JSON, however long."""
+    return "1" + "0" * 5000 if value == 10**5000 else json.dumps(value)
+
+
+def raw(kind: str, lie: str) -> bytes:
+    """A good reply with a lie for every number of tokens."""
+    body = {
+        "openai": json.loads(
+            completion("It is 4.", {"prompt_tokens": "@", "completion_tokens": "@", "total_tokens": "@"})
+        ),
+        "anthropic": {
+            "content": [{"type": "text", "text": "It is 4."}],
+            "usage": {"input_tokens": "@", "output_tokens": "@", "cache_read_input_tokens": "@"},
+        },
+        "google": {
+            "candidates": [{"content": {"parts": [{"text": "It is 4."}]}}],
+            "usageMetadata": {"promptTokenCount": "@", "candidatesTokenCount": "@", "thoughtsTokenCount": "@"},
+        },
+    }[kind]
+    return json.dumps(body).replace('"@"', lie).encode()
+
+
+def ask(url: str, purse: Purse, kind: str, count: int) -> dict[int, list[Reply]]:
+    spec = {"kind": kind, "name": "m", "base_url": url if kind == "openai" else url.removesuffix("/v1"), "tries": 3}
+    chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(count)]
+    return dict(open_model(spec, purse=purse).answer(chats, SAMPLING))
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("lie", [*(written(lie) for lie in LIES), "NaN", "Infinity", "1e400"])
+def test_no_number_is_a_way_past_a_cap(kind: str, lie: str, store: ReplyCache) -> None:
+    said, rows, spent = list[str](), list[Spent](), Spending()
+    purse = Purse(store, BudgetConfig(tokens=2_000), spent, rows.append, say=said.append)
+    with teaching(odd=lambda teacher: (200, raw(kind, lie), [])) as teacher:
+        with pytest.raises(BudgetError, match=r"the budget is spent: \d+ calls, \d+ [+] \d+ tokens"):
+            ask(teacher.url, purse, kind, 300)
+        asked = len(teacher.requests)
+    assert 10 < asked < 100
+    assert asked * (least("What is 0 + 2?") + least("It is 4.")) <= spent.tokens <= 2_000
+    assert all(row.tokens_in >= 0 and row.tokens_out >= 0 for row in rows)
+    assert len([line for line in said if "cannot be right" in line]) == 1
+    assert len(said[0]) < 400
+    assert all(row.reply.tokens_in > 0 and row.reply.tokens_out > 0 for row in store.rows())
+
+
+def test_a_number_that_is_too_small_is_counted_as_what_was_seen(store: ReplyCache) -> None:
+    long, spent = "word " * 2_000, Spending()
+    lie = {"prompt_tokens": 1, "completion_tokens": 1}
+    with teaching(odd=lambda teacher: (200, completion(long, lie), [])) as teacher:
+        ask(teacher.url, Purse(store, spent=spent, say=[].append), "openai", 4)
+    assert spent.tokens_out == 4 * least(long) == 4 * 313
+
+
+def test_a_system_prompt_is_sent_and_counts(store: ReplyCache) -> None:
+    system = "x" * 50 + " y" * 900
+    with teaching() as teacher:
+        spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "system": system}
+        chats = [Chat(messages=(Message("user", "Why?"),))]
+        model = open_model(spec, purse=Purse(store, BudgetConfig(tokens=1_000)))
+        with pytest.raises(BudgetError):
+            list(model.answer(chats, SAMPLING))
+    assert teacher.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 3}, (10, 3)),
+        ({"prompt_tokens": 10.0, "completion_tokens": 3.0}, (10, 3)),
+        ({"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 513}, (10, 503)),  # thought, and billed
+        ({"prompt_tokens": 10, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": -5}}, (10, 3)),
+        ({"prompt_tokens": 10}, (10, 20)),  # the rest at its worst
+        ({}, (14 + 8 + 16, 20)),
+        (None, (14 + 8 + 16, 20)),
+    ],
+)
+def test_what_can_be_right_is_believed(said: Any, counted: tuple[int, int], store: ReplyCache) -> None:
+    lines, spent = list[str](), Spending()
+    answer = json.loads(completion("It is 4."))
+    answer |= {"usage": said}
+    with teaching(odd=lambda teacher: (200, json.dumps(answer).encode(), [])) as teacher:
+        ask(teacher.url, Purse(store, spent=spent, say=lines.append), "openai", 1)
+    assert (spent.tokens_in, spent.tokens_out) == counted
+    assert lines == []
+
+
+def test_what_comes_from_a_cache_of_prompts_is_part_of_what_was_read(store: ReplyCache) -> None:
+    body = {
+        "content": [{"type": "text", "text": "It is 4."}],
+        "usage": {
+            "input_tokens": 4,
+            "cache_read_input_tokens": 1000,
+            "cache_creation_input_tokens": 0,
+            "output_tokens": 5,
+        },
+    }
+    lines, spent = list[str](), Spending()
+    with teaching(odd=lambda teacher: (200, json.dumps(body).encode(), [])) as teacher:
+        ask(teacher.url, Purse(store, spent=spent, say=lines.append), "anthropic", 1)
+    assert (spent.tokens_in, spent.tokens_out, lines) == (1004, 5, [])
+
+
+ANY = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=2)
+)
+
+
+@given(ANY, ANY, st.text(max_size=60), st.text(max_size=60))
+def test_tokens_are_numbers_no_less_than_what_was_seen(said_in: Any, said_out: Any, asked: str, text: str) -> None:
+    chat = Chat(messages=(Message("user", asked),))
+    found = usage((said_in, said_out), chat, SAMPLING, Reply(text=text))
+    assert type(found.tokens_in) is int
+    assert type(found.tokens_out) is int
+    assert least(asked) <= found.tokens_in <= 10 * worst_input(chat) + 100_000
+    assert least(text) <= found.tokens_out <= 10 * SAMPLING.max_tokens + 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["The coin is heads up.", "привет, как дела?", "これは何ですか", " " * 500, "=" * 5_000, "a", "\ud800"]
+)
+def test_the_least_is_less_than_any_tokenizer_makes(text: str) -> None:
+    assert 1 <= least(text) <= max(1, len(text.split()))
