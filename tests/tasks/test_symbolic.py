@@ -1,6 +1,10 @@
 """Answers of mathematics: a table of pairs, readings, and what must not hang, crash or be believed."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +111,55 @@ def test_a_killed_process_is_started_again() -> None:
     symbolic._PROVER._running.kill()
     symbolic._PROVER._running.wait()
     assert same_math("a+b+2", gold("2+b+a")) is True
+
+
+ASKS = """
+import sys
+from tutelage.tasks import symbolic
+from tutelage.types import Question
+
+symbolic.same_math("x+1", Question(id="", text="", answer="1+x"))
+print(symbolic._PROVER._running.pid, flush=True)
+symbolic.same_math(sys.argv[1], Question(id="", text="", answer="1"))
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("bomb", [r"\sum_{k=1}^{99999} k^{99999}", "9^{9^{9}}", r"\int_0^1 e^{-x^{7}} \sin(x^{3}) dx"])
+def test_the_process_ends_with_whoever_asked(end: signal.Signals, bomb: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", ASKS, bomb], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        prover = int(asking.stdout.readline())
+        time.sleep(0.5)
+        asking.send_signal(end)
+    begun = time.monotonic()
+    while is_running(prover):
+        assert time.monotonic() - begun < 10
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")  # nobody may collect what is left of it
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_question_that_no_alarm_ends_is_ended_by_the_kernel() -> None:
+    """Python looks at no alarm within one function that is written in C."""
+    body = """if True:
+        import signal
+        from tutelage.tasks import prover
+        signal.signal(signal.SIGALRM, prover._late)
+        prover.ASKED["value"] = lambda a, b: sum(range(10**13)) > 0
+        prover.answer("value", "", "", 0.1)
+    """
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", body], check=False)
+    assert done.returncode == -signal.SIGXCPU
+    assert time.monotonic() - begun < 60
 
 
 PIECES = [r"\frac", r"\sqrt", "{", "}", "(", ")", "[", "]", "^", "_", ",", "=", r"\pm", r"\boxed{", "$", "1", "2", "x",

@@ -72,7 +72,7 @@ def _forms(span: str) -> _Forms:
             rf"[\s*:\"'$]*+(?:the\s++)?(?:{named})?\**+(?:\((?P<b>[{either}])\)|(?P<a>[{span}])(?!['\u2019]?\w))"
         ),
         re.compile(
-            rf"\(([{span}])\)|{named}\(?([{span}])\b|(?<![\w(.'\u2019-])([{span}])(?=[).:,*]|\s*+$)", re.MULTILINE
+            rf"\(([{span}])\)|{named}\(?([{span}])\b|(?<![\w(.'\u2019-])([{span}])(?=[).:,*]|[^\S\n]*+$)", re.MULTILINE
         ),
         re.compile(rf"([{span}])(?!['\u2019]?\w)|([{span.lower()}])\)"),
         re.compile(rf"(?<![\w'\u2019])[{span}]{CLOSED}\s{{0,3}}(?:[/&]|{JOINERS})\s{{0,3}}{OPENED}$"),

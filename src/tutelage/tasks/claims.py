@@ -28,7 +28,7 @@ JOINERS = r"\b(?:or|and|to|through|nor|versus|vs|but|then)\b"
 # What stands between two candidates that are named together: "A, B", "yes and no", "the red or maybe the blue one".
 JOINT = (
     rf"{CLOSED}(?:\s{{0,3}}(?:[,;/&|+–—-]|{JOINERS})){{1,3}}"
-    r"(?:\s{1,3}(?:maybe|perhaps|possibly|either|also|even|the|a|an|option|choice|answer))*\s{0,3}" + OPENED
+    r"(?:\s{1,3}(?:maybe|perhaps|possibly|either|also|even|(?-i:the|a|an)|option|choice|answer))*\s{0,3}" + OPENED
 )
 # ... and behind the last of them, so that "A, B is wrong" and "yes, no doubt" name one.
 FINISHED = rf"(?={CLOSED}\s{{0,3}}(?:[.,;:!?/&|]|$|\n|{JOINERS}))"

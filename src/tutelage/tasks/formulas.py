@@ -24,7 +24,7 @@ _MORE = re.compile(
 )
 _ENDED = re.compile(r"\.\s|\s(?:because|since|where|which)\b")
 _HEDGE = re.compile(r"(?:(?:about|approximately|roughly|around|exactly|simply|just|equal to|≈|\\approx)\s*+)+", re.I)
-_NOT = re.compile(r"\W{0,3}(?:\w+\s+){0,2}(?:not|never|neither|nor)\b|\w*n['’]t\b", re.IGNORECASE)
+_NOT = re.compile(r"\W{0,3}(?:[a-zA-Z]+\s+){0,2}(?:not|never|neither|nor)\b|\w*n['’]t\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?:minus|negative)\s+(?=[\d.\\])", re.IGNORECASE)
 _NEAR = 60  # characters in front of a formula that may change it
 MOST = 2 * LONGEST  # characters that are looked at
@@ -92,7 +92,7 @@ def _first(part: str) -> object:
     found = spans(part)
     if span := next(found, None):
         return _between(part, span, found)
-    line = next((line for line in part.splitlines() if line.strip(" *:")), "").strip(" *:")
+    line = next((line for line in part.splitlines() if line.strip(" *:")), "").strip(" *:").rstrip(" .*")
     ended = _ENDED.search(line)
     line = line[: ended.start()] if ended else line
     if _NOT.match(line):

@@ -54,7 +54,7 @@ def normal(latex: str) -> str:
 
 def _is_unit(words: str) -> bool:
     """Whether words behind an expression are its unit; "or six", "x", "million" are not."""
-    named = re.findall("[a-zA-Z]+", words)
+    named = re.findall("[a-zA-Z]+", re.sub(r"\b[ap]\.m\b", "", words))
     return not {"or", "and", "to", "if", "plus", "minus", "times"} & {*named} and all(
         is_unit(word, glued=True) for word in named
     )

@@ -127,7 +127,7 @@ def _late(*_: object) -> None:
 
 def answer(what: str, a: str, b: str, seconds: float) -> bool | str | None:
     """The verdict; None where it cannot be decided, "late" where that would take longer."""
-    # Python looks at no alarm while it multiplies two large numbers: then the kernel ends the process.
+    # Python looks at no alarm within a function that is written in C: then the kernel ends the process.
     spent = int(time.process_time() + seconds) + _SLACK
     resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     try:

@@ -55,7 +55,7 @@ _GOES_ON = re.compile(
     rf"""
     [!_√∛π万亿億千百萬] | \(\s*(?:[-\d.(\\]|{_LETTER}) | \.\d                  # 5!, 5_8, 5(2)
     | [)\]}}"'`”’$]*+[^\S\n]*+(?:
-        \^ | \*{{1,2}}\s?(?:\.?\d|[(\\]|{_LETTER}) | [×÷·∙⋅≠≤≥±∓√]
+        \^ | \*{{1,2}}[^\S\n]?(?:\.?\d|[(\\]|{_LETTER}) | [×÷·∙⋅≠≤≥±∓√]
         | \+(?:\s?[\d(.\\$]|[^\S\n]|{_LETTER})
         | /[^\S\n]*(?:[\d(\\]|(?![ghlmsd]\b){_LETTER})                        # 5/x, but not 5/day
         | [-–][^\S\n]*(?:[(\\]|(?![aAI]){_LETTER})
@@ -65,7 +65,7 @@ _GOES_ON = re.compile(
     re.VERBOSE,
 )
 _WORD = re.compile(r"([$)\]}*]*+[^\S\n]*+-?[^\S\n]*+)([a-zA-Z]++)")
-_COMPOUND = re.compile("-[a-zA-Z]{2}")  # 5 t-shirts
+_COMPOUND = re.compile(r"-[a-zA-Z]{2}|\.m\b")  # 5 t-shirts, 5 p.m.
 _OPERATES = re.compile(
     r"(?:plus|minus|times|by|over|(?:divided|multiplied)\s+by|modulo|mod|choose|to\s+the\s+power(?:\s+of)?)\s+[($]*",
     re.IGNORECASE,
@@ -85,7 +85,7 @@ _SPACED = re.compile(r"(\W*+)(\d{1,3}(?: \d{3})+)(?!\d)")
 _SUM = re.compile(
     r"(?:[^\S\n]|\n(?=[^\S\n]*+=)|[\d,$€£()+\-*/×÷·^%=]|x(?=\s?[\d$€£(.])|\.(?!\s)|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*+"
 )
-_ALONE = re.compile(r"[)$\s]*+(?P<unit>[a-z]{2,15}\s*+)?=(?P<gap>[\s$€£(]*+)")
+_ALONE = re.compile(r"[()$\s]*+(?P<unit>[a-z]{2,15}\s*+)?=(?P<gap>[\s$€£(]*+)")
 _JOINED = re.compile(rf"\s*+(?:[-–—]|{_JOINS})\s*+")
 
 

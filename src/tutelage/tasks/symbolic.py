@@ -79,7 +79,7 @@ class _Process:
             process = self._running
             assert process.stdin is not None
             try:
-                # It gives up by itself a little before it is killed, unless it is in the middle of one large product.
+                # It gives up by itself a little before it is killed, unless it is within a function that is written in C.
                 process.stdin.write(json.dumps([what, a, b, seconds - _GRACE]) + "\n")
                 process.stdin.flush()
             except OSError:
