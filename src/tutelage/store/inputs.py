@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tutelage.config import differences
 from tutelage.parsing import json_file
 from tutelage.store import records as lines
 from tutelage.types import Checkpoint
@@ -38,3 +39,11 @@ def _describe(value: Any) -> Any:
 
 def digest(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changed(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The conditions that changed, among those known at both times; of a list that still grows, what both have."""
+    both = [key for key in now if key in began]
+    lists = {key: min(len(began[key]), len(now[key])) for key in both if isinstance(now[key], list)}
+    old, new = ({key: side[key][: lists[key]] if key in lists else side[key] for key in both} for side in (began, now))
+    return differences(old, new)

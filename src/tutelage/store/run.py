@@ -20,7 +20,7 @@ from tutelage.parsing import json_file
 from tutelage.redaction import redacted
 from tutelage.store import records as lines
 from tutelage.store.files import link, write
-from tutelage.store.inputs import digest, jsonable
+from tutelage.store.inputs import changed, digest, jsonable
 from tutelage.types import Checkpoint, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -138,7 +138,7 @@ class Run:
         note = self.path / f"{name}.draft" / "step.json"
         known = json_file(note)
         began = self._began.setdefault(name, known.get("made_on", {}))  # what an earlier session left
-        if other := _other(began, conditions):
+        if other := changed(began, conditions):
             self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
         lists = {key: began.get(key, []) for key, value in conditions.items() if isinstance(value, list)}
         both = {key: list(dict.fromkeys([*lists[key], *conditions[key]])) for key in lists}
@@ -254,7 +254,7 @@ class Run:
         shutil.copytree(other / name, draft, copy_function=link)
         draft.rename(self.path / name)
         self.say(event="reused", step=name, run=str(other))
-        if differing := _other(json_file(note).get("made_on", {}), self._machine):
+        if differing := changed(json_file(note).get("made_on", {}), self._machine):
             self.warn(
                 f"{name} is taken from {other}, which made it under other conditions ({'; '.join(differing)}): made here it "
                 "could be rounded otherwise"
@@ -280,14 +280,6 @@ class Run:
         write(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
-
-
-def _other(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The conditions that changed, among those known at both times; of a list that still grows, what both have."""
-    both = [key for key in now if key in began]
-    lists = {key: min(len(began[key]), len(now[key])) for key in both if isinstance(now[key], list)}
-    old, new = ({key: side[key][: lists[key]] if key in lists else side[key] for key in both} for side in (began, now))
-    return differences(old, new)
 
 
 def is_held(path: Path) -> bool:
