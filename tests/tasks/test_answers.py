@@ -77,7 +77,7 @@ def test_the_published_reading_is_the_first_number_behind_the_marker() -> None:
         "The answer is 5 + 2.": (None, "5"),
         "The answer is -1,000.50 or 6": (None, "-1000.5"),
         "The answer is 3 + 2 = 5.": ("5", "3"),
-        "3 and then 5": ("5", "5"),
+        "3 and then 5": ("5", "3"),
         "The answer is five.": ("5", None),
         f"The answer is {'7' * 5000}": (None, None),
     }

@@ -57,12 +57,12 @@ def test_a_megabyte_is_read_in_time(shape: str) -> None:
         assert taken(READERS[name], f"The answer is {text}") < LIMIT, name
 
 
-@pytest.mark.parametrize("shape", MORE_SHAPES)
-def test_no_other_shape_takes_long(shape: str) -> None:
+@pytest.mark.parametrize("shape", [*SHAPES, *MORE_SHAPES])
+def test_no_shape_takes_long(shape: str) -> None:
     """A reader that looked at each pair of characters would take minutes over these."""
     for name, read in READERS.items():
-        for text in (repeated(shape, 20_000), f"The answer is {repeated(shape, 20_000)} 5"):
-            assert taken(read, text) < LIMIT / 4, name
+        for put in ("{}", "The answer is {} 5", "The answer is 5{} = 5"):
+            assert taken(read, put.replace("{}", repeated(shape, 15_000))) < LIMIT / 8, (name, put)
     assert taken(READERS["math"], rf"\boxed{{{repeated(shape, 990)}}}") < LIMIT  # what a prover has to look at
 
 
@@ -70,9 +70,9 @@ def test_no_other_shape_takes_long(shape: str) -> None:
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=30).map("".join))
 def test_no_text_raises_or_takes_long(text: str) -> None:
     for name, read in READERS.items():
-        begun = time.perf_counter()
+        begun = time.process_time()
         found = read(text)
-        assert time.perf_counter() - begun < LIMIT, name
+        assert time.process_time() - begun < LIMIT, name
         if name in ("number", "date", "math", "text"):  # whose gold answers no piece holds
             assert found == (False, False), name
 
@@ -87,9 +87,7 @@ def test_a_claim_is_judged_by_what_it_says(seed: int) -> None:
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
 def test_the_seeds_of_the_fuzzer_are_taken_in(file: Path) -> None:
-    begun = time.perf_counter()
-    hostile.enter(file.read_bytes())
-    assert time.perf_counter() - begun < LIMIT
+    assert taken(lambda name: hostile.enter(Path(name).read_bytes()), str(file)) < LIMIT
 
 
 # ---- what took for ever, or was wrong, one by one

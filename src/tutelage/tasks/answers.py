@@ -26,7 +26,7 @@ Comparer = Callable[[str, Question], bool | None]
 Reading = Literal["house", "published"]
 
 NUMBERS = Finder(quantities.first_number, quantities.last_number)
-PUBLISHED = Finder(quantities.published_number, quantities.published_last)
+PUBLISHED = Finder(quantities.published_number, quantities.published_number)
 
 
 def same_number(answer: str, question: Question) -> bool:

@@ -56,7 +56,8 @@ def _result(text: str) -> str:
     sides = [side.strip() for side in bare.split("=")]
     if len(sides) == 1 or re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", bare)):
         return text
-    numbers = [side for side in (sides[-1], sides[0]) if _NUMBER.match(side.replace(" ", ""))]
+    bare_sides = (side.replace(" ", "") for side in (sides[-1], sides[0]))
+    numbers = [side for side in bare_sides if _NUMBER.match(side)]
     if len(sides) == len(numbers) == 2 and _fraction(numbers[0]) != _fraction(numbers[1]):
         return text  # "5 = 6" comes to nothing
     return numbers[0] if numbers else sides[-1]

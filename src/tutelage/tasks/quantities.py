@@ -83,7 +83,7 @@ _OTHER_OF_THEM = re.compile(r"((?:\s+[a-z]+){1,3}),?\s+or\s+", re.IGNORECASE)  #
 _SPACED = re.compile(r"(\W*+)(\d{1,3}(?: \d{3})+)(?!\d)")
 # "3 + 4 =", "3 cm + 4 cm =": what follows is the answer
 _SUM = re.compile(
-    r"(?:[^\S\n]|\n(?=[^\S\n]*+=)|[\d,$€£()+\-*/×÷·^%=]|x(?=\s?[\d$€£(.])|\.(?!\s)|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*+"
+    r"(?:[^\S\n]|\n(?=[\s*]{0,8}(?:x\s?)?=)|(?<=\n)x(?=\s?=)|[\d,$€£()+\-*/×÷·^%=]|x(?=\s?[\d$€£(.])|\.(?!\s)|(?<=\d )[a-z]{2,15}(?= [-+*/x×÷=]))*=[\s$€£(]*+"
 )
 _ALONE = re.compile(r"[()$\s]*+(?P<unit>[a-z]{2,15}\s*+)?=(?P<gap>[\s$€£(]*+)")
 _JOINED = re.compile(rf"\s*+(?:[-–—]|{_JOINS})\s*+")
@@ -125,12 +125,6 @@ def published_number(part: str) -> object:
     if match is None:
         return None
     return decimal(Fraction(match[0].removesuffix("."))) if len(match[0]) <= LONGEST else REFUSED
-
-
-def published_last(text: str) -> object:
-    """The last number of a text without markers, read in the same way."""
-    found = re.findall(r"-?\d+\.?\d*", text.replace(",", ""))
-    return published_number(found[-1]) if found else None
 
 
 def _same(one: object, other: object) -> bool:
