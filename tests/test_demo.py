@@ -84,6 +84,7 @@ def test_the_estimate_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(precision, "measured", lambda: rates)
     monkeypatch.setattr(precision, "choose", lambda use, device: "float32" if use == "training" else "bfloat16")
     monkeypatch.setattr(hf, "choose_device", lambda wanted: "cpu")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     slow = demo.estimate()
     assert "50 GFLOP/s in training (float32) and 40 GFLOP/s in decoding (bfloat16)" in slow
     rates["training"]["float32"] = 500.0

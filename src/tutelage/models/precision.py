@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ Use = Literal["training", "decoding"]
 # Sizes of a model of about 100M parameters: tokens of a batch of lessons, rows of a batch of answers.
 _HIDDEN, _INNER, _LAYERS = 576, 1536, 3
 _ROWS = {"training": 320, "decoding": 64}
-_SECONDS = 0.6  # that each use is measured: what another program slows down for a moment is not what a machine can do
+_SECONDS = 0.3  # of the processor's time that each use is measured
 _WORTH = 1.1  # bfloat16 rounds more coarsely, so it must be clearly faster
 
 
@@ -33,18 +35,16 @@ def choose(use: Use, device: str) -> str:
 
 
 def measured() -> dict[str, dict[str, float]]:
-    """Products of matrices in GFLOP/s, by use and precision: measured at the first call on a machine, then kept.
+    """Products of matrices in GFLOP/s of one thread, by use and precision: measured at the first call on a machine, then kept.
 
     Having instructions for bfloat16 is not being faster with them, and what is faster in training may be slower in
     writing answers.
     """
-    file, name = (
-        cache_folder() / "speed.json",
-        " / ".join(str(value) for key, value in machine().items() if key != "transformers"),
-    )
+    file = cache_folder() / "speed.json"
+    name = " / ".join(str(machine()[key]) for key in ("processor", "instructions", "torch"))
     known = _read(file)
     if name not in known:
-        known = {**known, name: {use: _rates(use) for use in ("training", "decoding")}}
+        known = {**known, name: _alone()}
         _write(file, known)
     found: dict[str, dict[str, float]] = known[name]
     return found
@@ -69,16 +69,33 @@ def _write(file: Path, known: dict[str, Any]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def _alone() -> dict[str, dict[str, float]]:
+    """Measure in a process of one thread, by the processor's time: several threads wait for each other, the longer the
+    busier a machine is, and the same seed would be computed in float32 at one time and in bfloat16 at another.
+    """
+    one = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
+    here = [sys.executable, "-P", "-m", "tutelage.models.precision"]
+    done = subprocess.run(
+        here, env=one, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"the speed of this processor could not be measured; give training.precision and the student's dtype instead of auto: {done.stderr[-500:]}"
+        )
+    found: dict[str, dict[str, float]] = json.loads(done.stdout)
+    return found
+
+
 def _rates(use: Use) -> dict[str, float]:
     rounds = {kind: _round(use, kind) for kind in (torch.float32, torch.bfloat16)}
     best = dict.fromkeys(rounds, float("inf"))
-    until, done = time.perf_counter() + _SECONDS, 0
-    while done < 4 or time.perf_counter() < until:  # in turn, so that a busy moment hits both, and on past the moment
+    until, done = time.thread_time() + _SECONDS, 0
+    while done < 4 or time.thread_time() < until:  # in turn, so that what slows the processor down slows both
         done += 1  # the first of each is the warm-up
         for kind, run in rounds.items():
-            begun = time.perf_counter()
+            begun = time.thread_time()
             run()
-            best[kind] = min(best[kind], time.perf_counter() - begun)
+            best[kind] = min(best[kind], time.thread_time() - begun)
     work = 2 * _ROWS[use] * _HIDDEN * _INNER * 2 * _LAYERS * (3 if use == "training" else 1)
     return {str(kind).removeprefix("torch."): round(work / seconds / 1e9, 2) for kind, seconds in best.items()}
 
@@ -109,3 +126,7 @@ def _round(use: Use, kind: torch.dtype) -> Callable[[], None]:
             forward()
 
     return train if use == "training" else decode
+
+
+if __name__ == "__main__":
+    print(json.dumps({use: _rates(use) for use in ("training", "decoding")}))
