@@ -230,6 +230,12 @@ def main() -> None:
             sys.exit(1)
 
 
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+_SURROUNDINGS = {  # of a name that was given, or of the machine: nothing that a traceback would explain
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
+
+
 def _run_app() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
@@ -238,13 +244,13 @@ def _run_app() -> int:
     except KeyboardInterrupt:
         return _fail("stopped; finished steps are kept, and the same command goes on from there", 130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+        if error.errno not in _WRITING | _SURROUNDINGS:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(
-            f"cannot write{where}: {error.strerror}. Finished steps are kept; make room and run the same command again",
-            2,
-        )
+        where = f" {error.filename}" if error.filename else ""
+        if error.errno in _SURROUNDINGS:
+            return _fail(f"cannot use{where or ' a file'}: {error.strerror}", 2)
+        then = "Finished steps are kept; make room and run the same command again"
+        return _fail(f"cannot write{where}: {error.strerror}. {then}", 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what the user typed is no command, or not of this form
             raise

@@ -72,7 +72,7 @@ def serve(
 def _short_name(spec: str) -> str:
     """What clients call a model: a folder by its last name, others as they are known."""
     name = str(parse(spec)["name"])
-    return Path(name).resolve().name if Path(name).exists() else name or spec
+    return Path(name).resolve().name if os.path.exists(name) else name or spec
 
 
 def _key(variable: str | None) -> str:

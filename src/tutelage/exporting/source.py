@@ -1,5 +1,6 @@
 """A finished run as an export sees it: its student, and the exam that says what this student can do."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ class Source(NamedTuple):
         if spec["kind"] == "worked":
             return "worked: (the task's own solutions, no language model)"
         name = str(spec["name"])
-        local = name.startswith((".", "/", "~")) or Path(name).exists()
+        local = name.startswith((".", "/", "~")) or os.path.exists(name)
         return f"{spec['kind']}:{Path(name).name if local and name else name}"
 
     def why(self) -> str:

@@ -66,7 +66,7 @@ def _base(adapter: str) -> str:
 
 def is_adapter(name: str) -> bool:
     """Whether a name is the folder of a LoRA adapter."""
-    return (Path(name) / "adapter_config.json").is_file()
+    return os.path.isfile(Path(name) / "adapter_config.json")
 
 
 def check(name: str) -> None:
@@ -77,13 +77,16 @@ def check(name: str) -> None:
     if name in PACKAGED:
         _packaged(name)
     elif name.startswith((".", "/", "~")) or name.endswith(".gguf"):
-        if not Path(name).exists():
+        if not os.path.exists(name):
             raise ModelError(f"no model at {name}: the folder or file does not exist")
     elif (
-        "/" in name and Path(name).parts[0] not in ("", ".") and Path(name).parent.is_dir() and not Path(name).exists()
+        "/" in name
+        and Path(name).parts[0] not in ("", ".")
+        and os.path.isdir(Path(name).parent)
+        and not os.path.exists(name)
     ):
         raise ModelError(f"no model at {name}: the folder {Path(name).parent} is here and holds no {Path(name).name}")
-    elif not name or (name.count("/") > 1 and not Path(name).is_dir()):
+    elif not name or (name.count("/") > 1 and not os.path.isdir(name)):
         raise ModelError(f"hf:{name} is neither a hub id (org/name), nor a folder, nor one of: {', '.join(PACKAGED)}")
     if stated := _stated(name):
         _reader(name, stated)
@@ -94,8 +97,11 @@ def _stated(name: str) -> dict[str, Any]:
     from huggingface_hub import try_to_load_from_cache
 
     file: Any = Path(name) / "config.json"
-    if not file.is_file() and name.count("/") == 1 and not Path(name).exists():
-        file = try_to_load_from_cache(name, "config.json")
+    if not os.path.isfile(file) and name.count("/") == 1 and not os.path.exists(name):
+        try:
+            file = try_to_load_from_cache(name, "config.json")
+        except ValueError as error:  # huggingface_hub's own words for what an id is made of
+            raise ModelError(f"hf:{name} is no hub id, and no folder: {error}") from error
     try:
         stated = json.loads(Path(file).read_text(encoding="utf-8")) if isinstance(file, str | Path) else {}
     except (OSError, ValueError):

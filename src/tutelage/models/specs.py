@@ -2,8 +2,8 @@
 
 import importlib
 import inspect
+import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
@@ -45,8 +45,8 @@ def parse(spec: Spec) -> dict[str, Any]:
 
 def _mapping(spec: Spec) -> dict[str, Any]:
     if isinstance(spec, str):
-        kind, _, name = (f"hf:{spec}" if Path(spec).is_dir() else spec).partition(":")  # a folder is a student
-        if "?" in name and not Path(name).exists():  # "hf:smollm2?dtype=float32", as models print their names
+        kind, _, name = (f"hf:{spec}" if os.path.isdir(spec) else spec).partition(":")  # a folder is a student
+        if "?" in name and not os.path.exists(name):  # "hf:smollm2?dtype=float32", as models print their names
             bare, options = split_options(name, "model")
             return {**options, "kind": kind, "name": bare}
         return {"kind": kind, "name": name}

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def stream(path: Path) -> Iterator[Row]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: cannot tell the format from the name; it must end in {', '.join(readers)}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise (
             DataError(f"{path} is {_what(path)}; name a file")
             if _what(path)
@@ -51,6 +52,8 @@ def stream(path: Path) -> Iterator[Row]:
 
 def _what(path: Path) -> str:
     """What stands at a path that holds no file; empty where nothing does."""
+    if not os.path.lexists(path):
+        return ""
     if path.is_symlink() and not path.exists():
         return f"a link to {path.readlink()}, which is not there"
     kinds = {"a folder": path.is_dir, "a named pipe": path.is_fifo, "a socket": path.is_socket}
@@ -58,7 +61,7 @@ def _what(path: Path) -> str:
 
 
 def _whereabouts(path: Path) -> str:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"there is no folder {path.parent}"
     names = [entry.name for entry in path.parent.iterdir()]
     return nearest(path.name, names) if names else f"the folder {path.parent} is empty"
