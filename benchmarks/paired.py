@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tutelage.evaluation.intervals import clustered_bootstrap
 from tutelage.evaluation.pairs import shares
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt
 
 

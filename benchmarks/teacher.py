@@ -21,7 +21,7 @@ from pathlib import Path
 from tutelage import exam, tasks
 from tutelage.models import Purse, open_model
 from tutelage.models.cached import key_of
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from tutelage import demo, tasks
 from tutelage.demo import demo_config, show_answers
 from tutelage.models import hf, precision
 from tutelage.recipes import check
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 QUESTION = tasks.find(demo_config()["task"]).load("train")[0]

@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "printing"},
     {"parsing"},
     {"types", "config", "markup"},
-    {"tasks", "models", "store"},
+    {"tasks", "models", "runs"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
     {"report", "exporting", "serve", "console", "demo", "cli_cache", "cli_grade"},

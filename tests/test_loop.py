@@ -8,7 +8,7 @@ import pytest
 
 from tutelage import recipes, tasks
 from tutelage.models import pretrained, rendering
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Lesson
 
 TASK = "coin_flip?size=40"

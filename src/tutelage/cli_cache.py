@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from tutelage.errors import ConfigError
 from tutelage.printing import say
 from tutelage.redaction import redact
-from tutelage.store.cache import ReplyCache, default_path
+from tutelage.runs.replies import ReplyCache, default_path
 
 replies_app = typer.Typer(help="The teacher's replies that are kept on this machine.", no_args_is_help=True)
 File = Annotated[Path | None, typer.Option("--file", help="Another file of replies than the user's own.")]

@@ -11,7 +11,7 @@ from tutelage import tasks
 from tutelage.config import read_yaml
 from tutelage.lessons import feedback
 from tutelage.printing import shown
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 

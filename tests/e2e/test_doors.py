@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import tutelage
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt
 
 

@@ -11,7 +11,7 @@ from tests.server import Teacher, teaching
 from tutelage import recipes, tasks
 from tutelage.errors import LessonError
 from tutelage.recipes.tutorial import Errors, lessons_for
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Lesson
 
 TASK = "coin_flip?size=200"

@@ -20,9 +20,9 @@ import tutelage
 from tutelage import tasks
 from tutelage.errors import RunError
 from tutelage.recipes.finetune_cot import FinetuneCot
-from tutelage.store import cache as caches
-from tutelage.store import records
-from tutelage.store.cache import ReplyCache
+from tutelage.runs import records
+from tutelage.runs import replies as caches
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Lesson, Reply, Sampling
 
 ALL = 56  # requests of one whole run: 28 rationales and their answers

@@ -14,7 +14,7 @@ import yaml
 from tests.server import serve
 
 from tutelage import tasks
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Feedback, Lesson
 
 TASK = "coin_flip?size=100"

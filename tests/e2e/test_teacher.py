@@ -15,7 +15,7 @@ import yaml
 from tests.server import Teacher, completion, reasoning, teaching
 
 from tutelage import tasks
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Lesson
 
 SECRET = "sk-very-secret-key-0001"

@@ -12,8 +12,8 @@ from tests.server import teaching
 
 from tutelage import exam, recipes, tasks
 from tutelage.evaluation import grading, scoreboard
-from tutelage.store import records
-from tutelage.store.cache import ReplyCache
+from tutelage.runs import records
+from tutelage.runs.replies import ReplyCache
 from tutelage.tasks.answers import READERS
 from tutelage.tasks.base import Task
 from tutelage.types import Attempt, Question, Reply

@@ -12,7 +12,7 @@ import tutelage
 from tutelage import recipes
 from tutelage.exporting import export, lessons, source
 from tutelage.markup import block, front_matter, plain, table
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Lesson
 
 Finished = Callable[[str, str, bool], Path]

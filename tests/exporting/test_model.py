@@ -14,7 +14,7 @@ import tutelage
 from tutelage import exporting, tasks
 from tutelage.errors import TutelageError
 from tutelage.exporting.checking import Checked
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt
 
 Finished = Callable[[str, str, bool], Path]

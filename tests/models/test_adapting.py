@@ -8,7 +8,7 @@ from tests.server import reasoning, teaching
 
 from tutelage.models import Purse, open_model
 from tutelage.models.adapting import Refusal, cut, refusal, refused
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 SENT = {"temperature": 0.7, "top_p": 0.9, "seed": 0, "stop": ["\nQ:"]}

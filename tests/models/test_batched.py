@@ -11,7 +11,7 @@ from tests.server import Teacher, reasoning, teaching
 from tutelage.errors import BudgetError, ConfigError, Interrupted
 from tutelage.models import Purse, open_model
 from tutelage.models.metered import BudgetConfig, Spending
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 

@@ -12,7 +12,7 @@ from tutelage import exam, tasks
 from tutelage.models.cached import Cached, key_of, request_of
 from tutelage.models.endpoint import Answer, Request
 from tutelage.models.keeping import Forgetful
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 

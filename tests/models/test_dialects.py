@@ -8,7 +8,7 @@ from tests.server import FAULTS, teaching
 
 from tutelage.errors import ModelError
 from tutelage.models import Purse, open_model
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
 
 SECRET = "sk-very-secret-key-0001"

@@ -13,7 +13,7 @@ from tests.server import Teacher, completion, teaching
 from tutelage.errors import ModelError
 from tutelage.models import Purse, open_model
 from tutelage.models.metered import Spending
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 SECRET = "sk-very-secret-key-0001"

@@ -21,7 +21,7 @@ from tutelage.models.lanes import Lanes
 from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
 from tutelage.models.usage import Usage, worst_input
 from tutelage.redaction import redact
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 
 SECRET = "sk-very-secret-key-0001"

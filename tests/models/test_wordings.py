@@ -9,7 +9,7 @@ from tests.server import teaching
 
 from tutelage.models import Purse, open_model
 from tutelage.models.adapting import refusal, refused
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
 
 SENT = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "seed": 0, "stop": ["\nQ:"], "max_tokens": 20}

@@ -13,7 +13,7 @@ from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import classroom
 from tutelage.recipes.baselines import exemplars
 from tutelage.recipes.finetune_cot import FinetuneCot
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Lesson, Message
 

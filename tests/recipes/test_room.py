@@ -16,7 +16,7 @@ from tutelage import recipes
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
 from tutelage.models.hf import Hf
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Message, Sampling
 
 

@@ -8,7 +8,7 @@ import pytest
 from tutelage import recipes
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import classroom, tailored
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson
 

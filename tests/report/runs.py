@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.lessons import feedback
 from tutelage.recipes import check
-from tutelage.store.run import Run
+from tutelage.runs.run import Run
 from tutelage.types import Attempt, Feedback, Lesson, Question, Verdict
 
 FACTS = {"started": "2026-01-01T00:00:00+00:00", "command": "tutelage run c.yaml", "what": "a test"}

@@ -12,7 +12,7 @@ from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
 from tutelage.markup import Markup, plain, table
 from tutelage.parsing import json_file
-from tutelage.store import records
+from tutelage.runs import records
 from tutelage.types import Attempt, Lesson
 
 FORMS = {

@@ -12,8 +12,8 @@ from tutelage.config import read_yaml
 from tutelage.errors import RunError
 from tutelage.exam import Paper
 from tutelage.parsing import json_file
-from tutelage.store import records
-from tutelage.store.inputs import names_of
+from tutelage.runs import records
+from tutelage.runs.inputs import names_of
 from tutelage.tasks.base import Task
 from tutelage.types import Attempt
 

@@ -18,8 +18,8 @@ from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Published
 from tutelage.recipes.provenance import facts
-from tutelage.store import records
-from tutelage.store.run import Listener, Run
+from tutelage.runs import records
+from tutelage.runs.run import Listener, Run
 from tutelage.types import Attempt
 
 

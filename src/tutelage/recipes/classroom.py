@@ -20,9 +20,9 @@ from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
 from tutelage.recipes.paying import open_purse
 from tutelage.recipes.remarks import of_training
-from tutelage.store.cache import default_path
-from tutelage.store.files import link
-from tutelage.store.run import Run
+from tutelage.runs.files import link
+from tutelage.runs.replies import default_path
+from tutelage.runs.run import Run
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Sampling

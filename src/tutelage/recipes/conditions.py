@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from tutelage.models import streaming
 from tutelage.models.machine import machine
-from tutelage.store.run import Run
+from tutelage.runs.run import Run
 from tutelage.types import Model
 
 

@@ -11,9 +11,9 @@ from tutelage.models import Purse
 from tutelage.models.cached import Cached
 from tutelage.models.metered import BudgetConfig, Spending, Spent
 from tutelage.models.traffic import State
-from tutelage.store import records
-from tutelage.store.cache import ReplyCache
-from tutelage.store.run import Run
+from tutelage.runs import records
+from tutelage.runs.replies import ReplyCache
+from tutelage.runs.run import Run
 
 
 def open_purse(

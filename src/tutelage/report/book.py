@@ -12,8 +12,8 @@ from tutelage.config import read_yaml
 from tutelage.models.metered import Spent
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import redacted
-from tutelage.store import records
-from tutelage.store.run import is_held
+from tutelage.runs import records
+from tutelage.runs.run import is_held
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 State = Literal["running", "finished", "stopped", "failed"]

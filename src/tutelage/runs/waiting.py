@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tutelage.store.files import beside
+from tutelage.runs.files import beside
 
 Row = tuple[str, bytes, bytes, float, bytes]  # key, request, reply, saved, what the server sent
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tutelage.config import differences
 from tutelage.parsing import json_file
-from tutelage.store import records as lines
+from tutelage.runs import records as lines
 from tutelage.types import Checkpoint
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.errors import RunError
-from tutelage.store.cache import ReplyCache
+from tutelage.runs.replies import ReplyCache
 from tutelage.types import Reply
 
 ASKED = b'{"model": "m", "messages": [["user", "?"]]}'

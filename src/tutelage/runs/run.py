@@ -18,9 +18,9 @@ from tutelage.config import differences, read_yaml
 from tutelage.errors import Interrupted, RunError, TutelageError
 from tutelage.parsing import json_file
 from tutelage.redaction import redacted
-from tutelage.store import records as lines
-from tutelage.store.files import link, write
-from tutelage.store.inputs import changed, digest, jsonable
+from tutelage.runs import records as lines
+from tutelage.runs.files import link, write
+from tutelage.runs.inputs import changed, digest, jsonable
 from tutelage.types import Checkpoint, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)

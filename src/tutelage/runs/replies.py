@@ -14,8 +14,8 @@ import msgspec
 from tutelage.config import cache_folder
 from tutelage.errors import RunError
 from tutelage.redaction import strike
-from tutelage.store import claims
-from tutelage.store.waiting import Row, Waiting, left_behind
+from tutelage.runs import claims
+from tutelage.runs.waiting import Row, Waiting, left_behind
 from tutelage.types import Reply
 
 _SCHEMA = """

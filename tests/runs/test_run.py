@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tutelage.errors import Interrupted, RunError
-from tutelage.store import records
-from tutelage.store.run import Run
+from tutelage.runs import records
+from tutelage.runs.run import Run
 from tutelage.types import Attempt
 
 
@@ -117,7 +117,7 @@ def test_a_broken_record_in_a_finished_step_is_named(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tutelage.store import run as store
+from tutelage.runs import run as store
 from tutelage.types import Attempt
 
 moment = sys.argv[2]
