@@ -24,6 +24,7 @@ from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
 from tutelage.recipes import RECIPES
 from tutelage.redaction import guarded_streams
+from tutelage.runs import history
 
 app = typer.Typer(
     help="Teach a small language model to reason with lessons from a large one.",
@@ -121,7 +122,7 @@ def compare(
     flips: Annotated[int, typer.Option(min=0, help="How many flipped questions to name.")] = 5,
 ) -> None:
     """Say how two runs, or two exams, differ on the same questions: difference, interval, p value, flips."""
-    sides = recipes.exams(before), recipes.exams(after)
+    sides = history.exams(before), history.exams(after)
     titles = [title for title in sides[0] if title in sides[1]]
     if not titles:
         raise DataError(
@@ -195,7 +196,7 @@ def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (
             view({"event": "scores", "scores": scores})
             return
     terminal.print(score_table(scores, f"{recipes.described(config.model_dump(mode='json'))}, in {into}"))
-    for title, attempts in recipes.exams(into).items():
+    for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")
     say(f"the report: {report.write([into])}")

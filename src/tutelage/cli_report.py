@@ -8,7 +8,8 @@ import typer
 
 from tutelage import report as reports
 from tutelage.printing import say
-from tutelage.report import book, status, watching
+from tutelage.report import status, watching
+from tutelage.runs import history
 
 Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
 
@@ -26,7 +27,7 @@ def show_status(
     run: Path, as_json: Annotated[bool, typer.Option("--json", help="As one JSON object, for programs.")] = False
 ) -> None:
     """Say how a run stands: working, finished, stopped or failed, what is done and what is missing."""
-    opened = book.open_run(run)
+    opened = history.open_run(run)
     for line in [msgspec.json.encode(status.facts(opened)).decode()] if as_json else status.lines(opened):
         say(line)
 

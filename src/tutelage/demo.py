@@ -7,11 +7,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from tutelage import tasks
-from tutelage.config import read_yaml
 from tutelage.lessons import feedback
 from tutelage.printing import shown
-from tutelage.runs import records
+from tutelage.runs import history
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 
@@ -79,22 +77,16 @@ def _short(text: str) -> str:
 
 def _mended(run: Path) -> tuple[Question, Attempt, Feedback, Lesson, Attempt] | None:
     """The first question that was missed, taught, and then answered rightly."""
-    asked = {question.id: question for question in _train(run)}
-    missed = {attempt.question: attempt for attempt in _read(run, "2-exam", Attempt) if attempt.verdict == "wrong"}
-    replies = {reply.question: reply for reply in _read(run, "2-feedback", Feedback)}
-    lessons = {lesson.question: lesson for lesson in _read(run, "2-lessons", Lesson)}
-    for after in _read(run, "2-review", Attempt):
-        name = after.question
-        if after.verdict == "right" and name in missed and name in replies and name in lessons:
-            return asked[name], missed[name], replies[name], lessons[name], after
+    told = history.open_run(run)
+    ours = [view for view in told.sittings if view.whole and view.label.who == "student"]
+    trained = [view for view in ours if view.label.split == told.config["questions"]["train"]]
+    replies = {reply.question: reply for given in told.feedback.values() for reply in given}
+    lessons = {lesson.question: lesson for lesson in told.lessons if lesson.kind == "feedback"}
+    missed: dict[str, Attempt] = {}
+    for view in trained:
+        for after in view.attempts:
+            name = after.question
+            if after.verdict == "right" and name in missed and name in replies and name in lessons:
+                return told.questions[name], missed[name], replies[name], lessons[name], after
+        missed |= {one.question: one for one in view.attempts if one.verdict == "wrong"}
     return None
-
-
-def _read(run: Path, step: str, kind: Any) -> list[Any]:
-    file = run / step / "records.jsonl"
-    return records.read(file, kind) if file.exists() else []
-
-
-def _train(run: Path) -> list[Question]:
-    saved = read_yaml(run / "config.yaml")
-    return tasks.find(saved["task"], data=saved["data"]).load(saved["questions"]["train"])

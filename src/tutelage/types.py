@@ -118,6 +118,23 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
+class Label(Struct, frozen=True, kw_only=True):
+    """What a step of a run is, for whoever reads the run: whoever makes the step says it, and no reader asks its name.
+
+    `kind`: exam, review (of what was just taught), rationales or votes (a teacher's exams, whose right answers are taught), feedback, lessons, training, or
+    award (of a student to be the run's). `who`: student, teacher, or baseline, a student without the method or parts of it.
+    Both are open, so that a run of a later version can be read.
+    """
+
+    kind: str = "exam"
+    who: str = "student"
+    round: int | None = (
+        None  # rounds of teaching behind the student of an exam, 0 as it came; else the step's own round
+    )
+    split: str = ""  # of the questions
+    title: str = ""  # the name a reader knows; else the step's
+
+
 class Checkpoint(Struct, frozen=True, kw_only=True):
     """A student on disk. Two checkpoints with the same digest are the same student, wherever they lie."""
 
@@ -136,3 +153,15 @@ class Model(Protocol):
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield `(index of the chat, its sampling.n replies)` in the order they are finished."""
         ...
+
+
+class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a run's calls.jsonl: a request that is sent, or what became of one."""
+
+    model: str
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: str | None = None
+    outcome: str = ""
+    step: str = ""  # of the run

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import tutelage
 from tutelage import recipes
@@ -60,7 +61,7 @@ def test_the_base_is_named_where_it_is_known(
     from tutelage.exporting import card
 
     read = source.read(tailored[0])
-    read = read._replace(config=read.config.model_copy(update={"student": student}))
+    read = read._replace(run=replace(read.run, config={**read.run.config, "student": student}))
     written = card.Written("x", "float32", 1, lessons.gather(read), None, None)
     text = card.text(read, written)
     assert (f"base_model: {base}\n" in text) == bool(base)
@@ -130,7 +131,7 @@ def test_trl_takes_the_forms(tailored: tuple[Path, Path]) -> None:
 def test_the_data_card_says_where_lessons_come_from(tailored: tuple[Path, Path]) -> None:
     run, out = tailored
     card = (out / "lessons" / "README.md").read_text()
-    notes = {e["step"]: e["line"] for e in source.read(run).events() if e.get("event") == "note"}
+    notes = {e["step"]: e["line"] for e in source.read(run).run.events if e.get("event") == "note"}
     taught = lessons.gather(source.read(run))
     counts = Counter(lesson.kind for lesson in taught.lessons)
     assert f"| first lessons | rationale | {counts['rationale']} |" in card

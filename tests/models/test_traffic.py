@@ -18,11 +18,11 @@ from tutelage.errors import BudgetError, ConfigError, ModelError
 from tutelage.models import Purse, open_model
 from tutelage.models.endpoint import seconds_to_wait, split_thinking
 from tutelage.models.lanes import Lanes
-from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
+from tutelage.models.metered import BudgetConfig, Meter, Spending
 from tutelage.models.usage import Usage, worst_input
 from tutelage.redaction import redact
 from tutelage.runs.replies import ReplyCache
-from tutelage.types import Chat, Message, Reply, Sampling
+from tutelage.types import Chat, Message, Reply, Sampling, Spent
 
 SECRET = "sk-very-secret-key-0001"
 FAST = {"timeout": 0.5, "tries": 6}

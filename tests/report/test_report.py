@@ -19,9 +19,10 @@ from tests.report.runs import Made, attempt, story
 
 from tutelage import report
 from tutelage.errors import RunError
-from tutelage.report import book, lessonbook, status, watching
-from tutelage.report.book import Sitting
-from tutelage.types import Question
+from tutelage.report import lessonbook, status, watching
+from tutelage.runs import history
+from tutelage.runs.history import ExamView
+from tutelage.types import Label, Question
 
 NO_ROUNDS: dict[str, Any] = {"rounds": None, "baselines": None}  # an exam has none
 HOSTILE = "</script><script>alert(1)</script></div>\"'<img src=x onerror=alert(2)> | `code` | שלום עולם"
@@ -82,7 +83,7 @@ def test_the_lesson_book_leads_from_a_mistake_to_the_lesson_and_the_request(fini
 )
 def test_what_became_of_a_question(verdicts: dict[int, Any], told: str) -> None:
     sat = [
-        Sitting(step=str(n), title="", role="student", after=n, whole=True, attempts=[attempt("q", verdict, "")])
+        ExamView(step=str(n), label=Label(round=n), whole=True, attempts=[attempt("q", verdict, "")])
         for n, verdict in verdicts.items()
     ]
     assert lessonbook.outcome(sat, [(place, one.attempts[0]) for place, one in enumerate(sat)]) == told
@@ -90,8 +91,8 @@ def test_what_became_of_a_question(verdicts: dict[int, Any], told: str) -> None:
 
 def test_samples_are_one_verdict_by_their_majority() -> None:
     rows = [attempt("q", "right", ""), attempt("q", "wrong", "", sample=1)]
-    exam = Sitting(step="1", title="", role="student", after=1, whole=True, attempts=rows)
-    later = Sitting(step="2", title="", role="student", after=2, whole=True, attempts=[rows[0]])
+    exam = ExamView(step="1", label=Label(round=1), whole=True, attempts=rows)
+    later = ExamView(step="2", label=Label(round=2), whole=True, attempts=[rows[0]])
     assert lessonbook.outcome([exam, later], [(0, rows[0]), (0, rows[1]), (1, rows[0])]) == "fixed"
 
 
@@ -114,7 +115,7 @@ def test_a_killed_run_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
     (draft / "step.json").write_text(json.dumps({"step": "1-test", "inputs": {"paper": {}}}))
     (draft / "records.jsonl").write_text('{"question":"test-0","text":"one","verdict":"right"}\n{"question":"te')
     made.run.close()
-    opened = book.open_run(made.path)
+    opened = history.open_run(made.path)
     assert opened.state == "stopped"
     assert opened.missing() == ["tailored, round 1", "tailored, round 2"]
     text = report.write([made.path]).with_suffix(".md").read_text()
@@ -166,22 +167,22 @@ def test_status_of_a_working_run_says_how_far_it_is(tmp_path: Path) -> None:
 
     def work(kept: list[Any]) -> Iterator[Any]:
         made.run.show(event="progress", step="1-test", done=3, of=8, right=2, unread=0)
-        seen.append(status.facts(book.open_run(made.path)))
+        seen.append(status.facts(history.open_run(made.path)))
         yield attempt("test-0", "right", "one")
 
     made.run.records("1-test", type(attempt("q", "right", "")), work, {"paper": {}})
     made.run.close()
     assert seen[0]["state"] == "running"
     assert seen[0]["now"].startswith("Running: 1-test, 3 of 8, 67% right, ")
-    assert book.open_run(made.path).state == "stopped"
-    assert "tutelage run" in status.now(book.open_run(made.path))
+    assert history.open_run(made.path).state == "stopped"
+    assert "tutelage run" in status.now(history.open_run(made.path))
 
 
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
     made = Made(tmp_path / "it", [])
     made.run.say(event="failed", error="the teacher is gone")
     made.run.close()
-    assert status.now(book.open_run(made.path)).startswith("Failed: the teacher is gone.")
+    assert status.now(history.open_run(made.path)).startswith("Failed: the teacher is gone.")
 
 
 @contextmanager
@@ -268,7 +269,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(finished: Path, tmp_path: 
 
 def test_the_book_opens_with_what_was_examined(tmp_path: Path) -> None:
     """The first lessons come before any exam, and are about questions that may never be in one."""
-    pages = lessonbook.pages(book.open_run(story(tmp_path / "it", rationales=True).end()))
+    pages = lessonbook.pages(history.open_run(story(tmp_path / "it", rationales=True).end()))
     outcomes = [page["outcome"] for page in pages["questions"]]
     assert outcomes.count("untold") == 5
     assert "untold" not in outcomes[:-5]

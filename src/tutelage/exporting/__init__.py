@@ -88,7 +88,7 @@ def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], 
     mark = {
         "tutelage": metadata.version("tutelage"),
         "run": source.path.resolve().name,
-        "exam": source.exam,
+        "exam": source.exam.step,
         "dtype": saved.dtype,
     }
     mark["checked"] = msgspec.to_builtins(checked)

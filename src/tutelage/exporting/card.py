@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage import recipes
-from tutelage.evaluation.scoreboard import Score
+from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exporting.checking import Checked
 from tutelage.exporting.lessons import Taught, counted
 from tutelage.exporting.source import Source
@@ -28,14 +28,14 @@ class Written(NamedTuple):
 
 def text(source: Source, written: Written) -> str:
     """The model card as markdown with its YAML head."""
-    scores = recipes.scores(source.path)
+    scores = {title: score(attempts) for title, attempts in source.run.exams().items()}
     parts = [
         f"# {plain(written.name)}",
         f"{plain(source.name('student'))}, taught to reason step by step about the task {plain(_task(source))} by "
         f"the teacher {plain(source.name('teacher'))} with Tutelage, recipe "
-        f"{plain(source.config.recipe)}. It writes its reasoning and then `--> ANSWER`.",
+        f"{plain(source.setting('recipe'))}. It writes its reasoning and then `--> ANSWER`.",
         "## What it can do",
-        f"{scores[source.title].questions} questions of the split {plain(source.config.questions.test)}{_untaught(source)}; "
+        f"{scores[source.title].questions} questions of the split {plain(source.split)}{_untaught(source)}; "
         "intervals at 95 %. This student is in bold; the others are there to compare it with. "
         "What its lessons share with these questions is said in [lessons/](lessons/README.md).",
         _exams(source, scores),
@@ -63,7 +63,7 @@ def _head(source: Source, written: Written, score: Score) -> dict[str, Any]:
     ]
     result = {
         "task": {"type": "text-generation", "name": "questions with one right answer"},
-        "dataset": {"type": source.task.name, "name": _task(source), "split": source.config.questions.test},
+        "dataset": {"type": source.task.name, "name": _task(source), "split": source.split},
         "metrics": metrics,
     }
     return {**head, "model-index": [{"name": written.name, "results": [result]}]}
@@ -82,7 +82,7 @@ def _interval(score: Score) -> str:
 
 
 def _task(source: Source) -> str:
-    named = source.config.task
+    named = source.setting("task")
     options = {key: value for key, value in named.items() if key != "name"} if isinstance(named, dict) else {}
     name = str(named["name"] if isinstance(named, dict) else named)
     shown = ", ".join(f"{key}={value}" for key, value in options.items() if key != "path")
@@ -90,22 +90,22 @@ def _task(source: Source) -> str:
 
 
 def _untaught(source: Source) -> str:
-    return ", none of which was taught" if source.config.questions.copies == "drop" else ""
+    return ", none of which was taught" if source.setting("questions.copies") == "drop" else ""
 
 
 def _exams(source: Source, scores: dict[str, Score]) -> str:
     rows = []
-    for title, score in scores.items():
-        samples = f" x {score.samples}" if score.samples > 1 else ""
+    for title, found in scores.items():
+        samples = f" x {found.samples}" if found.samples > 1 else ""
         rows.append(
             (
                 Markup(f"**{plain(title)}**") if title == source.title else title,
-                f"{score.accuracy:.1%}",
-                f"{score.low:.1%} to {score.high:.1%}",
-                f"{score.strict:.1%}",
-                f"{score.questions}{samples}",
-                f"{score.unread:.1%}",
-                f"{score.truncated:.1%}",
+                f"{found.accuracy:.1%}",
+                f"{found.low:.1%} to {found.high:.1%}",
+                f"{found.strict:.1%}",
+                f"{found.questions}{samples}",
+                f"{found.unread:.1%}",
+                f"{found.truncated:.1%}",
             )
         )
     return table(["exam", "accuracy", "95 % interval", "read strictly", "n", "unread", "cut off"], rows)
@@ -121,7 +121,7 @@ def _check(checked: Checked | None) -> str:
 
 def _usage(source: Source, written: Written) -> str:
     asked = {attempt.question for attempt in source.attempts}
-    question = next((q for q in source.task.load(source.config.questions.test) if q.id in asked), None)
+    question = next((q for q in source.task.load(source.split) if q.id in asked), None)
     said = source.task.ask(question).messages[-1].content if question else "…"
     code = f"""from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -143,22 +143,29 @@ print(tokenizer.decode(reply[0, prompt["input_ids"].shape[1] :], skip_special_to
     return "\n\n".join(parts)
 
 
+def _recipe(source: Source) -> str:
+    name = str(source.setting("recipe"))
+    return recipes.RECIPES[name].summary if name in recipes.RECIPES else name
+
+
 def _making(source: Source, written: Written) -> list[tuple[object, object]]:
-    config, facts = source.config, source.facts()
-    training = config.training
+    facts, lora = source.run.facts, source.setting("training.lora")
     versions = {name: number for name, number in facts.get("versions", {}).items() if number != "not installed"}
-    how = f"LoRA of rank {training.lora.r}, merged here" if training.lora else "all weights"
-    how = f"{how}, epochs {training.epochs}, batch {training.batch}, learning rate {training.learning_rate:g}"
-    later = f"; later rounds {config.later}" if getattr(config, "later", None) else ""
+    how = f"LoRA of rank {lora['r']}, merged here" if lora else "all weights"
+    told = (("epochs", "epochs"), ("batch", "batch"), ("learning_rate", "learning rate"))
+    how += "".join(
+        f", {name} {value:g}" for key, name in told if (value := source.setting(f"training.{key}")) is not None
+    )
+    later = f"; later rounds {source.setting('later')}" if source.setting("later") else ""
     return [
-        ("recipe", recipes.find(config.recipe).summary),
+        ("recipe", _recipe(source)),
         ("teacher", source.name("teacher")),
         ("student", f"{source.name('student')}, {written.parameters:,} parameters"),
         ("this one is", source.why() or source.title),
         ("lessons of the run", Markup(f"{plain(counted(written.taught))}, in [lessons/](lessons/README.md)")),
         ("training", how + later),
         ("weights", f"safetensors, {written.dtype}"),
-        ("seed", config.seed),
+        ("seed", source.setting("seed")),
         ("begun", facts.get("started", "unknown")),
         ("exported", datetime.now(UTC).date().isoformat()),
         ("versions", ", ".join(f"{name} {number}" for name, number in versions.items()) or "unknown"),

@@ -79,10 +79,10 @@ def check(source: Source, folder: Path, dtype: str, most: int) -> Checked:
 def _questions(source: Source) -> list[Question]:
     """The questions of the final exam, found again through the task."""
     sat = {attempt.question for attempt in source.attempts}
-    found = [question for question in source.task.load(source.config.questions.test) if question.id in sat]
+    found = [question for question in source.task.load(source.split) if question.id in sat]
     if len(found) < len(sat):
         raise DataError(
-            f"{len(sat) - len(found)} questions of the exam {source.path / source.exam} are no longer in the task "
+            f"{len(sat) - len(found)} questions of the exam {source.path / source.exam.step} are no longer in the task "
             f"{source.task.name!r}; bring its data back, or export with --check 0"
         )
     return found

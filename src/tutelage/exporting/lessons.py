@@ -11,8 +11,7 @@ from tutelage.exporting.source import Source
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
 from tutelage.markup import Markup, plain, table
-from tutelage.parsing import json_file
-from tutelage.runs import records
+from tutelage.runs.history import ExamView
 from tutelage.types import Attempt, Lesson
 
 FORMS = {
@@ -38,28 +37,30 @@ class Taught(NamedTuple):
 
 def gather(source: Source) -> Taught:
     """Everything that was learned in a run, each lesson once, in the order in which it was taught."""
-    lessons = _lessons(source.path / "lessons")
+    lessons: list[Lesson] = []
+    by_round: dict[int, list[Lesson]] = {}
+    for step in source.run.of("lessons"):
+        by_round.setdefault(step.label.round or 1, []).extend(step.records(Lesson))
+    for number in sorted(by_round):
+        lessons = reflection.merge(lessons, by_round[number])
     wrong: dict[str, dict[str, str]] = {}
-    for number in range(1, getattr(source.config, "rounds", 0) + 1):
-        fresh = [*_lessons(source.path / f"{number}-lessons"), *_lessons(source.path / f"{number}-practice")]
-        lessons = reflection.merge(lessons, fresh)
-        for mistake in _mistakes(source, number):
+    for view in _on_training_questions(source):
+        for mistake in _mistakes(source, view):
             if text := reflection.as_completion(mistake):
-                wrong.setdefault(mistake.question, {}).setdefault(text, attempt_name(f"{number}-exam", mistake))
-    return Taught(reflection.merge((), lessons), wrong)
+                wrong.setdefault(mistake.question, {}).setdefault(text, attempt_name(view.step, mistake))
+    return Taught(lessons, wrong)
 
 
-def _lessons(step: Path) -> list[Lesson]:
-    file = step / "records.jsonl"
-    return records.read(file, Lesson) if file.exists() else []
+def _on_training_questions(source: Source) -> list[ExamView]:
+    """The exams whose mistakes the rounds learned from: each round's first, of the student as the round before left it."""
+    split = source.setting("questions.train", "train")
+    ours = [view for view in source.run.sittings if view.label.who == "student" and view.label.kind == "exam"]
+    return [view for view in ours if view.label.split == split]
 
 
-def _mistakes(source: Source, number: int) -> list[Attempt]:
-    file = source.path / f"{number}-exam" / "records.jsonl"
-    if not file.exists():
-        return []
-    sat = sorted(records.read(file, Attempt), key=lambda attempt: (attempt.question, attempt.sample))
-    return exam.mistakes(sat, source.config.mistakes.keep)
+def _mistakes(source: Source, view: ExamView) -> list[Attempt]:
+    sat = sorted(view.attempts, key=lambda attempt: (attempt.question, attempt.sample))
+    return exam.mistakes(sat, source.setting("mistakes.keep"))
 
 
 def write(source: Source, taught: Taught, folder: Path) -> None:
@@ -133,7 +134,7 @@ def card(source: Source, taught: Taught, pairs: int) -> str:
     parts = [
         "# Lessons",
         f"What {plain(source.name('student'))} learned about the task {plain(source.task.name)} from the teacher "
-        f"{plain(source.name('teacher'))}, made by the recipe {plain(source.config.recipe)} of Tutelage.",
+        f"{plain(source.name('teacher'))}, made by the recipe {plain(source.setting('recipe'))} of Tutelage.",
         table(["file", "rows", "form"], files),
         table(["round", "kind", "lessons"], rows),
         ""
@@ -156,11 +157,11 @@ def card(source: Source, taught: Taught, pairs: int) -> str:
 
 def _filters(source: Source) -> str:
     lines = ["- rationale: kept where its answer is right, it is whole, and it repeats no other of its question"]
-    if settings := getattr(source.config, "feedback", None):
+    if settings := source.setting("feedback"):
         lines.append("- feedback: written about a wrong attempt of the student's; kept where its answer is right")
-        if settings.practice:
+        if settings.get("practice"):
             lines.append(
-                f"- practice: a new exercise with its solution; kept where at least {settings.agree} of {settings.votes} "
+                f"- practice: a new exercise with its solution; kept where at least {settings['agree']} of {settings['votes']} "
                 "fresh solutions of the teacher agree, and no exam holds it"
             )
     return "\n".join(lines)
@@ -168,15 +169,12 @@ def _filters(source: Source) -> str:
 
 def _accounts(source: Source) -> str:
     """What the run said about kept and dropped lessons."""
-    notes = {event["step"]: event["line"] for event in source.events() if event.get("event") == "note"}
-    steps = [step for step in notes if step.endswith(("lessons", "practice"))]
-    return "\n".join(f"- step {plain(step)}: {plain(notes[step])}" for step in steps)
+    return "\n".join(f"- step {plain(step.name)}: {plain(step.note)}" for step in source.run.of("lessons") if step.note)
 
 
 def _control(source: Source) -> str:
     """What whoever trains on these lessons elsewhere must know of control tokens in their texts."""
-    facts = [json_file(file) for file in sorted(source.path.glob("*student/facts.json"))]
-    held = [one for one in facts if one.get("control")]
+    held = [one.facts for one in source.run.trainings if one.facts.get("control")]
     if not held:
         return ""
     return (
@@ -187,10 +185,9 @@ def _control(source: Source) -> str:
 
 
 def _contamination(source: Source) -> str:
-    events = source.events()
-    notes = [event["line"] for event in events if event.get("event") == "note" and event.get("step") == "train"]
-    shown = {event["kind"]: event for event in events if event.get("event") == "contamination"}
-    kept = "left in" if source.config.questions.copies == "keep" else "left out"
+    notes = source.run.notes("train")
+    shown = {event["kind"]: event for event in source.run.events if event["event"] == "contamination"}
+    kept = "left in" if source.setting("questions.copies") == "keep" else "left out"
     lines = [
         f"{plain(notes[-1])}. Training questions that are the same as a held-out one were {kept}."
         if notes

@@ -60,7 +60,7 @@ def _exam_dtype(source: Source) -> str:
     named = str(options.get("dtype", "auto"))
     if named != "auto":
         return named
-    settled = str(source.facts().get("settled", {}).get("decoding", ""))
+    settled = str(source.run.facts.get("settled", {}).get("decoding", ""))
     return settled or precision.choose("decoding", choose_device(options.get("device", "auto")))
 
 

@@ -1,17 +1,18 @@
 """A look at a teacher's first replies, before the rest is paid for."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from tutelage.errors import LessonError
 from tutelage.lessons.rationales import verdict_of
-from tutelage.types import Attempt
+from tutelage.types import Attempt, Chat
 
 Item = TypeVar("Item")
 
 FIRST = 20  # replies that are looked at
 MOST = 0.3  # share of them that may be lost
+_SHEET = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
 
 
 class Trial:
@@ -72,3 +73,10 @@ def loss_of(attempt: Attempt) -> str:
     if attempt.truncated:
         return "cut off"
     return "unread" if verdict_of(attempt) == "unread" else ""
+
+
+def sheets(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
+    """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
+    for part in first_and_rest(chats, trial):
+        size = len(part) if most is None else _SHEET
+        yield from (part[start : start + size] for start in range(0, len(part), size))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tutelage.errors import ConfigError
 from tutelage.models.cached import Asked, Cached
 from tutelage.models.keeping import Forgetful, ReplyStore
-from tutelage.models.metered import BudgetConfig, Meter, Spending, Spent
+from tutelage.models.metered import BudgetConfig, Meter, Spending
 from tutelage.models.pace import Limits
 from tutelage.models.prices import Price, find
 from tutelage.models.specs import (
@@ -28,7 +28,7 @@ from tutelage.models.specs import (
 )
 from tutelage.models.traffic import State
 from tutelage.redaction import is_hiding
-from tutelage.types import Chat, Model
+from tutelage.types import Chat, Model, Spent
 
 __all__ = [
     "FREE", "MODELS", "PAID", "BudgetConfig", "ModelSpec", "Purse", "Spec", "check_key", "checked", "essence", "open_model", "parse",

@@ -12,7 +12,7 @@ from tutelage.errors import ConfigError
 from tutelage.models.prices import Price
 from tutelage.models.traffic import Refused
 from tutelage.models.usage import Usage, worst_input
-from tutelage.types import Chat, Sampling
+from tutelage.types import Chat, Sampling, Spent
 
 MILLION = Decimal(1_000_000)
 
@@ -53,18 +53,6 @@ class BudgetConfig(Settings):
         if self.calls is not None:
             parts.append(f"{max(self.calls - spent.calls, 0)} calls")
         return ", ".join(parts)
-
-
-class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of a run's calls.jsonl: a request that is sent, or what became of one."""
-
-    model: str
-    calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    dollars: str | None = None
-    outcome: str = ""
-    step: str = ""  # of the run
 
 
 class Meter:

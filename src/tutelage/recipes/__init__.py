@@ -18,9 +18,8 @@ from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Published
 from tutelage.recipes.provenance import facts
-from tutelage.runs import records
+from tutelage.runs import history, labels
 from tutelage.runs.run import Listener, Run
-from tutelage.types import Attempt
 
 
 class Recipe(NamedTuple):
@@ -159,9 +158,12 @@ def _working(
     for role in ("teacher", "student", "model"):
         if role in plain:
             models.check_key(plain[role])
-    about = {**facts(), "what": f"{described(plain)}, in {into}"}
+    promised: labels.Labels = find(config.recipe).load().promised(config)
+    told = {step: labels.written(label) for step, label in promised.items()}
+    about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
     held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
-    room = Classroom(held, task, config.seed, expand_path(config.cache) if config.cache else None, config.budget)
+    cache = expand_path(config.cache) if config.cache else None
+    room = Classroom(held, task, config.seed, cache, config.budget, promised)
     try:
         yield room, config
     except Interrupted as stop:
@@ -208,31 +210,16 @@ def _run_at(path: Path) -> Path:
 
 def scores(path: Path) -> dict[str, Score]:
     """The scores of a run's finished exams by their titles, in the order to be read."""
-    return {title: score(attempts) for title, attempts in exams(path).items()}
-
-
-def exams(path: Path) -> dict[str, list[Attempt]]:
-    """The finished exams of a run by their titles, or the one exam of a step's folder."""
-    if (path / "records.jsonl").exists():
-        return {"exam": records.read(path / "records.jsonl", Attempt)}
-    files = {title: path / step / "records.jsonl" for step, title in titles(path).items()}
-    return {title: records.read(file, Attempt) for title, file in files.items() if file.exists()}
-
-
-def titles(path: Path) -> dict[str, str]:
-    """The exams of a run's final table, step -> title, finished or not."""
-    config = check(read_yaml(_run_at(path) / "config.yaml"), str(path / "config.yaml"))
-    named: dict[str, str] = find(config.model_dump()["recipe"]).load().titles(config)
-    return named
+    return {title: score(attempts) for title, attempts in history.exams(path).items()}
 
 
 def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     """A finished run's exams, or one step's, as they were graded and as today's reader grades them; nobody is asked."""
     run_at = path if (path / "config.yaml").exists() else path.parent
-    config: Any = check(read_yaml(_run_at(run_at) / "config.yaml"), str(run_at / "config.yaml"))
-    task = tasks.find(config.task, data=config.data)
+    config = read_yaml(_run_at(run_at) / "config.yaml")
+    task = tasks.find(config.get("task", ""), data=config.get("data"))
     known = {question.id: question for split in task.splits for question in task.load(split)}
-    sat = exams(path)
+    sat = history.exams(path)
     return {title: (score(rows), score(grading.again(task, known, rows))) for title, rows in sat.items()}
 
 

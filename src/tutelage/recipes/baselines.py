@@ -18,7 +18,7 @@ from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.tasks import overlap
 from tutelage.tasks.overlap import HeldOut
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Form, Lesson, Question
+from tutelage.types import Form, Label, Lesson, Question
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
 
@@ -143,7 +143,8 @@ def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Questio
     """The teacher reasons aloud about the questions; what ends in the right answer is kept."""
     paper = config.rationales.paper(config.rationales.exam(), room.seed)
     trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
-    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper, trial), questions)
+    label = Label(kind="rationales", who="teacher", round=1, split=config.questions.train)
+    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper, trial, label), questions)
 
 
 def baselines(
@@ -164,7 +165,8 @@ def baselines(
         answers = rationales.answers_only(room.task, train)
         # Answers hold no reasoning that a mistake could be set against.
         training = config.training.model_copy(update={"reflection": None})
-        plain = room.fit("answers-student", config.student, answers, training)
+        label = Label(kind="training", who="baseline")
+        plain = room.fit("answers-student", config.student, answers, training, label)
         room.sit("fine_tune", plain, test, paper("taught", room.seed))
 
 
@@ -224,16 +226,23 @@ def exemplars(lessons: Sequence[Lesson], shots: int) -> list[tuple[str, str]]:
     ]
 
 
-_TITLES: dict[str, str] = {
-    "zero_shot": "zero-shot",
-    "zero_shot_cot": "zero-shot-CoT",
-    "few_shot_cot": "few-shot-CoT",
-    "fine_tune": "fine-tune",
+# What stands before the method in its table: a title, whose exam it is, and how many rounds of teaching lie behind it.
+_BEFORE: dict[str, tuple[str, str, int | None]] = {
+    "zero_shot": ("zero-shot", "student", 0),
+    "zero_shot_cot": ("zero-shot-CoT", "baseline", 0),
+    "few_shot_cot": ("few-shot-CoT", "baseline", 0),
+    "fine_tune": ("fine-tune", "baseline", None),
 }
 
 
-def in_order(config: Teaching, taught: Mapping[str, str]) -> dict[str, str]:
-    """Step -> the name a reader knows, in the order of the final table: baselines, what was taught, the teacher."""
+def in_order(config: Teaching, taught: Sequence[tuple[str, int, str]]) -> dict[str, Label]:
+    """The exams of the final table in their order, by step: baselines, what was taught, the teacher.
+
+    `taught` are the exams of the method: step, rounds of teaching behind it, title.
+    """
     asked: tuple[str, ...] = config.baselines
-    before = {step: title for step, title in _TITLES.items() if step in asked}
-    return {**before, **taught, **({"teacher": "teacher"} if "teacher" in asked else {})}
+    rows = [(step, *row) for step, row in _BEFORE.items() if step in asked]
+    rows += [(step, title, "student", number) for step, number, title in taught]
+    rows += [("teacher", "teacher", "teacher", None)] if "teacher" in asked else []
+    split = config.questions.test
+    return {step: Label(who=who, round=number, split=split, title=title) for step, title, who, number in rows}

@@ -1,7 +1,7 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,25 +13,24 @@ from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline import Recital
-from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, sheets
 from tutelage.models import Purse, streaming
 from tutelage.models.machine import machine
 from tutelage.models.metered import BudgetConfig
 from tutelage.recipes.conditions import Conditions, settled
 from tutelage.recipes.paying import open_purse
 from tutelage.recipes.remarks import of_training
+from tutelage.runs import labels
 from tutelage.runs.files import link
+from tutelage.runs.inputs import asked, content
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
 from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson, Message, Model, Question, Sampling
+from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Label, Lesson, Model, Question, Sampling
 
 Who = str | Mapping[str, Any] | Checkpoint
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
-
-
-_SHEET = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
 
 
 class Account(Protocol):
@@ -47,20 +46,20 @@ class Account(Protocol):
         ...
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What of a chat makes a step: its question and what is sent."""
-
-    question: str
-    messages: tuple[Message, ...]
-
-
 class Classroom:
     """Everything with an effect that a recipe uses: questions, models, the run, and one line a finished step."""
 
     def __init__(
-        self, run: Run, task: Task, seed: int = 0, cache: Path | None = None, budget: BudgetConfig | None = None
+        self,
+        run: Run,
+        task: Task,
+        seed: int = 0,
+        cache: Path | None = None,
+        budget: BudgetConfig | None = None,
+        promised: labels.Labels | None = None,
     ) -> None:
         self.run = run
+        self.promised = promised or {}  # the exams of the final table, by step
         self.task = task
         self.seed = seed
         self._cache_path = cache or default_path()
@@ -115,10 +114,12 @@ class Classroom:
         questions: Sequence[Question],
         paper: exam.Paper,
         trial: Trial | None = None,
+        label: Label | None = None,
     ) -> list[Attempt]:
         """One exam, as a step: attempts in the order of the questions.
 
-        With a trial its first replies are asked for alone, and looked at before the rest is.
+        With a trial its first replies are asked for alone, and looked at before the rest is. `label` says what it is to
+        whoever reads the run; an exam that the recipe promised has its label already.
         """
         kind = self._spec(who)["kind"]
 
@@ -143,8 +144,9 @@ class Classroom:
             for line in streaming.remarks(self.open(who)):
                 self.note(step, line)
 
-        inputs = {"model": self._identity(who), "task": self._task(), "questions": _content(questions), "paper": paper}
-        attempts = self.run.records(step, Attempt, make, inputs)
+        inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": paper}
+        own = label or self.promised.get(step) or self._label("exam", step, who, questions)
+        attempts = self.run.records(step, Attempt, make, inputs, own)
         place = {question.id: index for index, question in enumerate(questions)}
         attempts.sort(key=lambda attempt: (place[attempt.question], attempt.sample))
         score = f"{len(attempts)} worked solutions" if kind == "worked" else scoreboard.score(attempts).line()
@@ -156,11 +158,14 @@ class Classroom:
     ) -> list[Lesson]:
         """The lessons of a round among a teacher's attempts, as a step."""
         kept = rationales.keep(attempts, self.task, questions, number)
-        return self.lessons(step, kept, {"attempts": list(attempts), "questions": _content(questions)})
+        return self.lessons(step, kept, {"attempts": list(attempts), "questions": content(questions)})
 
     def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
         """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed."""
-        made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], {**inputs, "task": self._task()})
+        whole = {**inputs, "task": self._task()}
+        number = max((lesson.round for lesson in kept.lessons), default=0) or labels.round_of(step) or 1
+        label = Label(kind="lessons", who="teacher", round=number)
+        made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], whole, label)
         self.note(step, kept.line())
         if needed and not made:
             raise LessonError(
@@ -189,7 +194,7 @@ class Classroom:
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
             for had in kept if tried else ():
                 tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
-            for part in _sheets([chat for chat in chats if chat.question not in have], most, tried):
+            for part in sheets([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
                 for index, (reply, *_) in self.open(who).answer(part, sampling):
@@ -201,15 +206,14 @@ class Classroom:
                     if tried:
                         tried.look(feedback.loss_of(kept[-1]))
 
-        asked = [Asked(question=chat.question, messages=chat.messages) for chat in chats]
         inputs = {
             "model": self._identity(who),
             "task": self._task(),
-            "chats": asked,
+            "chats": asked(chats),
             "sampling": sampling,
             "tokens": most,
         }
-        replies = self.run.records(step, Feedback, make, inputs)
+        replies = self.run.records(step, Feedback, make, inputs, self._label("feedback", step, who))
         place = {chat.question: index for index, chat in enumerate(chats)}
         replies.sort(key=lambda reply: place[reply.question])
         failed = sum(bool(reply.error) for reply in replies)
@@ -218,8 +222,15 @@ class Classroom:
         self.note(step, f"{len(replies)} replies, {failed} failed, {tokens} tokens{left}")
         return replies
 
-    def fit(self, step: str, student: Who, lessons: Sequence[Lesson], config: TrainingConfig) -> Checkpoint:
-        """Train a student on lessons, as a step."""
+    def fit(
+        self,
+        step: str,
+        student: Who,
+        lessons: Sequence[Lesson],
+        config: TrainingConfig,
+        label: Label | None = None,
+    ) -> Checkpoint:
+        """Train a student on lessons, as a step; one that is no student of the method's has a label that says so."""
 
         def make(folder: Path) -> Mapping[str, Any]:
             from tutelage.models.hf import choose_device
@@ -242,7 +253,8 @@ class Classroom:
             "training": config,
             "seed": self.seed,
         }
-        checkpoint = self.run.artifact(step, make, inputs)
+        own = label or Label(kind="training", round=labels.round_of(step) or 1)
+        checkpoint = self.run.artifact(step, make, inputs, own)
         for line in of_training(self.run.facts(step)):
             self.note(step, line)
         return checkpoint
@@ -256,7 +268,7 @@ class Classroom:
                     link(file, folder / file.name)
             return {"why": why}
 
-        awarded = self.run.artifact(step, make, {"student": checkpoint})
+        awarded = self.run.artifact(step, make, {"student": checkpoint}, Label(kind="award"))
         self.note(step, why)
         return awarded
 
@@ -273,20 +285,14 @@ class Classroom:
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else models.parse(who)
 
+    def _label(self, kind: str, step: str, who: Who, questions: Sequence[Question] = ()) -> Label:
+        """What a step is that its recipe says nothing of: by who is asked, and by the round that its name begins with."""
+        local = isinstance(who, Checkpoint) or self._spec(who)["kind"] in ("hf", "vllm")
+        role = "student" if isinstance(who, Checkpoint) else "baseline" if local else "teacher"
+        return Label(kind=kind, who=role, round=labels.round_of(step), split=questions[0].split if questions else "")
+
     def _identity(self, who: Who) -> Any:
         return who if isinstance(who, Checkpoint) else models.essence(self._spec(who))
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}
-
-
-def _content(questions: Sequence[Question]) -> list[Question]:
-    """The questions without the place of their file, which may move."""
-    return [msgspec.structs.replace(question, source="") for question in questions]
-
-
-def _sheets(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
-    """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
-    for part in first_and_rest(chats, trial):
-        size = len(part) if most is None else _SHEET
-        yield from (part[start : start + size] for start in range(0, len(part), size))

@@ -13,7 +13,7 @@ from tutelage.models.metered import BudgetConfig
 from tutelage.parsing import json_file
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Preset, Published, resolved
-from tutelage.types import Attempt, Form
+from tutelage.types import Attempt, Form, Label
 
 
 class ExamOnly(Settings):
@@ -73,6 +73,6 @@ def natural_form(model: Spec) -> Form | None:
     return None
 
 
-def titles(config: ExamOnly) -> dict[str, str]:
-    """Step -> the name a reader knows."""
-    return {"exam": "exam"}
+def promised(config: ExamOnly) -> dict[str, Label]:
+    """The one exam."""
+    return {"exam": Label(round=0, split=config.split, title="exam")}

@@ -14,7 +14,7 @@ from tutelage.recipes.baselines import (
 )
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Published
-from tutelage.types import Checkpoint, Lesson
+from tutelage.types import Checkpoint, Label, Lesson
 
 _CODE = "Ho et al. 2022, the authors' code"
 PUBLISHED = {
@@ -65,6 +65,6 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     return student
 
 
-def titles(config: FinetuneCot) -> dict[str, str]:
-    """Step -> the name a reader knows, in the order of the final table."""
-    return in_order(config, {"finetune_cot": "Fine-tune-CoT"})
+def promised(config: FinetuneCot) -> dict[str, Label]:
+    """The exams of the final table, in their order."""
+    return in_order(config, [("finetune_cot", 1, "Fine-tune-CoT")])

@@ -9,11 +9,12 @@ import msgspec
 
 from tutelage.models import Purse
 from tutelage.models.cached import Cached
-from tutelage.models.metered import BudgetConfig, Spending, Spent
+from tutelage.models.metered import BudgetConfig, Spending
 from tutelage.models.traffic import State
 from tutelage.runs import records
 from tutelage.runs.replies import ReplyCache
 from tutelage.runs.run import Run
+from tutelage.types import Spent
 
 
 def open_purse(

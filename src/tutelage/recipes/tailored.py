@@ -29,8 +29,9 @@ from tutelage.recipes.baselines import (
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
+from tutelage.runs import labels
 from tutelage.training.config import TrainingConfig
-from tutelage.types import Attempt, Checkpoint, Lesson, Question
+from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
 ROUNDS = 20  # the most
 
@@ -173,8 +174,15 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         student = trained
         mended = [question for question in train if question.id in {lesson.question for lesson in fresh}]
         if config.review and mended:
-            room.sit(f"{number}-review", trained, tasks.subset(mended, config.review), paper)
-        sat.append((room.sit(f"{number}-dev", trained, dev, paper), trained))
+            room.sit(
+                f"{number}-review",
+                trained,
+                tasks.subset(mended, config.review),
+                paper,
+                label=_told("taught questions again", number, config.questions.train, "review"),
+            )
+        label = _told("dev questions", number, config.questions.dev or "dev")
+        sat.append((room.sit(f"{number}-dev", trained, dev, paper, label=label), trained))
         room.sit(f"{number}-test", trained, test, paper)
         if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
             break
@@ -219,9 +227,9 @@ def _exam(
         asked = [question for place, question in enumerate(asked) if place in drawn]
     settings, seed = config.mistakes.exam(config.exam), seed_of(room, number)
     shown = shots_for(room, config, lessons, asked) if number == 1 else []
-    return room.sit(
-        f"{number}-exam", student, asked, settings.paper("few_shot_cot" if shown else "taught", seed, shown)
-    )
+    paper = settings.paper("few_shot_cot" if shown else "taught", seed, shown)
+    label = _told("training questions", number - 1, config.questions.train)
+    return room.sit(f"{number}-exam", student, asked, paper, label=label)
 
 
 def _share(attempts: Sequence[Attempt]) -> float:
@@ -256,9 +264,14 @@ def _why(best: int, dev: Sequence[float]) -> str:
     return f"round {best + 1}, the latest that holds on dev: {told}{fell}"
 
 
-def titles(config: Tailored) -> dict[str, str]:
-    """Step -> the name a reader knows, in the order of the final table."""
-    rounds = {f"{number}-test": f"tailored, round {number}" for number in range(1, config.rounds + 1)}
+def promised(config: Tailored) -> dict[str, Label]:
+    """The exams of the final table, in their order."""
+    rounds = [(f"{number}-test", number, f"tailored, round {number}") for number in range(1, config.rounds + 1)]
     if config.training.reflection is None and config.training.prompt_weight == 0:
-        rounds["1-test"] = "Fine-tune-CoT (round 1)"  # plain rationales and nothing else
+        rounds[0] = ("1-test", 1, "Fine-tune-CoT (round 1)")  # plain rationales and nothing else
     return in_order(config, rounds)
+
+
+def _told(what: str, after: int, split: str, kind: str = "exam") -> Label:
+    """The label of an exam that the student sits on the way."""
+    return Label(kind=kind, round=after, split=split, title=f"{what}, {labels.student(after)}")

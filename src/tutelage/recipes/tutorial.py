@@ -12,7 +12,7 @@ from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.baselines import RationalesConfig
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.tasks.overlap import HeldOut
-from tutelage.types import Attempt, Lesson, Question
+from tutelage.types import Attempt, Label, Lesson, Question
 
 
 class Tutoring(Protocol):
@@ -72,7 +72,8 @@ def lessons_for(
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
         paper = _aloud(config, settings.rationales).paper(config.rationales.form, seed_of(room, number))
-        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, paper, _trial(config))
+        label = _told("rationales", number)
+        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, paper, _trial(config), label)
         return room.keep(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
 
@@ -109,10 +110,14 @@ def _feedback(
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
         return lessons
     paper = _aloud(config, settings.votes).paper(config.rationales.form, seed_of(room, number))
-    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper, _trial(config))
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper, _trial(config), _told("votes", number))
     agreed = practice.agreed(made, cast, settings.agree)
     voted_in = {"replies": replies, "votes": cast, "feedback": settings}
     return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
+
+
+def _told(what: str, number: int) -> Label:
+    return Label(kind=what, who="teacher", round=number, title=f"teacher's {what} in round {number}")
 
 
 def _aloud(config: Tutoring, samples: int) -> ExamConfig:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tutelage.errors import RunError
-from tutelage.report import book, markdown, page
+from tutelage.report import markdown, page
 from tutelage.report.contents import Contents
+from tutelage.runs import history
 
 
 def write(runs: Sequence[str | Path], into: str | Path | None = None) -> Path:
@@ -13,7 +14,7 @@ def write(runs: Sequence[str | Path], into: str | Path | None = None) -> Path:
 
     They go into the folder `into`, by default the first run's. A run that was killed is reported as far as it came.
     """
-    contents = Contents(book.open_runs([Path(run) for run in runs]))
+    contents = Contents(history.open_runs([Path(run) for run in runs]))
     folder = Path(into or runs[0])
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,13 @@ from markupsafe import Markup
 from tutelage.evaluation.scoreboard import score, several
 from tutelage.recipes import described
 from tutelage.report import figures, sections
-from tutelage.report.book import Book
+from tutelage.runs.history import RunHistory
 
 
 class Contents:
     """A report on one run, or on several side by side."""
 
-    def __init__(self, runs: Sequence[Book]) -> None:
+    def __init__(self, runs: Sequence[RunHistory]) -> None:
         self.runs = runs
 
     @property
@@ -53,20 +53,20 @@ class Contents:
         """How each run was made, so that it can be made again."""
         return [sections.making(run, self._of(run)) for run in self.runs]
 
-    def _of(self, run: Book) -> str:
+    def _of(self, run: RunHistory) -> str:
         return f" ({run.name})" if len(self.runs) > 1 else ""
 
     def _answer(self) -> sections.Section:
         """What the student could do before, after each round, and the teacher's ceiling."""
         marks, rows = [], []
         for run in self.runs:
-            roles = {sitting.step: sitting.role for sitting in run.sittings}
             exams = run.exams()
-            for step, title in run.titles.items():
+            for step, told in run.promised.items():
+                title = told.title or step
                 if title not in exams:
                     continue
                 found, label = score(exams[title]), title + self._of(run)
-                marks.append(figures.Mark(label, found.accuracy, found.low, found.high, roles.get(step, "baseline")))
+                marks.append(figures.Mark(label, found.accuracy, found.low, found.high, told.who))
                 rows.append(sections.score_row(label, found))
                 rows += [
                     [f"  {one.name}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}"] + [""] * 5

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage import exam
 from tutelage.lessons import feedback
-from tutelage.report.book import Book, Sitting
+from tutelage.runs.history import ExamView, RunHistory
 from tutelage.types import Attempt, Chat, Lesson, Message, Question
 
 _MOST = 20_000  # characters of one text; the rest stays in the run's folder
@@ -23,7 +23,7 @@ OUTCOMES = {
 }
 
 
-def pages(run: Book) -> dict[str, Any]:
+def pages(run: RunHistory) -> dict[str, Any]:
     """The book of one run as plain data: its exams, and a page a question."""
     sittings = [sitting for sitting in run.sittings if sitting.attempts]
     answers: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
@@ -41,7 +41,8 @@ def pages(run: Book) -> dict[str, Any]:
     return {
         "name": run.name,
         "exams": [
-            {"step": s.step, "title": s.title + ("" if s.whole else " (unfinished)"), "role": s.role} for s in sittings
+            {"step": s.step, "title": s.title + ("" if s.whole else " (unfinished)"), "role": s.label.who}
+            for s in sittings
         ],
         # The book opens with what was examined.
         "questions": sorted(
@@ -57,7 +58,7 @@ def pages(run: Book) -> dict[str, Any]:
 def _page(
     name: str,
     question: Question | None,
-    sittings: Sequence[Sitting],
+    sittings: Sequence[ExamView],
     answers: Sequence[tuple[int, Attempt]],
     lessons: Sequence[Lesson],
 ) -> dict[str, Any]:
@@ -74,17 +75,18 @@ def _page(
     }
 
 
-def outcome(sittings: Sequence[Sitting], answers: Sequence[tuple[int, Attempt]]) -> str:
+def outcome(sittings: Sequence[ExamView], answers: Sequence[tuple[int, Attempt]]) -> str:
     """What became of a question over the student's exams: a key of `OUTCOMES`.
 
     The student as it came counts only where there are fewer than two later exams to compare.
     """
     by_exam: dict[int, list[Attempt]] = defaultdict(list)
     for place, attempt in answers:
-        if sittings[place].role == "student" and sittings[place].after is not None:
+        label = sittings[place].label
+        if label.who == "student" and label.round is not None:
             by_exam[place].append(attempt)
-    order = sorted(by_exam, key=lambda place: (sittings[place].after or 0, place))
-    taught = [place for place in order if sittings[place].after]
+    order = sorted(by_exam, key=lambda place: (sittings[place].label.round or 0, place))
+    taught = [place for place in order if sittings[place].label.round]
     verdicts = [_together(by_exam[place]) for place in (taught if len(taught) > 1 else order)]
     if not verdicts:
         return "untold"
@@ -105,7 +107,7 @@ def _together(attempts: Sequence[Attempt]) -> str:
     return "unread" if all(attempt.verdict == "unread" for attempt in attempts) else "wrong"
 
 
-def _answer(sitting: Sitting, place: int, attempt: Attempt) -> dict[str, Any]:
+def _answer(sitting: ExamView, place: int, attempt: Attempt) -> dict[str, Any]:
     told = {
         "exam": place,
         "sample": attempt.sample,

@@ -2,22 +2,25 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from importlib import metadata
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import yaml
 from markupsafe import Markup
 
-from tutelage.errors import DataError
+from tutelage import recipes
+from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.printing import visible
 from tutelage.report import figures
-from tutelage.report.book import Book, Sitting
+from tutelage.runs.history import ExamView, RunHistory
 from tutelage.types import Attempt
 
+_VERSION = metadata.version("tutelage")
 _TEMPLATES = 40  # rows of the table by template
 
 
@@ -51,7 +54,7 @@ PAIRED = (
 )
 
 
-def state_line(run: Book) -> str:
+def state_line(run: RunHistory) -> str:
     """How a run ended, and what is missing of it."""
     more = f" Not there yet: {', '.join(run.missing())}." if run.missing() else ""
     go_on = f" Go on with: tutelage run {_config_of(run)}"
@@ -62,11 +65,11 @@ def state_line(run: Book) -> str:
     return (f"Failed: {visible(run.error)}." if run.state == "failed" else "Stopped before its end.") + more + go_on
 
 
-def _config_of(run: Book) -> str:
+def _config_of(run: RunHistory) -> str:
     return visible(shlex.quote(str(run.path / "config.yaml")))
 
 
-def headline(run: Book) -> str:
+def headline(run: RunHistory) -> str:
     """What came of a run, in a sentence or two."""
     ours = final(run)
     if not ours:
@@ -79,7 +82,7 @@ def headline(run: Book) -> str:
     if len(ours) > 2 and (cells := paired(ours[-2].attempts, ours[-1].attempts)):
         _, _, rise, span, chance, *_ = cells
         text += f" The last round made {rise} points ({span}){f', p = {chance}' if chance else ''}."
-    kept = next((step.note for step in run.steps if step.name == "student" and step.note.startswith("round")), "")
+    kept = next((step.note for step in run.of("award")), "")
     return text + (f" Kept: {kept}." if kept else "")
 
 
@@ -104,17 +107,17 @@ def paired(before: Sequence[Attempt], after: Sequence[Attempt]) -> list[str]:
     ]  # fmt: skip
 
 
-def final(run: Book) -> list[Sitting]:
+def final(run: RunHistory) -> list[ExamView]:
     """The student's exams of the final table, in the order of the rounds."""
     ours = [
         sitting
         for sitting in run.sittings
-        if sitting.step in run.titles and sitting.role == "student" and sitting.whole
+        if sitting.step in run.promised and sitting.label.who == "student" and sitting.whole
     ]
-    return sorted((sitting for sitting in ours if sitting.attempts), key=lambda sitting: sitting.after or 0)
+    return sorted((sitting for sitting in ours if sitting.attempts), key=lambda sitting: sitting.label.round or 0)
 
 
-def changes(run: Book, of: str) -> Section:
+def changes(run: RunHistory, of: str) -> Section:
     """Each of the student's exams against the one before it."""
     ours = final(run)
     every = [[f"{a.title} -> {b.title}", *paired(a.attempts, b.attempts)] for a, b in pairwise(ours)]
@@ -122,11 +125,11 @@ def changes(run: Book, of: str) -> Section:
     return Section(f"Round by round{of}", tables=[Table(PAIRED, rows)] if rows else [])
 
 
-def verdicts(run: Book, of: str) -> Section:
+def verdicts(run: RunHistory, of: str) -> Section:
     """Right, wrong and unread of every exam the student sat."""
     shown, rows = [], []
     for sitting in run.sittings:
-        if sitting.attempts and sitting.role != "teacher":
+        if sitting.attempts and sitting.label.who != "teacher":
             count = Counter(attempt.verdict for attempt in sitting.attempts)
             cut = sum(attempt.truncated for attempt in sitting.attempts)
             total, title = len(sitting.attempts), sitting.title + ("" if sitting.whole else " (unfinished)")
@@ -140,7 +143,7 @@ def verdicts(run: Book, of: str) -> Section:
     return Section(f"Every exam{of}", [(caption, figures.bars(shown, caption))], [table])
 
 
-def templates(run: Book, of: str) -> Section:
+def templates(run: RunHistory, of: str) -> Section:
     """Accuracy by the template, or the kind, of question."""
     ours = final(run)
     template = {question.id: question.template for question in run.questions.values() if question.template}
@@ -164,14 +167,14 @@ def templates(run: Book, of: str) -> Section:
     return Section(f"By kind of question{of}", tables=[Table(("kind", "n", *(s.title for s in ours)), rows, note)])
 
 
-def lessons(run: Book, of: str) -> Section:
+def lessons(run: RunHistory, of: str) -> Section:
     count = Counter((lesson.round, lesson.kind) for lesson in run.lessons)
     rows = [[str(number or 1), kind, str(count[number, kind])] for number, kind in sorted(count)]
     shown = [
         figures.Bar(f"round {number or 1}: {kind}", [("lesson", count[number, kind])], str(count[number, kind]))
         for number, kind in sorted(count)
     ]
-    accounts = [f"{step.name}: {step.note}" for step in run.steps if step.note and "lessons from" in step.note]
+    accounts = [f"{step.name}: {step.note}" for step in run.of("lessons") if step.note]
     if not rows:
         return Section("")
     caption = "Lessons by round and kind"
@@ -180,7 +183,7 @@ def lessons(run: Book, of: str) -> Section:
     )
 
 
-def effort(run: Book, of: str) -> Section:
+def effort(run: RunHistory, of: str) -> Section:
     """Where time, tokens and money went."""
     timed = [step for step in run.steps if step.whole and step.seconds >= 0.5]
     caption = "Time by step"
@@ -193,7 +196,7 @@ def effort(run: Book, of: str) -> Section:
     return Section(f"Time and money{of}", chart, tables)
 
 
-def _spending(run: Book) -> list[list[str]]:
+def _spending(run: RunHistory) -> list[list[str]]:
     rows = []
     for step in dict.fromkeys(row.step for row in run.spent):
         own = [row for row in run.spent if row.step == step]
@@ -205,18 +208,17 @@ def _spending(run: Book) -> list[list[str]]:
     return rows
 
 
-def paid(run: Book) -> list[tuple[int, Score, str]]:
+def paid(run: RunHistory) -> list[tuple[int, Score, str]]:
     """Of each of the student's exams: the teacher's tokens until then, its score and its title."""
     tokens: Counter[int] = Counter()
     for sitting in run.sittings:
-        if sitting.role == "teacher" and sitting.step != "teacher":
-            number = next((step.round for step in run.steps if step.name == sitting.step), None) or 1
-            tokens[number] += sum(a.tokens_in + a.tokens_out for a in sitting.attempts)
-    for step in run.steps:
-        tokens[step.round or 1] += sum(one.tokens_in + one.tokens_out for one in run.feedback.get(step.name, ()))
+        if sitting.label.kind in ("rationales", "votes"):
+            tokens[sitting.label.round or 1] += sum(a.tokens_in + a.tokens_out for a in sitting.attempts)
+    for step in run.of("feedback"):
+        tokens[step.label.round or 1] += sum(one.tokens_in + one.tokens_out for one in run.feedback[step.name])
     return [
         (
-            sum(count for number, count in tokens.items() if number <= (sitting.after or 0)),
+            sum(count for number, count in tokens.items() if number <= (sitting.label.round or 0)),
             score(sitting.attempts),
             sitting.title,
         )
@@ -232,7 +234,7 @@ def training_row(facts: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def making(run: Book, of: str) -> Section:
+def making(run: RunHistory, of: str) -> Section:
     facts = run.facts
     versions = ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())
     found = [event for event in run.events if event["event"] == "contamination"]
@@ -240,7 +242,8 @@ def making(run: Book, of: str) -> Section:
         ["state", state_line(run)],
         ["started", str(facts.get("started", ""))],
         ["machine", f"{_machine(facts)}, Python {facts.get('python', '')}"],
-        *[["warning", event["line"]] for event in run.events if event["event"] == "warning"],
+        *[["warning", str(event.get("line", ""))] for event in run.events if event["event"] == "warning"],
+        *[["not known here", line] for line in unknown(run)],
         ["versions", versions],
         [
             "commit of the folder it began in",
@@ -250,7 +253,7 @@ def making(run: Book, of: str) -> Section:
         ["seed", str(run.config.get("seed", ""))],
         ["first command", str(facts.get("command", ""))],
         ["the same again", f"tutelage run {_config_of(run)} --into ANOTHER_FOLDER"],
-        *[["train and test", step] for step in _notes(run, "train")],
+        *[["train and test", line] for line in run.notes("train")],
         *[[f"{one['kind']} text", f"{one['question']} and {one['held_out']}: {one['text']}"] for one in found],
     ]
     lines = [yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)]
@@ -268,8 +271,14 @@ def _machine(facts: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, [str(facts.get("system", "")), *parts, *chosen]))
 
 
-def _notes(run: Book, step: str) -> Iterable[str]:
-    return dict.fromkeys(event["line"] for event in run.events if event["event"] == "note" and event["step"] == step)
+def unknown(run: RunHistory) -> list[str]:
+    """What of a run this version does not know: it is shown all the same, by its labels."""
+    made = run.facts.get("versions", {}).get("tutelage", "")
+    try:
+        recipes.check(run.config, "its config")
+    except TutelageError as error:
+        return [f"{error} (the run was made by tutelage {made or 'of an unknown version'}; this is {_VERSION})"]
+    return []
 
 
 def clock(seconds: float) -> str:

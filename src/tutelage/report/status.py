@@ -4,11 +4,11 @@ import time
 from typing import Any
 
 from tutelage.evaluation.scoreboard import score
-from tutelage.report.book import Book
 from tutelage.report.sections import clock, state_line
+from tutelage.runs.history import RunHistory
 
 
-def now(run: Book) -> str:
+def now(run: RunHistory) -> str:
     """One line on what the run is doing at this moment."""
     tick = run.tick
     if run.state != "running":
@@ -24,7 +24,7 @@ def now(run: Book) -> str:
     return f"{line}, {tick['done']} of {tick['of']}{loss}{right}, {clock(time.time() - tick['time'])} ago."
 
 
-def lines(run: Book) -> list[str]:
+def lines(run: RunHistory) -> list[str]:
     """The whole state as lines: what is done, what it showed, what is missing."""
     told = [now(run)]
     for step in run.steps:
@@ -34,7 +34,7 @@ def lines(run: Book) -> list[str]:
     return told
 
 
-def facts(run: Book) -> dict[str, Any]:
+def facts(run: RunHistory) -> dict[str, Any]:
     """The same for programs."""
     return {
         "run": str(run.path),

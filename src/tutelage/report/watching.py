@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RunError
-from tutelage.report import book, page, status
+from tutelage.report import page, status
 from tutelage.report.contents import Contents
+from tutelage.runs import history
 
 SECONDS = 10  # that a client may take to ask, or to take its answer
 _OURS = {"127.0.0.1", "localhost", "[::1]"}
@@ -27,7 +28,7 @@ class _Server(ThreadingHTTPServer):
 
 def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
     """Serve the report of some runs on loopback until Ctrl-C; `tell` is given the page's address. Port 0 is any free one."""
-    book.open_runs(runs)  # what is no run is said before anything is served
+    history.open_runs(runs)  # what is no run is said before anything is served
 
     class Answers(BaseHTTPRequestHandler):
         timeout = SECONDS
@@ -37,7 +38,7 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
             if self.headers.get("Host", "").rpartition(":")[0] not in _OURS:
                 self._send(HTTPStatus.FORBIDDEN, "text/plain", "this page answers to its loopback address only")
             elif self.path == "/":
-                contents = Contents(book.open_runs(runs))
+                contents = Contents(history.open_runs(runs))
                 self._send(HTTPStatus.OK, "text/html", page.render(contents, live=True))
             elif self.path == "/stamp":
                 self._send(HTTPStatus.OK, "text/plain", _stamp(runs))
@@ -69,6 +70,6 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
 
 def _stamp(runs: Sequence[Path]) -> str:
     """What tells the page whether to load itself again, and then a line a run on what it does now."""
-    read = book.open_runs(runs)
+    read = history.open_runs(runs)
     sign = "/".join(f"{run.state}{sum(step.whole for step in run.steps)}" for run in read)
     return "\n".join([sign, *(f"{run.name}: {status.now(run)}" for run in read)])

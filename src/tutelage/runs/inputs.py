@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from tutelage.config import differences
 from tutelage.parsing import json_file
 from tutelage.runs import records as lines
-from tutelage.types import Checkpoint
+from tutelage.types import Chat, Checkpoint, Message, Question
 
 
 def names_of(step: Path) -> set[str]:
@@ -20,6 +20,23 @@ def names_of(step: Path) -> set[str]:
     given = inputs.get("student")
     names = {digest({"step": step.name, **inputs})}
     return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names
+
+
+class ChatIdentity(msgspec.Struct, frozen=True):
+    """What of a chat makes a step: its question and what is sent."""
+
+    question: str
+    messages: tuple[Message, ...]
+
+
+def asked(chats: Sequence[Chat]) -> list[ChatIdentity]:
+    """What of some chats makes a step."""
+    return [ChatIdentity(question=chat.question, messages=chat.messages) for chat in chats]
+
+
+def content(questions: Sequence[Question]) -> list[Question]:
+    """The questions without the place of their file, which may move."""
+    return [msgspec.structs.replace(question, source="") for question in questions]
 
 
 def jsonable(inputs: Mapping[str, Any]) -> dict[str, Any]:

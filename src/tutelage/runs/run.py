@@ -1,7 +1,6 @@
 """A run is a directory of finished steps: each is made once, and a killed run goes on where it was."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -18,26 +17,15 @@ from tutelage.config import differences, read_yaml
 from tutelage.errors import Interrupted, RunError, TutelageError
 from tutelage.parsing import json_file
 from tutelage.redaction import redacted
+from tutelage.runs import folder, labels
 from tutelage.runs import records as lines
 from tutelage.runs.files import link, write
 from tutelage.runs.inputs import changed, digest, jsonable
-from tutelage.types import Checkpoint, Question
+from tutelage.types import Checkpoint, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 Listener = Callable[[dict[str, Any]], None]
 Essence = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
-# What a run that was killed while it began may have left.
-_FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
-
-
-def _begun(path: Path) -> bool:
-    """Whether any step of a run is done, or a draft of one holds anything."""
-    steps = [entry for entry in path.iterdir() if entry.is_dir()]
-    return any(
-        step.suffix != ".draft" or any(file.name != "step.json" and file.stat().st_size for file in step.iterdir())
-        for step in steps
-    )
 
 
 def _never() -> bool:
@@ -76,22 +64,16 @@ class Run:
     def start(
         cls, path: Path, config: Mapping[str, Any], facts: Mapping[str, Any], essence: Essence = dict, **doors: Any
     ) -> Self:
-        """Open a new or an interrupted run; `facts` (versions, machine, command) are written into run.json once.
+        """Open a new or an interrupted run; `facts` (versions, machine, command, …) are written into run.json once.
 
+        Of these `promised`, the labels of the exams that a recipe will have made in the end, goes with the config.
         `essence(config)` is the part of a config that must not change while a run goes on.
         """
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{path} is a file; a run needs a folder")
-        if path.exists() and not (path / "config.yaml").exists() and {p.name for p in path.iterdir()} - _FIRST:
-            raise RunError(f"{path} is not a run (it is not empty and holds no config.yaml); choose another --into")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"the folder {path} cannot be made: {error.strerror}; choose another --into") from None
+        folder.make(path)
         run = cls(path, **doors)
-        run._hold()
+        run._lock = folder.hold(path)
         saved = path / "config.yaml"
-        if saved.exists() and _begun(path):  # before anything is made nothing binds a run
+        if saved.exists() and folder.begun(path):  # before anything is made nothing binds a run
             try:
                 run._same_config(essence(read_yaml(saved)), essence(config))
             except TutelageError:
@@ -101,6 +83,7 @@ class Run:
             write(path / "run.json", json.dumps(facts, indent=1).encode())
         run._machine = facts.get("machine", {})
         run._note_machine()
+        run._promise(facts.get("promised"))
         if not saved.exists() or read_yaml(saved) != dict(config):
             write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         if lines.mend(path / "events.jsonl"):
@@ -108,12 +91,12 @@ class Run:
         run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
         return run
 
-    def _hold(self) -> None:
-        self._lock = (self.path / ".lock").open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process is working in {self.path}; wait for it or stop it") from None
+    def _promise(self, promised: Any) -> None:
+        """Keep what the final table will hold, which another config, or another version, may have changed."""
+        file = self.path / "run.json"
+        known = json_file(file)
+        if promised is not None and known.get("promised") != promised:
+            write(file, json.dumps({**known, "promised": promised}, indent=1).encode())
 
     def _note_machine(self) -> None:
         """Say so where a run goes on with other rounding than it began with."""
@@ -191,15 +174,16 @@ class Run:
         kind: type[RecordType],
         make: Callable[[list[RecordType]], Iterable[RecordType]],
         inputs: Mapping[str, Any],
+        label: Label | None = None,
     ) -> list[RecordType]:
-        """Make a step of records, or read it back.
+        """Make a step of records, or read it back; `label` says what it is.
 
         `make(kept)` is given what an interrupted earlier try had written and yields the records still owed; each is
         on disk as soon as it is yielded.
         """
-        if self._finished(name, inputs):
+        if self._finished(name, inputs, label):
             return lines.read(self.path / name / "records.jsonl", kind)
-        with self._draft(name, inputs) as draft:
+        with self._draft(name, inputs, label) as draft:
             file_path = draft / "records.jsonl"
             kept = lines.recover(file_path, kind)
             with file_path.open("ab") as file:
@@ -211,14 +195,20 @@ class Run:
                 os.fsync(file.fileno())
         return kept
 
-    def artifact(self, name: str, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, Any]) -> Checkpoint:
+    def artifact(
+        self,
+        name: str,
+        make: Callable[[Path], Mapping[str, Any]],
+        inputs: Mapping[str, Any],
+        label: Label | None = None,
+    ) -> Checkpoint:
         """Make a step that is a folder of files, such as a checkpoint, or find it again.
 
         `make(folder)` writes into the draft folder, which may hold what an interrupted try left, and returns facts
         for step.json. The checkpoint's digest is that of its inputs.
         """
-        if not self._finished(name, inputs):
-            with self._draft(name, inputs) as draft:
+        if not self._finished(name, inputs, label):
+            with self._draft(name, inputs, label) as draft:
                 if not (draft / "facts.json").exists():  # else killed between the last write and the rename
                     write(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
         return Checkpoint(path=str(self.path / name), digest=digest({"step": name, **inputs}))
@@ -232,10 +222,10 @@ class Run:
         if self.stopping():
             raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
-    def _finished(self, name: str, inputs: Mapping[str, Any]) -> bool:
+    def _finished(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> bool:
         note = self.path / name / "step.json"
         if not note.exists():
-            return any(self._borrow(name, inputs, other) for other in self.reuse)
+            return any(self._borrow(name, inputs, label, other) for other in self.reuse)
         if differing := differences(json_file(note)["inputs"], jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
@@ -244,7 +234,7 @@ class Run:
         self.say(event="reused", step=name)
         return True
 
-    def _borrow(self, name: str, inputs: Mapping[str, Any], other: Path) -> bool:
+    def _borrow(self, name: str, inputs: Mapping[str, Any], label: Label | None, other: Path) -> bool:
         """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
         note = other / name / "step.json"
         if not note.exists() or differences(json_file(note)["inputs"], jsonable(inputs)):
@@ -252,6 +242,8 @@ class Run:
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(other / name, draft, copy_function=link)
+        mine = {**json_file(note), **_labelled(label)}  # written anew: the other run keeps its own
+        write(draft / "step.json", json.dumps(mine, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="reused", step=name, run=str(other))
         if differing := changed(json_file(note).get("made_on", {}), self._machine):
@@ -262,11 +254,11 @@ class Run:
         return True
 
     @contextlib.contextmanager
-    def _draft(self, name: str, inputs: Mapping[str, Any]) -> Iterator[Path]:
+    def _draft(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> Iterator[Path]:
         """A folder to work in that becomes the step when the block ends well."""
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
-        wanted = {"step": name, "inputs": jsonable(inputs)}
+        wanted = {"step": name, **_labelled(label), "inputs": jsonable(inputs)}
         if draft.exists() and (not note.exists() or json_file(note)["inputs"] != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
         draft.mkdir(exist_ok=True)
@@ -282,13 +274,5 @@ class Run:
         self.say(event="finished", step=name, seconds=seconds)
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process is working in a run's directory."""
-    if not (path / ".lock").exists():
-        return False
-    with (path / ".lock").open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+def _labelled(label: Label | None) -> dict[str, Any]:
+    return {} if label is None else {"label": labels.written(label)}

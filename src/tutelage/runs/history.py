@@ -1,0 +1,236 @@
+"""A run as its folder tells it, finished or not: the one reader of events, steps and labels. It needs no recipe."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from tutelage.config import read_yaml
+from tutelage.errors import RunError
+from tutelage.parsing import Unreadable, json_value
+from tutelage.redaction import redacted
+from tutelage.runs import labels, records
+from tutelage.runs.folder import is_held
+from tutelage.runs.inputs import names_of
+from tutelage.types import Attempt, Feedback, Label, Lesson, Question, Spent
+
+SAT = ("exam", "review", "rationales", "votes")  # the kinds of step that hold graded answers
+State = Literal["running", "finished", "stopped", "failed"]
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a run."""
+
+    name: str
+    folder: Path
+    whole: bool
+    inputs: dict[str, Any]
+    label: Label
+    seconds: float = 0.0
+    note: str = ""  # the number that matters of it
+
+    def records(self, kind: type[RecordType]) -> list[RecordType]:
+        """Its records, as far as they are written."""
+        return records.so_far(self.folder / "records.jsonl", kind)
+
+    def facts(self) -> dict[str, Any]:
+        """What a training or an award noted about itself."""
+        return _json(self.folder / "facts.json")
+
+
+class ExamView(msgspec.Struct, frozen=True, kw_only=True):
+    """One exam of a run: who sat it and what came of it."""
+
+    step: str
+    label: Label
+    whole: bool
+    attempts: list[Attempt]
+
+    @property
+    def title(self) -> str:
+        """The name a reader knows it by."""
+        return self.label.title or self.step
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished training noted about itself."""
+
+    step: str
+    facts: dict[str, Any]
+
+
+class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is known of one run."""
+
+    path: Path
+    name: str
+    state: State
+    error: str
+    config: dict[str, Any]
+    facts: dict[str, Any]  # run.json
+    tick: dict[str, Any]  # the last sign of progress
+    steps: list[Step]
+    sittings: list[ExamView]
+    promised: dict[str, Label]  # the exams of the final table, by step, in the order to be read
+    questions: dict[str, Question]
+    lessons: list[Lesson]
+    feedback: dict[str, list[Feedback]]  # by step
+    trainings: list[Training]
+    spent: list[Spent]
+    events: list[dict[str, Any]]
+
+    def of(self, kind: str) -> list[Step]:
+        """The steps of a kind, in the order they were begun."""
+        return [step for step in self.steps if step.label.kind == kind]
+
+    def exams(self) -> dict[str, list[Attempt]]:
+        """The whole exams of the final table by their titles, in the order to be read."""
+        sat = {sitting.step: sitting.attempts for sitting in self.sittings if sitting.whole and sitting.attempts}
+        return {label.title or step: sat[step] for step, label in self.promised.items() if step in sat}
+
+    def missing(self) -> list[str]:
+        """Exams of the final table that are not there, of a run that is not finished."""
+        there, titles = self.exams(), [label.title or step for step, label in self.promised.items()]
+        return [] if self.state == "finished" else [title for title in titles if title not in there]
+
+    def notes(self, step: str) -> list[str]:
+        """What was said of a step, each line once."""
+        said = (event for event in self.events if event["event"] == "note" and event.get("step") == step)
+        return list(dict.fromkeys(str(event.get("line", "")) for event in said))
+
+    def student(self) -> Step | None:
+        """The run's student: the one it was awarded to be, else the last that was trained with the method."""
+        trained = [step for step in self.of("training") if step.label.who == "student"]
+        made = [step for step in (self.of("award") or trained[-1:]) if step.whole]
+        return made[-1] if made else None
+
+    def exam_of(self, student: Step) -> ExamView | None:
+        """The exam of the final table that a student sat."""
+        names, sat = names_of(student.folder), {sitting.step: sitting for sitting in self.sittings if sitting.whole}
+        asked = {step.name: step.inputs.get("model") for step in self.steps}
+        ours = (step for step in self.promised if step in sat)
+        return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
+
+
+def _checkpoint(model: Any) -> str | None:
+    return model.get("checkpoint") if isinstance(model, Mapping) else None
+
+
+def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
+    """A dotted key of a saved config; `default` where this recipe, or its version, has none."""
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value
+
+
+def open_runs(paths: Sequence[Path]) -> list[RunHistory]:
+    """Several runs; where two folders have one name, each goes by its whole path."""
+    runs = [open_run(path) for path in paths]
+    names = [run.name for run in runs]
+    return [msgspec.structs.replace(run, name=str(run.path)) if names.count(run.name) > 1 else run for run in runs]
+
+
+def open_run(path: Path) -> RunHistory:
+    """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
+    if not (path / "config.yaml").exists():
+        parent = f"; its run is {path.parent}" if (path.parent / "config.yaml").exists() else ""
+        raise RunError(f"{path} is not a run: it holds no config.yaml{parent}")
+    # What earlier versions have kept may hold secrets.
+    config, facts = redacted(read_yaml(path / "config.yaml")), redacted(_json(path / "run.json"))
+    events = [event for event in redacted(records.rows(path / "events.jsonl")) if isinstance(event.get("event"), str)]
+    promised = _promised(facts, config)
+    steps = _steps(path, events, promised, config)
+    state, error = _state(path, events)
+    return RunHistory(
+        path=path,
+        name=path.resolve().name,
+        state=state,
+        error=error,
+        config=config,
+        facts=facts,
+        tick=_json(path / "progress.json"),
+        steps=steps,
+        sittings=[_sitting(step) for step in steps if step.label.kind in SAT],
+        promised=promised,
+        questions={question.id: question for question in records.so_far(path / "questions.jsonl", Question)},
+        lessons=[lesson for step in steps if step.label.kind == "lessons" for lesson in step.records(Lesson)],
+        feedback={step.name: step.records(Feedback) for step in steps if step.label.kind == "feedback"},
+        trainings=[Training(step=step.name, facts=facts) for step in steps if (facts := step.facts()).get("losses")],
+        spent=records.so_far(path / "calls.jsonl", Spent),
+        events=events,
+    )
+
+
+def exams(path: Path) -> dict[str, list[Attempt]]:
+    """The finished exams of a run by their titles, or the one exam of a step's folder."""
+    if (path / "records.jsonl").exists():
+        return {"exam": records.read(path / "records.jsonl", Attempt)}
+    run = open_run(path)
+    whole = {step.name: step.folder / "records.jsonl" for step in run.steps if step.whole}
+    files = {label.title or step: whole[step] for step, label in run.promised.items() if step in whole}
+    return {title: records.read(file, Attempt) for title, file in files.items()}
+
+
+def _promised(facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Label]:
+    told = facts.get("promised")
+    if not isinstance(told, Mapping):
+        return labels.promised_by_0_1(config)
+    return {step: label for step, one in told.items() if (label := labels.read(one))}
+
+
+def _state(path: Path, events: list[dict[str, Any]]) -> tuple[State, str]:
+    ends = ("done", "failed", "stopped", "session")
+    last: dict[str, Any] = next((event for event in reversed(events) if event["event"] in ends), {})
+    if is_held(path):
+        return "running", ""
+    if last.get("event") == "done":
+        return "finished", ""
+    return ("failed", str(last.get("error", ""))) if last.get("event") == "failed" else ("stopped", "")
+
+
+def _steps(
+    path: Path, events: list[dict[str, Any]], promised: Mapping[str, Label], config: Mapping[str, Any]
+) -> list[Step]:
+    """Finished steps and drafts, in the order they were begun."""
+    begun: dict[str, int] = {}
+    notes: dict[str, str] = {}
+    for place, event in enumerate(events):
+        if event["event"] in ("started", "reused"):
+            begun.setdefault(str(event.get("step")), place)
+        elif event["event"] == "note":
+            notes[str(event.get("step"))] = str(event.get("line", ""))
+    found = []
+    for folder in path.iterdir():
+        note = _json(folder / "step.json") if folder.is_dir() else {}
+        if isinstance(note.get("inputs"), dict) and folder.suffix in ("", ".draft"):
+            name, whole = folder.name.removesuffix(".draft"), folder.suffix == ""
+            label = promised.get(name) or labels.read(note.get("label")) or labels.guessed(name, note["inputs"], config)
+            found.append(
+                Step(
+                    name=name,
+                    folder=folder,
+                    whole=whole,
+                    inputs=note["inputs"],
+                    label=label,
+                    seconds=float(note.get("seconds", 0)),
+                    note=notes.get(name, "") if whole else "",
+                )
+            )
+    return sorted(found, key=lambda step: (begun.get(step.name, len(events)), step.name))
+
+
+def _sitting(step: Step) -> ExamView:
+    return ExamView(step=step.name, label=step.label, whole=step.whole, attempts=step.records(Attempt))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        loaded = json_value(file.read_bytes())
+    except (OSError, Unreadable):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
