@@ -194,7 +194,7 @@ def exam(part: str) -> dict[str, Any]:
 def demo(part: str) -> dict[str, Any]:
     """The demo as a user starts it, with its scores."""
     from tutelage.evaluation.scoreboard import score
-    from tutelage.recipes import exams
+    from tutelage.runs.history import exams
 
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "tutelage.cli", "demo", "--into", f"{folder}/demo"]

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tutelage import recipes
 from tutelage.errors import TutelageError
 from tutelage.lessons import feedback, wording
 from tutelage.models.endpoint import split_thinking
 from tutelage.models.http import read_completion
 from tutelage.models.traffic import Fault
 from tutelage.parsing import Unreadable, yaml_value
+from tutelage.recipes import catalog
 from tutelage.tasks.answers import grading
 from tutelage.tasks.base import Task
 from tutelage.types import Question
@@ -219,6 +219,6 @@ def enter(data: bytes) -> None:
     try:
         raw = yaml_value(text)
         if isinstance(raw, dict):
-            recipes.check(raw, "fuzz")
+            catalog.check(raw, "fuzz")
     except (Unreadable, TutelageError):
         return

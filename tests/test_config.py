@@ -7,7 +7,7 @@ import yaml
 
 from tutelage.config import differences, dump, expand_path, override, read_yaml
 from tutelage.errors import ConfigError
-from tutelage.recipes import check
+from tutelage.recipes.catalog import check
 from tutelage.recipes.finetune_cot import FinetuneCot
 
 

@@ -1,5 +1,6 @@
 """What the demo prints beside its table."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 from tutelage import demo, tasks
 from tutelage.demo import demo_config, show_answers
 from tutelage.models import hf, precision
-from tutelage.recipes import check
+from tutelage.recipes.catalog import check
 from tutelage.runs import records
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
@@ -21,11 +22,13 @@ QUESTION = tasks.find(demo_config()["task"]).load("train")[0]
 def write(run: Path, step: str, record: object) -> None:
     (run / step).mkdir(parents=True)
     (run / step / "records.jsonl").write_bytes(records.encode(record))  # type: ignore[type-var]
+    (run / step / "step.json").write_text(json.dumps({"step": step, "inputs": {}}))
 
 
 def shown(run: Path) -> str:
     config = check(demo_config(), "demo").model_dump(mode="json")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (run / "questions.jsonl").write_bytes(records.encode(QUESTION))
     console = Console(width=400, record=True, force_terminal=False)
     show_answers(run, console)
     return console.export_text()

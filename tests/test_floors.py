@@ -9,11 +9,12 @@ SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
     {"redaction"},
     {"errors", "printing"},
-    {"parsing"},
+    {"parsing", "importing"},
     {"types", "config", "markup"},
     {"tasks", "models", "runs"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},
+    {"runner"},
     {"report", "exporting", "serve", "console", "demo", "cli_cache", "cli_grade"},
     {"cli_report", "cli_serve", "cli_share"},
     {"cli"},

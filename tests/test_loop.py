@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tutelage import recipes, tasks
+from tutelage import runner, tasks
 from tutelage.models import pretrained, rendering
 from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Lesson
@@ -43,7 +43,7 @@ def plain_loop() -> Any:
 
 
 def library(student: Path, folder: Path) -> None:
-    recipes.run(
+    runner.run(
         {
             "recipe": "tailored",
             "task": TASK,

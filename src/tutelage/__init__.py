@@ -7,8 +7,8 @@ __version__ = "0.1.0"
 
 # name -> module: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {
-    "run": "tutelage.recipes",
-    "classroom": "tutelage.recipes",
+    "run": "tutelage.runner",
+    "classroom": "tutelage.runner",
     "first_lessons": "tutelage.recipes.baselines",
     "lessons_for": "tutelage.recipes.tutorial",
     "Errors": "tutelage.recipes.tutorial",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tutelage import cli_grade, cli_report, cli_serve, cli_share, recipes, report, tasks
+from tutelage import cli_grade, cli_report, cli_serve, cli_share, report, runner, tasks
 from tutelage.cli_cache import replies_app
 from tutelage.config import override, read_yaml
 from tutelage.console import Events, View, score_table
@@ -22,7 +22,8 @@ from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
-from tutelage.recipes import RECIPES
+from tutelage.recipes import RECIPES, catalog
+from tutelage.recipes.presets import options
 from tutelage.redaction import guarded_streams
 from tutelage.runs import history
 
@@ -77,7 +78,7 @@ def plan(
     ] = 0,
 ) -> None:
     """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
-    for line in recipes.plan(override(read_yaml(config), overrides or []), str(config), sample):
+    for line in runner.plan(override(read_yaml(config), overrides or []), str(config), sample):
         say(line)
 
 
@@ -87,7 +88,7 @@ def lessons(config: Path, into: Into, overrides: Overrides = None, as_json: AsJs
     terminal = console(stderr=as_json)
     raw = override(read_yaml(config), overrides or [])
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = recipes.lessons(raw, into, view, stopping, str(config))
+        file = runner.lessons(raw, into, view, stopping, str(config))
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
@@ -162,15 +163,16 @@ def list_tasks() -> None:
 @app.command("recipes")
 def list_recipes() -> None:
     """List what can be run."""
-    _list([(name, recipe.summary) for name, recipe in RECIPES.items()])
+    _list([(name, summary) for name, (_, summary) in RECIPES.items()])
 
 
 @app.command()
 def show(recipe: str) -> None:
     """List a recipe's options: our defaults, the paper's where they differ (preset=paper), and where these come from."""
-    summary = recipes.find(recipe).summary
+    found = catalog.find(recipe)
+    summary = found.summary
     say((recipe, "bold"), f": {summary}")
-    rows = recipes.options(recipe)
+    rows = options(found.settings)
     widths = [max(len(getattr(row, column)) for row in rows) for column in ("key", "default", "published")]
     widths = [max(width, len(head)) for width, head in zip(widths, ("option", "house", "paper"), strict=True)]
     heads = "  ".join(f"{head:<{width}}" for head, width in zip(("option", "house", "paper"), widths, strict=True))
@@ -189,13 +191,13 @@ def _list(rows: list[tuple[str, str]]) -> None:
 
 def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
     terminal = console(stderr=as_json)
-    config = recipes.check(raw, source)
+    config = catalog.check(raw, source)
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        scores = recipes.run(config, into, view, stopping, source, reuse)
+        scores = runner.run(config, into, view, stopping, source, reuse)
         if as_json:
             view({"event": "scores", "scores": scores})
             return
-    terminal.print(score_table(scores, f"{recipes.described(config.model_dump(mode='json'))}, in {into}"))
+    terminal.print(score_table(scores, f"{history.described(config.model_dump(mode='json'))}, in {into}"))
     for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")

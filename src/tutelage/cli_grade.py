@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tutelage import recipes, tasks
+from tutelage import runner, tasks
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import grading
 from tutelage.printing import say
@@ -69,7 +69,7 @@ def _line(summary: dict[str, Any]) -> str:
 
 
 def _again(path: Path, as_json: bool) -> None:
-    for title, (before, after) in recipes.regrade(path).items():
+    for title, (before, after) in runner.regrade(path).items():
         if as_json:
             row = {
                 "exam": title,

@@ -8,8 +8,9 @@ import pytest
 from tests.e2e.test_teacher import cli, write
 from tests.server import Teacher, teaching
 
-from tutelage import recipes, tasks
+from tutelage import runner, tasks
 from tutelage.errors import LessonError
+from tutelage.recipes import catalog
 from tutelage.recipes.tutorial import Errors, lessons_for
 from tutelage.runs import records
 from tutelage.types import Attempt, Lesson
@@ -64,8 +65,8 @@ def test_cut_replies_stop_the_asking_and_what_was_paid_is_kept(tmp_path: Path) -
 
 def consulted(folder: Path, teacher: Teacher, **more: Any) -> list[Lesson]:
     """A round's tutorial: every training question was missed."""
-    kind = recipes.check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
-    with recipes.enter(kind, folder / "run") as room:
+    kind = catalog.check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
+    with runner.enter(kind, folder / "run") as room:
         train = room.questions("train")
         missed = [Attempt(question=q.id, text="It is. --> no", answer="no", verdict="wrong") for q in train]
         return lessons_for(room, kind, 2, Errors(train, missed, missed, []), [])

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, ModelError
 from tutelage.models import open_model
-from tutelage.recipes import check
+from tutelage.recipes.catalog import check
 from tutelage.types import Chat, Message, Sampling
 
 BASE = "recipe: finetune_cot\ntask: coin_flip?size=20\nteacher: 'worked:'\nstudent: 'hf:smollm2'\n"

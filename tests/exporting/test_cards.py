@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import tutelage
-from tutelage import recipes
+from tutelage import runner
 from tutelage.exporting import export, lessons, source
 from tutelage.markup import block, front_matter, plain, table
 from tutelage.runs import records
@@ -33,14 +33,14 @@ def test_the_card_holds_the_runs_numbers(tailored: tuple[Path, Path]) -> None:
     run, out = tailored
     card = ModelCard.load(out / "README.md")
     awarded = source.read(run)
-    score = recipes.scores(run)[awarded.title]
+    score = runner.scores(run)[awarded.title]
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "text-generation")
     assert "base_model" not in card.data.to_dict()  # the student came from a folder
     results = {result.metric_type: result for result in card.data.eval_results or []}
     assert results["accuracy"].metric_value == round(score.accuracy, 4)
     assert f"{score.low:.3f} to {score.high:.3f}, n={score.questions}" in results["accuracy"].metric_name
     assert results["accuracy"].dataset_type == "coin_flip"
-    for title, one in recipes.scores(run).items():
+    for title, one in runner.scores(run).items():
         name = f"**{title}**" if title == awarded.title else title
         assert f"| {name} | {one.accuracy:.1%} | {one.low:.1%} to {one.high:.1%} | " in card.text
     assert awarded.why() in card.text

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tutelage import recipes
+from tutelage import runner
 from tutelage.errors import Interrupted
 from tutelage.models import precision
 from tutelage.models.machine import machine
@@ -96,10 +96,10 @@ def test_a_run_keeps_the_precision_it_began_with_and_notes_it(
         return "zero_shot" in seen
 
     with pytest.raises(Interrupted):
-        recipes.run(config(base_student), folder, lambda event: seen.append(event.get("step", "")), stopping)
+        runner.run(config(base_student), folder, lambda event: seen.append(event.get("step", "")), stopping)
     other = {use: {"float32": 1.0, "bfloat16": rate} for use, rate in (("training", 9.0), ("decoding", 0.1))}
     monkeypatch.setattr(precision, "measured", lambda: other)  # as on another machine
-    recipes.run(config(base_student), folder)
+    runner.run(config(base_student), folder)
     run = json.loads((folder / "run.json").read_text())
     # The exam had begun, so its precision stays; the training began elsewhere.
     assert run["settled"] == {"decoding": "bfloat16", "training": "bfloat16"}
@@ -113,11 +113,11 @@ def test_a_run_keeps_the_precision_it_began_with_and_notes_it(
 
 def test_a_run_that_goes_on_under_other_conditions_says_so(base_student: Path, tmp_path: Path) -> None:
     folder, told = tmp_path / "run", list[dict[str, Any]]()
-    recipes.run(config(base_student), folder)
+    runner.run(config(base_student), folder)
     run = json.loads((folder / "run.json").read_text())
     run["machine"]["instructions"] = "avx2 amx_bf16"
     (folder / "run.json").write_text(json.dumps(run))
-    recipes.run(config(base_student), folder, told.append)
+    runner.run(config(base_student), folder, told.append)
     (warning,) = [event for event in told if event["event"] == "warning"]
     assert "instructions: 'avx2 amx_bf16' -> " in warning["line"]
     assert "rounded otherwise" in warning["line"]
@@ -131,14 +131,14 @@ def test_a_step_that_goes_on_under_other_conditions_says_so(base_student: Path, 
         return sum(event["event"] == "progress" and event.get("step") == "zero_shot" for event in told) > 5
 
     with pytest.raises(Interrupted):
-        recipes.run(raw, folder, told.append, half)
+        runner.run(raw, folder, told.append, half)
     note = folder / "zero_shot.draft" / "step.json"
     begun = json.loads(note.read_text())
     assert begun["made_on"]["rows"] == [4]
     begun["made_on"]["threads"] = 99
     note.write_text(json.dumps(begun))
     told.clear()
-    recipes.run(raw, folder, told.append)
+    runner.run(raw, folder, told.append)
     (warning,) = [event for event in told if event["event"] == "warning"]
     assert "zero_shot was begun under other conditions (threads: 99 -> " in warning["line"]
 
@@ -152,8 +152,8 @@ def test_batches_of_several_sizes_are_no_other_conditions(base_student: Path, tm
         return sum(event["event"] == "progress" and event.get("step") == "zero_shot" for event in told) > 5
 
     with pytest.raises(Interrupted):
-        recipes.run(raw, folder, told.append, part)
-    recipes.run(raw, folder, told.append)
+        runner.run(raw, folder, told.append, part)
+    runner.run(raw, folder, told.append)
     assert not [event for event in told if event["event"] == "warning"]
     rows = [
         json.loads((folder / step / "step.json").read_text())["made_on"]["rows"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.conftest import make_student
 
-from tutelage import recipes
+from tutelage import runner
 from tutelage.errors import ModelError
 from tutelage.models import open_model
 from tutelage.models.hf import Hf
@@ -34,7 +34,7 @@ def test_a_config_that_lies_here_is_enough_to_refuse(tmp_path: Path, stated: dic
         open_model(f"hf:{student}")
     raw = {"recipe": "finetune_cot", "task": "coin_flip?size=60", "student": f"hf:{student}"}
     with pytest.raises(ModelError, match=says):
-        recipes.run(raw, tmp_path / "run")
+        runner.run(raw, tmp_path / "run")
     assert not (tmp_path / "run" / "rationales").exists()
 
 

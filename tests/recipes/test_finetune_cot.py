@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tutelage import exam, recipes, tasks
+from tutelage import exam, runner, tasks
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
-from tutelage.recipes import classroom
+from tutelage.recipes import RECIPES, catalog, classroom
 from tutelage.recipes.baselines import exemplars
 from tutelage.recipes.finetune_cot import FinetuneCot
+from tutelage.recipes.presets import options
 from tutelage.runs import records
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Chat, Lesson, Message
@@ -49,7 +50,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[list[Lesson]]:
     """Training is replaced by noting what would be taught."""
     taught: list[list[Lesson]] = []
 
-    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig) -> str:
+    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig, label: Any = None) -> str:
         if not lessons:
             raise LessonError("there are no lessons to learn from")
         taught.append(list(lessons))
@@ -60,7 +61,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[list[Lesson]]:
 
 
 def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    scores = recipes.run(config(), tmp_path / "run")
+    scores = runner.run(config(), tmp_path / "run")
     assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune", "Fine-tune-CoT", "teacher"]
     assert scores["teacher"].questions == 24
     asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
@@ -75,7 +76,7 @@ def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
 
 
 def test_worked_solutions_are_no_score(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    recipes.run(config(teacher="worked:", preset="house", rationales={}, baselines=[]), tmp_path / "run")
+    runner.run(config(teacher="worked:", preset="house", rationales={}, baselines=[]), tmp_path / "run")
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     notes = {event["step"]: event["line"] for event in events if event["event"] == "note"}
     assert notes["rationales"] == "84 worked solutions"
@@ -83,18 +84,18 @@ def test_worked_solutions_are_no_score(tmp_path: Path, fitted: list[list[Lesson]
 
 
 def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    first = recipes.run(config(), tmp_path / "run")
+    first = runner.run(config(), tmp_path / "run")
     steps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")}
     heard: list[str] = []
-    assert recipes.run(config(), tmp_path / "run", lambda event: heard.append(event["event"])) == first
+    assert runner.run(config(), tmp_path / "run", lambda event: heard.append(event["event"])) == first
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")} == steps
     assert "started" not in heard
 
 
 def test_a_changed_config_is_refused(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    recipes.run(config(), tmp_path / "run")
+    runner.run(config(), tmp_path / "run")
     with pytest.raises(RunError, match=r"rationales\.samples: 4 -> 8"):
-        recipes.run(config(rationales={"samples": 8}), tmp_path / "run")
+        runner.run(config(rationales={"samples": 8}), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_changed_config_is_refused(tmp_path: Path, fitted: list[list[Lesson]])
 )
 def test_bad_configs_name_the_key(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        recipes.run(config(**change), tmp_path / "run")
+        runner.run(config(**change), tmp_path / "run")
     assert not list(tmp_path.glob("run/*/records.jsonl"))
 
 
@@ -124,7 +125,7 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path, fitted: list[list[Lesson]
     with pytest.raises(
         LessonError, match=r"nothing is left to learn from: 0 lessons from 336 rationales \(dropped: 336 unread\)"
     ):
-        recipes.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run")
+        runner.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run")
 
 
 def test_exemplars_come_from_distinct_training_questions() -> None:
@@ -140,7 +141,7 @@ def test_exemplars_come_from_distinct_training_questions() -> None:
 
 
 def test_every_option_has_a_default_that_show_prints() -> None:
-    rows = {row.key: row for row in recipes.options("finetune_cot")}
+    rows = {row.key: row for row in options(catalog.find("finetune_cot").settings)}
     assert (rows["training.learning_rate"].default, rows["training.learning_rate"].published) == ("0.0002", "0.0003")
     assert (rows["training.epochs"].default, rows["training.epochs"].published) == ("3", "20")
     assert "Ho et al. 2022" in rows["training.epochs"].source
@@ -148,10 +149,10 @@ def test_every_option_has_a_default_that_show_prints() -> None:
     assert "training.lora.r" in rows
 
 
-@pytest.mark.parametrize("recipe", list(recipes.RECIPES))
+@pytest.mark.parametrize("recipe", list(RECIPES))
 def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win(recipe: str) -> None:
     needed = {"model": "worked:", "task": "coin_flip"} if recipe == "exam" else {}
-    kind: Any = recipes.find(recipe).config()
+    kind: Any = catalog.find(recipe).settings
     assert kind.published
 
     def value(settings: Any, key: str) -> Any:
@@ -159,14 +160,14 @@ def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win
             settings = settings[part]
         return settings
 
-    house = recipes.check({"recipe": recipe, **needed}, "test").model_dump()
-    paper = recipes.check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
+    house = catalog.check({"recipe": recipe, **needed}, "test").model_dump()
+    paper = catalog.check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
     for key, published in kind.published.items():
         assert value(paper, key) == published.value
         assert value(house, key) != published.value, f"{key}: no difference, so it is no preset"
-    again = recipes.check(paper, "a run's own config")
+    again = catalog.check(paper, "a run's own config")
     assert again.model_dump() == paper
-    mine = recipes.check(
+    mine = catalog.check(
         {"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test"
     ).model_dump()
     assert mine["exam"]["stop"] == ("END",)
@@ -191,7 +192,7 @@ WANG = {
 
 @pytest.mark.parametrize(("recipe", "published"), [("finetune_cot", HO), ("tailored", WANG)])
 def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: dict[str, Any]) -> None:
-    settings = recipes.check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
+    settings = catalog.check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
     found = {key: functools.reduce(lambda part, name: part[name], key.split("."), settings) for key in published}
     assert found == published
 
@@ -202,7 +203,7 @@ def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: di
 def test_examples_with_a_recorded_teacher_use_the_paper_s_preset(example: Path) -> None:
     raw = read_yaml(example)
     recorded = "recorded" in str(raw.get("teacher"))
-    assert recipes.check(raw, str(example)).model_dump()["preset"] == (
+    assert catalog.check(raw, str(example)).model_dump()["preset"] == (
         "paper" if recorded else raw.get("preset", "house")
     )
 
@@ -232,7 +233,7 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
         ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=120").load(split)})
     ASKED.clear()
     house = config(teacher=f"scripted:{__name__}:one_call", preset="house", rationales={}, baselines=["teacher"])
-    scores = recipes.run(house, tmp_path / "run")
+    scores = runner.run(house, tmp_path / "run")
     assert len(ASKED) == 84 + 24  # a call a question, and one in the teacher's own exam
     assert all('The answer is X." where X is yes or no.' in asked for asked in ASKED)
     lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
@@ -245,7 +246,7 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
     said = [json.loads((tmp_path / "run" / step / "step.json").read_text())["inputs"]["paper"] for step in ("rationales", "teacher")]  # fmt: skip
     assert [(one["form"], one["sampling"]["max_tokens"]) for one in said] == [("one_call_cot", 512)] * 2
     (tmp_path / "c.yaml").write_text(json.dumps({**house, "teacher": "worked:"}))
-    planned = recipes.plan(tmp_path / "c.yaml")
+    planned = runner.plan(tmp_path / "c.yaml")
     assert [line.partition(" calls")[0] for line in planned[:2]] == ["rationales: 84", "the teacher's own exam: 24"]
 
 

@@ -12,10 +12,11 @@ import yaml
 from tests.conftest import make_student
 
 import tutelage
-from tutelage import recipes
+from tutelage import runner
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
 from tutelage.models.hf import Hf
+from tutelage.recipes import catalog
 from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Message, Sampling
 
@@ -79,13 +80,13 @@ def test_what_the_user_asked_for_is_refused_before_the_teacher_is_asked(gpt2: Pa
     with pytest.raises(
         ModelError, match=r"with 1000 new ones it passes the 1024 that hf:.* can hold.*lower max_tokens"
     ):
-        recipes.run(raw(gpt2, exam={"max_tokens": 1000}), tmp_path / "run")
+        runner.run(raw(gpt2, exam={"max_tokens": 1000}), tmp_path / "run")
     assert not (tmp_path / "run" / "rationales").exists()
     tailored = {**raw(gpt2, exam={"max_tokens": 1000}), "recipe": "tailored"}
     with pytest.raises(ModelError, match="with 1000 new ones"):
-        recipes.run(tailored, tmp_path / "rounds")
+        runner.run(tailored, tmp_path / "rounds")
     assert not (tmp_path / "rounds" / "rationales").exists()
-    assert recipes.check(raw(gpt2), "test").model_dump()["exam"]["max_tokens"] is None
+    assert catalog.check(raw(gpt2), "test").model_dump()["exam"]["max_tokens"] is None
 
 
 def test_a_prompt_that_fits_alone_with_nothing_is_refused(gpt2: Path) -> None:
@@ -112,14 +113,14 @@ def test_each_question_has_the_room_that_its_own_prompt_leaves(gpt2: Path) -> No
 def test_worked_examples_that_cannot_fit_are_refused_before_the_teacher_is_asked(gpt2: Path, tmp_path: Path) -> None:
     asked = raw(gpt2, shots=30, questions={"train_limit": 30, "test_limit": 2}, baselines=["few_shot_cot"])
     with pytest.raises(ModelError, match="passes the 1024 that hf:.*show fewer worked examples"):
-        recipes.run(asked, tmp_path / "run")
+        runner.run(asked, tmp_path / "run")
     assert not (tmp_path / "run" / "rationales").exists()
 
 
 def test_a_local_teachers_feedback_notes_what_it_was_made_on(gpt2: Path, tmp_path: Path) -> None:
     local = {"name": f"hf:{gpt2}", "dtype": "float32"}
-    kind = recipes.check({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
-    with recipes.enter(kind, tmp_path / "run") as room:
+    kind = catalog.check({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
+    with runner.enter(kind, tmp_path / "run") as room:
         chats = [Chat(messages=(Message("user", "coin"),), question=str(i), purpose="feedback") for i in range(3)]
         room.consult("2-feedback", local, chats, Sampling(max_tokens=4), {})
     made_on = json.loads((tmp_path / "run" / "2-feedback" / "step.json").read_text())["made_on"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tutelage import recipes
+from tutelage import runner
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import classroom, tailored
 from tutelage.runs import records
@@ -114,7 +114,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson]
         ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=200").load(split)})
     taught: list[tuple[str, Any, list[Lesson], TrainingConfig]] = []
 
-    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig) -> str:
+    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig, label: Any = None) -> str:
         taught.append((step, who, list(lessons), training))
         return f"scripted:{__name__}:{STUDENTS[int(step[0])]}"
 
@@ -128,7 +128,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson]
 
 
 def test_three_rounds(tmp_path: Path, fitted: list[Any]) -> None:
-    scores = recipes.run(config(), tmp_path / "run")
+    scores = runner.run(config(), tmp_path / "run")
     assert list(scores) == ["zero-shot", "tailored, round 1", "tailored, round 2", "tailored, round 3"]
     assert [round(score.accuracy, 1) for score in scores.values()] == [0.0, 0.3, 0.6, 0.9]
     assert [step for step, *_ in fitted] == ["1-student", "2-student", "3-student"]
@@ -155,7 +155,7 @@ def test_three_rounds(tmp_path: Path, fitted: list[Any]) -> None:
 
 
 def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=2), tmp_path / "run")
+    runner.run(config(rounds=2), tmp_path / "run")
     chats = [chat for chat in ASKED if chat.purpose == "feedback"]
     assert len({chat.question for chat in chats}) == len(chats) == 98
     text = chats[0].messages[0].content
@@ -167,7 +167,7 @@ def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: list[Any])
 
 def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
     plain = {"feedback": {"writes": "rationales", "of": "all", "questions": 20}, "rounds": 2}
-    recipes.run(config(**plain, training={"reflection": None}, merge="latest", start="scratch"), tmp_path / "run")
+    runner.run(config(**plain, training={"reflection": None}, merge="latest", start="scratch"), tmp_path / "run")
     assert not (tmp_path / "run" / "1-exam").exists()  # nothing would use it
     (_, who, lessons, training) = fitted[1]
     assert who.endswith("untuned")
@@ -182,7 +182,7 @@ def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_pat
     asked = {}
     for name, change in {"full": {}, "unshown": {"shown": 0}, "blind": {"blind": True}}.items():
         ASKED.clear()
-        recipes.run(config(rounds=2, feedback={"questions": 20, **change}), tmp_path / name)
+        runner.run(config(rounds=2, feedback={"questions": 20, **change}), tmp_path / name)
         asked[name] = {chat.question: chat.messages[0].content for chat in ASKED if chat.purpose == "feedback"}
     assert set(asked["full"]) == set(asked["unshown"]) == set(asked["blind"])
     question = next(iter(asked["full"]))
@@ -198,7 +198,7 @@ def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_pat
 
 
 def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=2, feedback={"of": "all"}), tmp_path / "run")
+    runner.run(config(rounds=2, feedback={"of": "all"}), tmp_path / "run")
     shown = {chat.question: chat.messages[0].content for chat in ASKED if chat.purpose == "feedback"}
     assert len(shown) == 140
     for name, text in shown.items():
@@ -209,7 +209,7 @@ def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted
 
 def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: list[Any]) -> None:
     def chosen(name: str, **more: Any) -> set[str]:
-        recipes.run(config(rounds=2, first=40, feedback={"of": "all", "questions": 20, **more}), tmp_path / name)
+        runner.run(config(rounds=2, first=40, feedback={"of": "all", "questions": 20, **more}), tmp_path / name)
         (step,) = [f"2-{step}" for step in ("feedback", "rationales") if (tmp_path / name / f"2-{step}").exists()]
         return {row.question for row in records.read(tmp_path / name / step / "records.jsonl", Feedback)}
 
@@ -224,7 +224,7 @@ def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: list[
 
 def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fitted: list[Any]) -> None:
     """All missed questions have a first lesson already; plain rationales of them go up all the same."""
-    recipes.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run")
+    runner.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run")
     asked = records.read(tmp_path / "run" / "2-rationales" / "records.jsonl", Attempt)
     assert len({attempt.question for attempt in asked}) == 98  # as many as missed, as in the test of feedback above
 
@@ -232,7 +232,7 @@ def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fit
 def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
     tmp_path: Path, fitted: list[Any]
 ) -> None:
-    recipes.run(config(rounds=2, first=40, mistakes={"own": True}), tmp_path / "run")
+    runner.run(config(rounds=2, first=40, mistakes={"own": True}), tmp_path / "run")
     (_, _, begun, _), (_, _, union, _) = fitted
     assert len({lesson.question for lesson in begun}) == 40
     assert len({lesson.question for lesson in union if lesson.kind == "feedback"}) == 98  # missed, taught before or not
@@ -244,7 +244,7 @@ def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
 
 
 def test_setting_one_thing_leaves_the_method_s_other_defaults(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=1, training={"epochs": 3}, rationales={"max_tokens": 64, "calls": 2}), tmp_path / "run")
+    runner.run(config(rounds=1, training={"epochs": 3}, rationales={"max_tokens": 64, "calls": 2}), tmp_path / "run")
     (_, _, lessons, training) = fitted[0]
     assert (training.epochs, training.learning_rate, training.prompt_weight) == (3, 7e-6, 0.1)
     assert training.reflection is not None
@@ -253,7 +253,7 @@ def test_setting_one_thing_leaves_the_method_s_other_defaults(tmp_path: Path, fi
 
 def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> None:
     later = {"learning_rate": 1e-6, "reflection": {"weight": 0.1}}
-    recipes.run(config(rounds=2, later=later), tmp_path / "run")
+    runner.run(config(rounds=2, later=later), tmp_path / "run")
     assert [training.learning_rate for *_, training in fitted] == [7e-6, 1e-6]
     assert [training.reflection.weight for *_, training in fitted] == [0.5, 0.1]
     assert fitted[1][3].reflection.margin == 1.0
@@ -261,7 +261,7 @@ def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> 
 
 def test_it_stops_when_dev_no_longer_rises(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STUDENTS, 3, "second")
-    scores = recipes.run(config(rounds=8, patience=1), tmp_path / "run")
+    scores = runner.run(config(rounds=8, patience=1), tmp_path / "run")
     assert list(scores)[-1] == "tailored, round 3"
     events = (tmp_path / "run" / "events.jsonl").read_text()
     assert "round 3, the latest that holds on dev" in events
@@ -295,13 +295,13 @@ def test_a_fall_within_its_standard_error_is_no_fall() -> None:
 
 def test_a_student_without_mistakes_is_done(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.first", learner(4))
-    recipes.run(config(), tmp_path / "run")
+    runner.run(config(), tmp_path / "run")
     assert "no mistakes are left to learn from" in (tmp_path / "run" / "events.jsonl").read_text()
     assert len(fitted) == 1
 
 
 def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=2, teacher=f"scripted:{__name__}:exercising", feedback={"practice": 2}), tmp_path / "run")
+    runner.run(config(rounds=2, teacher=f"scripted:{__name__}:exercising", feedback={"practice": 2}), tmp_path / "run")
     practised = [lesson for lesson in fitted[1][2] if lesson.kind == "practice"]
     assert len(practised) == 98
     assert all(lesson.question.endswith("~2.0") for lesson in practised)
@@ -318,7 +318,7 @@ def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: list[Any]) -> None:
 )
 def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: list[Any], teacher: str, says: str) -> None:
     with pytest.raises(LessonError) as error:
-        recipes.run(config(teacher=f"scripted:{__name__}:{teacher}"), tmp_path / "run")
+        runner.run(config(teacher=f"scripted:{__name__}:{teacher}"), tmp_path / "run")
     assert "nothing is left to learn from" in str(error.value)
     assert says in str(error.value)
     # What was paid for is kept.
@@ -326,14 +326,14 @@ def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: list[Any
 
 
 def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=2, teacher=f"scripted:{__name__}:half"), tmp_path / "run")
+    runner.run(config(rounds=2, teacher=f"scripted:{__name__}:half"), tmp_path / "run")
     fresh = [lesson for lesson in fitted[1][2] if lesson.kind == "feedback"]
     assert all(int(lesson.question.partition("-")[2]) % 2 for lesson in fresh)
     assert "unread)" in (tmp_path / "run" / "events.jsonl").read_text()
 
 
 def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(teacher=f"scripted:{__name__}:again"), tmp_path / "run")
+    runner.run(config(teacher=f"scripted:{__name__}:again"), tmp_path / "run")
     events = (tmp_path / "run" / "events.jsonl").read_text()
     assert "0 lessons from 98 calls (dropped: 98 repeated)" in events
     assert "says nothing that was not learned already" in events
@@ -342,16 +342,16 @@ def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitte
 
 
 def test_budgets_bind(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls")
+    runner.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls")
     assert len(records.read(tmp_path / "calls" / "2-feedback" / "records.jsonl", Feedback)) == 7
-    recipes.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens")
+    runner.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens")
     spent = records.read(tmp_path / "tokens" / "2-feedback" / "records.jsonl", Feedback)
     assert sum(reply.tokens_out for reply in spent[:-8]) < 100 <= sum(reply.tokens_out for reply in spent)
     assert "left out at feedback.tokens=100" in (tmp_path / "tokens" / "events.jsonl").read_text()
 
 
 def test_dev_is_held_out_of_train(tmp_path: Path, fitted: list[Any]) -> None:
-    recipes.run(config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run")
+    runner.run(config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run")
     dev = {a.question for a in records.read(tmp_path / "run" / "1-dev" / "records.jsonl", Attempt)}
     assert len(dev) == 14  # a fifth of the 70 there are
     taught = {lesson.question for lesson in fitted[0][2]}
@@ -360,9 +360,9 @@ def test_dev_is_held_out_of_train(tmp_path: Path, fitted: list[Any]) -> None:
 
 
 def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[Any]) -> None:
-    first_scores = recipes.run(config(), tmp_path / "run")
+    first_scores = runner.run(config(), tmp_path / "run")
     ASKED.clear()
-    assert recipes.run(config(), tmp_path / "run") == first_scores
+    assert runner.run(config(), tmp_path / "run") == first_scores
     assert not ASKED
 
 
@@ -383,4 +383,4 @@ def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[Any]) -> Non
 )
 def test_bad_configs_name_the_key(tmp_path: Path, fitted: list[Any], change: dict[str, Any], says: str) -> None:
     with pytest.raises((ConfigError, RunError), match=says):
-        recipes.run(config(**change), tmp_path / "run")
+        runner.run(config(**change), tmp_path / "run")

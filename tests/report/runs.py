@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.lessons import feedback
-from tutelage.recipes import check
+from tutelage.recipes.catalog import check
 from tutelage.runs.run import Run
 from tutelage.types import Attempt, Feedback, Lesson, Question, Verdict
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.contracts import architectures
 from tests.training.test_reflection import LESSONS, train
 
-from tutelage import recipes
+from tutelage import runner
 from tutelage.models import pretrained
 from tutelage.training import layout
 from tutelage.training.batches import Example
@@ -83,7 +83,7 @@ def test_a_run_says_what_goes_a_slower_way(base_student: Path, tmp_path: Path) -
         "exam": {"max_tokens": 4},
         "baselines": [],
     }
-    recipes.run(raw, tmp_path / "run")
+    runner.run(raw, tmp_path / "run")
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     said = {event["line"]: event["step"] for event in events if event["event"] == "note"}
     line = (

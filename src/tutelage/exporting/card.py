@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tutelage import recipes
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exporting.checking import Checked
 from tutelage.exporting.lessons import Taught, counted
 from tutelage.exporting.source import Source
 from tutelage.markup import Markup, block, front_matter, literal, plain, table
+from tutelage.recipes import RECIPES
 
 # Short names of packaged students -> where they come from, and the licence that their file states.
 _PACKAGED = {"smollm2": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
@@ -145,7 +145,7 @@ print(tokenizer.decode(reply[0, prompt["input_ids"].shape[1] :], skip_special_to
 
 def _recipe(source: Source) -> str:
     name = str(source.setting("recipe"))
-    return recipes.RECIPES[name].summary if name in recipes.RECIPES else name
+    return RECIPES[name][1] if name in RECIPES else name
 
 
 def _making(source: Source, written: Written) -> list[tuple[object, object]]:

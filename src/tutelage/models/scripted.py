@@ -1,9 +1,9 @@
 """A model that is a Python function: the public test double, and the way to plug in anything."""
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tutelage.errors import ConfigError
+from tutelage.importing import by_path
 from tutelage.types import Chat, Reply, Sampling
 
 Script = Callable[[Chat, int], str]
@@ -30,13 +30,7 @@ class Scripted:
 
 
 def _find(path: str) -> Script:
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"scripted:{path} is not a function package.module:NAME that can be imported: {error}"
-        ) from error
+    found = by_path(path, "scripted model")
     if not callable(found):
         raise ConfigError(f"scripted:{path} is a {type(found).__name__}, not a function")
     script: Script = found

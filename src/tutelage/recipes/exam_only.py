@@ -11,8 +11,10 @@ from tutelage.exam import ExamConfig
 from tutelage.models import ModelSpec, Spec, parse
 from tutelage.models.metered import BudgetConfig
 from tutelage.parsing import json_file
+from tutelage.recipes import RECIPES
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Preset, Published, resolved
+from tutelage.recipes.recipe import Recipe
 from tutelage.types import Attempt, Form, Label
 
 
@@ -76,3 +78,6 @@ def natural_form(model: Spec) -> Form | None:
 def promised(config: ExamOnly) -> dict[str, Label]:
     """The one exam."""
     return {"exam": Label(round=0, split=config.split, title="exam")}
+
+
+RECIPE = Recipe(summary=RECIPES["exam"][1], settings=ExamOnly, teach=teach, promised=promised)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import (
     Teaching,
     asked_in_the_end,
@@ -12,8 +13,10 @@ from tutelage.recipes.baselines import (
     in_order,
     without_copies,
 )
+from tutelage.recipes.calls import of_teaching
 from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Published
+from tutelage.recipes.recipe import Recipe
 from tutelage.types import Checkpoint, Label, Lesson
 
 _CODE = "Ho et al. 2022, the authors' code"
@@ -68,3 +71,13 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
 def promised(config: FinetuneCot) -> dict[str, Label]:
     """The exams of the final table, in their order."""
     return in_order(config, [("finetune_cot", 1, "Fine-tune-CoT")])
+
+
+RECIPE = Recipe(
+    summary=RECIPES["finetune_cot"][1],
+    settings=FinetuneCot,
+    teach=teach,
+    promised=promised,
+    lessons=lessons,
+    calls=of_teaching,
+)

@@ -1,9 +1,11 @@
 """Presets: a recipe's own defaults, or the values that its paper published, under whatever a user sets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
+
+from tutelage.config import Settings
 
 Preset = Literal["house", "paper"]
 
@@ -37,3 +39,45 @@ def over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
         change = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
         merged[key] = over(inner, change) if isinstance(inner, Mapping) and isinstance(change, Mapping) else value
     return merged
+
+
+class Option(NamedTuple):
+    """One setting of a recipe, as `tutelage show` lists it."""
+
+    key: str  # dotted
+    default: str  # of the house
+    published: str  # the paper's, where it is another one
+    source: str  # of the published value
+    about: str
+
+
+def options(kind: type[Settings]) -> Sequence[Option]:
+    """Every option of a recipe's settings."""
+    published: Mapping[str, Published] = getattr(kind, "published", {})
+    rows = [(key, default, published.get(key), about) for key, default, about in _options(kind)]
+    return [
+        Option(key, default, str(of.value) if of else "", of.source if of else "", about)
+        for key, default, of, about in rows
+    ]
+
+
+def _options(kind: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    for key, field in kind.model_fields.items():
+        nested = _nested(kind, key)
+        if nested:
+            if field.get_default(call_default_factory=True) is None:
+                rows.append((prefix + key, "None", f"{field.description or ''}; once it is set:"))
+            rows += _options(nested, f"{prefix}{key}.")
+        else:
+            default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
+            rows.append((prefix + key, default, field.description or ""))
+    return rows
+
+
+def _nested(kind: type[Settings], key: str) -> type[Settings] | None:
+    annotation = kind.model_fields[key].annotation
+    for inner in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            return inner
+    return None

@@ -14,6 +14,7 @@ from tutelage.evaluation.pairs import shares
 from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import (
     Baseline,
     Splits,
@@ -26,10 +27,13 @@ from tutelage.recipes.baselines import (
     shots_for,
     without_copies,
 )
+from tutelage.recipes.calls import of_teaching
 from tutelage.recipes.classroom import Classroom, Who
 from tutelage.recipes.presets import Published, over
-from tutelage.recipes.tutorial import Errors, lessons_for, seed_of
+from tutelage.recipes.recipe import Expected, Recipe
+from tutelage.recipes.tutorial import Errors, calls_for, lessons_for, seed_of
 from tutelage.runs import labels
+from tutelage.tasks.base import Task
 from tutelage.training.config import TrainingConfig
 from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
@@ -275,3 +279,22 @@ def promised(config: Tailored) -> dict[str, Label]:
 def _told(what: str, after: int, split: str, kind: str = "exam") -> Label:
     """The label of an exam that the student sits on the way."""
     return Label(kind=kind, round=after, split=split, title=f"{what}, {labels.student(after)}")
+
+
+def calls(config: Tailored, task: Task) -> list[Expected]:
+    """The teacher's calls: the first lessons, and in each further round as many as there may be mistakes."""
+    train = tasks.subset(task.load(config.questions.train), config.questions.train_limit)
+    asked = config.mistakes.questions or len(train)
+    each = calls_for(config, task, train, asked, config.exam.longest())
+    later = [row.times(config.rounds - 1) for row in each] if config.rounds > 1 else []
+    return of_teaching(config, task, config.first) + later
+
+
+RECIPE = Recipe(
+    summary=RECIPES["tailored"][1],
+    settings=Tailored,
+    teach=teach,
+    promised=promised,
+    lessons=lessons,
+    calls=calls,
+)

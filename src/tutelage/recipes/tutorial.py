@@ -4,13 +4,16 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from tutelage.exam import ExamConfig
+from tutelage.exam import ExamConfig, taught
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.choosing import choose
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.baselines import RationalesConfig
+from tutelage.recipes.calls import tokens
 from tutelage.recipes.classroom import Classroom, Who
+from tutelage.recipes.recipe import Expected
+from tutelage.tasks.base import Task
 from tutelage.tasks.overlap import HeldOut
 from tutelage.types import Attempt, Label, Lesson, Question
 
@@ -135,3 +138,27 @@ def _trial(config: Tutoring) -> Trial | None:
 def seed_of(room: Classroom, number: int) -> int:
     """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
     return room.seed + 1000 * number
+
+
+def calls_for(config: Tutoring, task: Task, train: Sequence[Question], asked: int, longest: int) -> list[Expected]:
+    """The teacher's calls of one round at the most, where `asked` questions are in its exam and each may be missed.
+
+    `longest` is how many tokens an answer of the student's may have.
+    """
+    settings = config.feedback
+    most = min(len(train), asked)
+    most = min(most, settings.most(config.rationales.calls) or most)
+    if most == 0:
+        return []
+    each = sum(tokens(taught(task.ask(question)).messages[-1].content) for question in train) // len(train)
+    if settings.writes == "rationales":
+        out, calls = settings.max_tokens, config.rationales.calls * settings.rationales * most
+        span = ((0, calls * (each + out // 2)), (0, calls * out // 2))
+        return [Expected("further rationales, at the most", calls, *span)]
+    prompt = 400 + each + settings.shown * longest
+    rows = [Expected("feedback, at the most", most, (0, most * prompt), (0, most * settings.max_tokens))]
+    if settings.practice:
+        votes = config.rationales.calls * most * settings.practice * settings.votes
+        span = ((0, votes * each * 3), (0, votes * settings.max_tokens // 2))
+        rows.append(Expected("votes on exercises, at the most", votes, *span))
+    return rows

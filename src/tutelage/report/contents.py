@@ -7,9 +7,8 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from tutelage.evaluation.scoreboard import score, several
-from tutelage.recipes import described
 from tutelage.report import figures, sections
-from tutelage.runs.history import RunHistory
+from tutelage.runs.history import RunHistory, described
 
 
 class Contents:

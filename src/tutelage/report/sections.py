@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import yaml
 from markupsafe import Markup
 
-from tutelage import recipes
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.printing import visible
+from tutelage.recipes import catalog
 from tutelage.report import figures
 from tutelage.runs.history import ExamView, RunHistory
 from tutelage.types import Attempt
@@ -275,7 +275,7 @@ def unknown(run: RunHistory) -> list[str]:
     """What of a run this version does not know: it is shown all the same, by its labels."""
     made = run.facts.get("versions", {}).get("tutelage", "")
     try:
-        recipes.check(run.config, "its config")
+        catalog.check(run.config, "its config")
     except TutelageError as error:
         return [f"{error} (the run was made by tutelage {made or 'of an unknown version'}; this is {_VERSION})"]
     return []

@@ -128,6 +128,20 @@ def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
     return value
 
 
+def described(config: Mapping[str, Any]) -> str:
+    """A config in one line: what is done with whom on what."""
+    roles = [f"{role} {spec_name(config[role])}" for role in ("student", "teacher", "model") if role in config]
+    return ", ".join([f"{config.get('recipe')} on {spec_name(config.get('task'))}", *roles])
+
+
+def spec_name(spec: Any) -> str:
+    """The name of a model or task, written as text or as a mapping."""
+    if not isinstance(spec, Mapping):
+        return str(spec)
+    kind = f"{spec['kind']}:" if "kind" in spec and "path" not in spec else ""
+    return f"{kind}{spec.get('name') or spec.get('path') or ''}"
+
+
 def open_runs(paths: Sequence[Path]) -> list[RunHistory]:
     """Several runs; where two folders have one name, each goes by its whole path."""
     runs = [open_run(path) for path in paths]

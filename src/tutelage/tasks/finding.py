@@ -1,9 +1,7 @@
 """From what a user writes in a recipe or on the command line to a task."""
 
-import importlib
 import inspect
 import os
-import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,6 +12,7 @@ import msgspec
 
 from tutelage.config import read_yaml, split_options
 from tutelage.errors import ConfigError, nearest
+from tutelage.importing import by_path
 from tutelage.tasks.base import Task
 
 
@@ -94,7 +93,7 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
         raise ConfigError(f"unknown task {name!r}; {nearest(name, TASKS)}")
     reading = options.pop("reading", "house")
     entry = _entry(name, options)
-    factory = _import(entry.factory)
+    factory = by_path(entry.factory, "task")
     fixed = dict(entry.fixed)
     if "data" in inspect.signature(factory).parameters and "data" not in options:
         fixed["data"] = data or os.environ.get("TUTELAGE_DATA") or None
@@ -161,19 +160,9 @@ def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return inner, more | options
 
 
-def _import(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
 def _own(path: str, options: dict[str, Any]) -> Task:
     """The user's own task, from a module that may stand in the folder the user works in."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # as `python -m` does; a console script's path has the script's folder instead
-    try:
-        found = _import(path)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"task {path!r} is no package.module:NAME that can be imported: {error}") from error
+    found = by_path(path, "task")
     if callable(found):
         found = _make(found, path, options, {})
     elif options:

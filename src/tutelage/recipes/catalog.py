@@ -1,0 +1,32 @@
+"""From what a config names to a recipe, and from a config to the settings of the recipe it names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tutelage import tasks
+from tutelage.config import Settings, build
+from tutelage.errors import ConfigError, nearest
+from tutelage.importing import by_path
+from tutelage.recipes import RECIPES
+from tutelage.recipes.recipe import NEEDED, Recipe
+
+
+def find(name: str) -> Recipe:
+    """A recipe by its name, or by "package.module:RECIPE", which may stand in the folder the user works in."""
+    if name not in RECIPES and ":" not in name:
+        raise ConfigError(f"unknown recipe {name!r}; {nearest(name, RECIPES)}, or package.module:NAME")
+    found = by_path(RECIPES[name][0] if name in RECIPES else name, "recipe")
+    if not isinstance(found, Recipe):
+        kind = found.__name__ if isinstance(found, type) else type(found).__name__
+        raise ConfigError(f"recipe {name!r} is a {kind}; it must be a Recipe of tutelage.recipes.recipe")
+    if lacking := [key for key in NEEDED if key not in getattr(found.settings, "model_fields", {})]:
+        raise ConfigError(f"recipe {name!r}: its settings lack {', '.join(lacking)}; derive them from Teaching")
+    return found
+
+
+def check(raw: Mapping[str, Any], source: str) -> Settings:
+    """A raw config as the settings of the recipe it names."""
+    if "recipe" not in raw:
+        raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")
+    whole = {**raw, "task": tasks.anchored(raw["task"])} if isinstance(raw.get("task"), str | Mapping) else raw
+    return build(find(str(raw["recipe"])).settings, whole, source)

@@ -1,0 +1,44 @@
+"""What a recipe is: one frozen object a file, found by its name or by its import path."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from tutelage.config import Settings
+from tutelage.recipes.classroom import Classroom
+from tutelage.tasks.base import Task
+from tutelage.types import Label
+
+
+class Expected(NamedTuple):
+    """Calls of a teacher of one kind: how many, and their tokens if replies are short or as long as allowed."""
+
+    step: str
+    calls: int
+    tokens_in: tuple[int, int]
+    tokens_out: tuple[int, int]
+
+    def times(self, rounds: int) -> "Expected":
+        """The same in several rounds."""
+        (a, b), (c, d) = self.tokens_in, self.tokens_out
+        return Expected(self.step, rounds * self.calls, (rounds * a, rounds * b), (rounds * c, rounds * d))
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """A method of teaching.
+
+    `settings` has the fields `recipe`, `task`, `data`, `seed`, `cache` and `budget`, as `Teaching` has them. `teach` is the
+    method. `promised` names the exams of its final table in their order, by step. `lessons` makes the teacher's part alone;
+    `calls` counts what the teacher will be asked, each as far as the recipe has it.
+    """
+
+    summary: str
+    settings: type[Settings]
+    teach: Callable[[Classroom, Any], Any]
+    promised: Callable[[Any], Mapping[str, Label]]
+    lessons: Callable[[Classroom, Any], Any] | None = None
+    calls: Callable[[Any, Task], Sequence[Expected]] | None = None
+
+
+NEEDED = ("recipe", "task", "data", "seed", "cache", "budget")  # fields of a recipe's settings that the runner reads

@@ -1,0 +1,171 @@
+"""A recipe in a run's folder: run, go on, plan, and read a finished run's numbers again."""
+
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tutelage import models, tasks
+from tutelage.config import Settings, expand_path, read_yaml
+from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
+from tutelage.evaluation import grading
+from tutelage.evaluation.scoreboard import Score, score
+from tutelage.recipes import calls
+from tutelage.recipes.baselines import Teaching
+from tutelage.recipes.catalog import check, find
+from tutelage.recipes.classroom import Classroom
+from tutelage.recipes.provenance import facts
+from tutelage.runs import history, labels
+from tutelage.runs.history import described
+from tutelage.runs.run import Listener, Run
+
+
+def run(
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
+    listener: Listener | None = None,
+    stopping: Callable[[], bool] | None = None,
+    source: str = "config",
+    reuse: Sequence[str | Path] = (),
+) -> dict[str, Score]:
+    """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
+
+    `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
+    Steps that a run in `reuse` made from the same inputs are taken from there.
+    """
+    with _working(raw, into, source, reuse, listener, stopping) as (room, config):
+        find(config.recipe).teach(room, config)
+        room.run.say(event="done")
+    return scores(Path(into))
+
+
+def lessons(
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
+    listener: Listener | None = None,
+    stopping: Callable[[], bool] | None = None,
+    source: str = "config",
+) -> Path:
+    """The teacher's part of a recipe alone: no student, no training. Returns the file of verified lessons.
+
+    The steps are those of the whole run: `run` with the same config and folder goes on from here.
+    """
+    with _working(raw, into, source, (), listener, stopping) as (room, config):
+        recipe = find(config.recipe)
+        if recipe.lessons is None:
+            raise ConfigError(f"recipe {config.recipe!r} has no lessons of a teacher to make")
+        recipe.lessons(room, config)
+    return Path(into) / "lessons" / "records.jsonl"
+
+
+def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
+    """What a run will ask of its teacher and what it may cost, as lines.
+
+    Nothing is asked, unless `sample` questions are: their replies are kept, and a run does not pay for them again.
+    """
+    if isinstance(raw, str | Path):
+        raw, source = read_yaml(Path(raw)), str(raw)
+    config: Any = check(raw, source)
+    count = find(config.recipe).calls
+    if count is None:
+        raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
+    task = tasks.find(config.task, data=config.data)
+    if models.parse(config.teacher)["kind"] in models.PAID:
+        models.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
+    expected = count(config, task)
+    lines = calls.priced(config.teacher, expected).lines()
+    if sample and not isinstance(config, Teaching):
+        raise ConfigError(
+            f"{source}: the recipe {raw['recipe']!r} has no first rationales that could be asked for as a sample"
+        )
+    if sample:
+        with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
+            asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
+            paper = config.rationales.paper(config.rationales.exam(), room.seed)
+            attempts = room.sit("rationales", config.teacher, asked, paper)
+            lines.append(calls.sampled(config.teacher, expected[0].calls, attempts))
+    return lines
+
+
+@contextmanager
+def enter(config: Settings, into: str | Path) -> Iterator[Classroom]:
+    """An open run for a loop of one's own: what is done in the room is a step of the run, kept and never made twice.
+
+    `config` is a recipe's settings object; `into` is the run's folder.
+    """
+    with _working(config, into, "config", (), None, None) as (room, _):
+        yield room
+        room.run.say(event="done")
+
+
+@contextmanager
+def _working(
+    raw: Mapping[str, Any] | Settings | str | Path,
+    into: str | Path,
+    source: str,
+    reuse: Sequence[str | Path],
+    listener: Listener | None,
+    stopping: Callable[[], bool] | None,
+) -> Iterator[tuple[Classroom, Any]]:
+    """A classroom in an open run, closed whatever happens."""
+    if isinstance(raw, str | Path):
+        raw, source = read_yaml(Path(raw)), str(raw)
+    config: Any = raw if isinstance(raw, Settings) else check(raw, source)
+    task = tasks.find(config.task, data=config.data)
+    doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
+    shared = [_run_at(Path(other)) for other in reuse]
+    plain = config.model_dump(mode="json")
+    for role in ("teacher", "student", "model"):
+        if role in plain:
+            models.check_key(plain[role])
+    promised: labels.Labels = find(config.recipe).promised(config)
+    told = {step: labels.written(label) for step, label in promised.items()}
+    about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
+    held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
+    cache = expand_path(config.cache) if config.cache else None
+    room = Classroom(held, task, config.seed, cache, config.budget, promised)
+    try:
+        yield room, config
+    except Interrupted as stop:
+        held.say(event="stopped")
+        raise Interrupted(f"{stop}. Go on with: tutelage run {shlex.quote(str(held.path / 'config.yaml'))}") from None
+    except Exception as error:  # another tool's error may hold anything, so only its kind is kept
+        held.say(event="failed", error=str(error) if isinstance(error, TutelageError) else type(error).__name__)
+        raise
+    finally:
+        room.close()
+        held.close()
+
+
+def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked."""
+    kept = {key: value for key, value in config.items() if key != "budget"}
+    if isinstance(kept.get("rationales"), Mapping):
+        kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
+    for role in {"teacher", "student", "model"} & kept.keys():
+        spec = models.checked(kept[role])  # one that was kept by an earlier version may hold secrets
+        kept[role] = models.essence(spec) if isinstance(spec, dict) else spec
+    return kept
+
+
+def _run_at(path: Path) -> Path:
+    if not (path / "config.yaml").exists():
+        raise RunError(f"{path} is not a run: it holds no config.yaml")
+    return path
+
+
+def scores(path: Path) -> dict[str, Score]:
+    """The scores of a run's finished exams by their titles, in the order to be read."""
+    return {title: score(attempts) for title, attempts in history.exams(path).items()}
+
+
+def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
+    """A finished run's exams, or one step's, as they were graded and as today's reader grades them; nobody is asked."""
+    run_at = path if (path / "config.yaml").exists() else path.parent
+    config = read_yaml(_run_at(run_at) / "config.yaml")
+    task = tasks.find(config.get("task", ""), data=config.get("data"))
+    known = {question.id: question for split in task.splits for question in task.load(split)}
+    sat = history.exams(path)
+    return {title: (score(rows), score(grading.again(task, known, rows))) for title, rows in sat.items()}

@@ -1,0 +1,112 @@
+"""The recipe of docs/add-a-recipe.md in a file of the user's, by its import path, through the command line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tutelage.errors import ConfigError
+from tutelage.recipes import catalog
+
+PAGE = Path(__file__).parents[2] / "docs" / "add-a-recipe.md"
+
+
+def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process and a folder of its own, as the console script starts it: not from a module's folder."""
+    here = [sys.executable, "-c", "from tutelage.cli import main; main()", *words]
+    environment = {**os.environ, "COLUMNS": "200", "PYTHONSAFEPATH": "1"}
+    return subprocess.run(here, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+@pytest.fixture(scope="module")
+def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mine")
+    text = PAGE.read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (folder / "two_helpings.py").write_text(code, encoding="utf-8")
+    small = {
+        "task": "coin_flip?size=40",
+        "student": f"hf:{base_student}",
+        "baselines": ["zero_shot"],
+        "training": {"epochs": 1, "batch": 8},
+        "exam": {"max_tokens": 4},
+    }
+    (folder / "helpings.yaml").write_text(yaml.safe_dump({**yaml.safe_load(config), **small}))
+    done = cli(folder, "run", "helpings.yaml", "--into", "runs/helpings")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_its_report_has_the_right_headline_and_table(own: Path) -> None:
+    done = cli(own, "report", "runs/helpings")
+    assert done.returncode == 0, done.stderr
+    text = (own / "runs" / "helpings" / "report.md").read_text()
+    assert re.search(r"^two helpings: \d+\.\d% right .* of 8 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE)
+    assert re.search(r"\| two helpings \| \d+\.\d% \|", text)
+    assert "not known here" not in text
+    assert "two_helpings:RECIPE on coin\\_flip" in text or "two\\_helpings:RECIPE" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "runs/helpings"],
+        ["compare", "runs/helpings", "runs/helpings"],
+        ["grade", "runs/helpings"],
+        ["plan", "helpings.yaml"],
+        ["show", "two_helpings:RECIPE"],
+        ["export", "runs/helpings", "--to", "mine", "--check", "4"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_other_door_takes_it(own: Path, words: list[str]) -> None:
+    done = cli(own, *words)
+    assert done.returncode == 0, done.stderr
+    assert {"status": "two helpings: ", "compare": "two helpings: ", "grade": "two helpings", "plan": "rationales: 28 calls", "show": "two helpings", "export": "4 of 4 answers"}[words[0]] in done.stdout  # fmt: skip
+
+
+def test_it_goes_on_from_where_it_was(own: Path) -> None:
+    done = cli(own, "run", "runs/helpings/config.yaml")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("(kept)") >= 5
+
+
+def test_a_run_opens_where_its_recipe_is_not(own: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = cli(elsewhere, "report", str(own / "runs" / "helpings"), "--into", "page")
+    assert done.returncode == 0, done.stderr
+    text = (elsewhere / "page" / "report.md").read_text()
+    assert "| two helpings |" in text
+    assert "No module named 'two" in text.partition("not known here")[2].replace("\\_", "_")[:300]
+
+
+WRONG = {
+    "no_such_module:RECIPE": "recipe 'no_such_module:RECIPE' is no package.module:NAME that can be imported: No module named",
+    "tutelage.recipes.tailored:NOTHING": "has no attribute 'NOTHING'",
+    "tutelage.recipes.tailored:teach": "is a function; it must be a Recipe of tutelage.recipes.recipe",
+    "tutelage.recipes.tailored:Tailored": "is a Tailored; it must be a Recipe",
+    "tutelage.recipes.tailored:": "is no package.module:NAME",
+    "tailord": "unknown recipe 'tailord'; did you mean 'tailored'?",
+    "own_wrong:LACKING": "recipe 'own_wrong:LACKING': its settings lack data, seed, cache, budget; derive them from Teaching",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), WRONG.items())
+def test_a_name_that_is_no_recipe_is_one_sentence(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_wrong.py").write_text(
+        "from tutelage.config import Settings\nfrom tutelage.recipes.recipe import Recipe\n"
+        "class Few(Settings):\n    recipe: str = ''\n    task: str = ''\n"
+        "LACKING = Recipe(summary='', settings=Few, teach=print, promised=dict)\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        catalog.check({"recipe": name, "task": "coin_flip"}, "c.yaml")
+    assert said in str(error.value)
