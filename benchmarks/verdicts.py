@@ -12,8 +12,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from tutelage.tasks.answers import grading
-from tutelage.tasks.base import Task, judge, strictly
+from tutelage.grading.answers import grading
+from tutelage.grading.verdicts import judge, strictly
+from tutelage.tasks.base import Task
 from tutelage.types import Question
 
 STEPS = "She first has 48 / 2 = 24 of them, and after that 48 + 24 = 72 in all, which is more. " * 4

@@ -11,6 +11,7 @@ FLOORS = [
     {"errors", "printing"},
     {"parsing", "importing"},
     {"types", "config", "markup"},
+    {"grading"},
     {"tasks", "models", "runs"},
     {"exam", "lessons", "training", "evaluation"},
     {"recipes"},

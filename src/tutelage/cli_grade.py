@@ -9,10 +9,10 @@ import typer
 
 from tutelage import runner, tasks
 from tutelage.errors import ConfigError, DataError, nearest
-from tutelage.evaluation import grading
+from tutelage.evaluation import regrade
+from tutelage.grading.answers import READERS, Reading
 from tutelage.printing import say
 from tutelage.tasks import overlap
-from tutelage.tasks.answers import READERS, Reading
 from tutelage.tasks.rows import stream
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
@@ -48,12 +48,12 @@ def grade(
     if task is not None and reading != "house":
         raise ConfigError(f"--reading goes with --kind; of a task it is an option: --task '{task}?reading={reading}'")
     if task is not None:
-        grader = grading.by_task(tasks.find(task, data=data), split, completion_field)
+        grader = regrade.by_task(tasks.find(task, data=data), split, completion_field)
     elif kind in READERS:
-        grader = grading.by_kind(kind, answer_field, completion_field, reading)
+        grader = regrade.by_kind(kind, answer_field, completion_field, reading)
     else:
         raise ConfigError(f"--kind {kind}: {nearest(str(kind), READERS)}")
-    summary = grading.grade_file(file, grader, into).summary()
+    summary = regrade.grade_file(file, grader, into).summary()
     say(json.dumps(summary) if as_json else _line(summary))
 
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.grading.verdicts import Judged, judged, second_reply
 from tutelage.models.cached import Cached
 from tutelage.models.streaming import Local
-from tutelage.tasks.base import Judged, Task, judged
+from tutelage.tasks.base import Task
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."
@@ -239,7 +240,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
     A second reply, to "Therefore, the answer is", is read instead of the first.
     """
     failed = reply.error or (second.error if second else "")
-    read = reply.text if second is None else f"The answer is {second.text}"
+    read = reply.text if second is None else second_reply(second.text)
     found = Judged(None, "unread", "unread") if failed else judged(task, question, read)
     return Attempt(
         question=question.id,

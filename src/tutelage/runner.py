@@ -10,7 +10,7 @@ from typing import Any
 from tutelage import models, tasks
 from tutelage.config import Settings, expand_path, read_yaml
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
-from tutelage.evaluation import grading
+from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.recipes import calls
 from tutelage.recipes.baselines import Teaching
@@ -168,4 +168,4 @@ def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     task = tasks.find(config.get("task", ""), data=config.get("data"))
     known = {question.id: question for split in task.splits for question in task.load(split)}
     sat = history.exams(path)
-    return {title: (score(rows), score(grading.again(task, known, rows))) for title, rows in sat.items()}
+    return {title: (score(rows), score(again(task, known, rows))) for title, rows in sat.items()}

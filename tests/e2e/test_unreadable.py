@@ -11,10 +11,10 @@ import pytest
 from tests.server import teaching
 
 from tutelage import exam, runner, tasks
-from tutelage.evaluation import grading, scoreboard
+from tutelage.evaluation import regrade, scoreboard
+from tutelage.grading.answers import READERS
 from tutelage.runs import records
 from tutelage.runs.replies import ReplyCache
-from tutelage.tasks.answers import READERS
 from tutelage.tasks.base import Task
 from tutelage.types import Attempt, Question, Reply
 
@@ -74,7 +74,7 @@ def test_what_a_reader_raises_is_the_reason_that_a_row_is_unread() -> None:
     assert attempts[0].remark == "the reader failed: ZeroDivisionError: seven in 7"
     assert "1 could not be graded" in scoreboard.score(attempts).line()
     mended = Task(name="own", kind="number", splits=(), load=lambda split: [], read=READERS["number"][0], same=same)
-    again = grading.again(mended, {"q": question}, attempts)
+    again = regrade.again(mended, {"q": question}, attempts)
     assert [(one.verdict, one.remark) for one in again] == [("right", ""), ("wrong", "")]
 
 
@@ -83,7 +83,7 @@ def test_a_file_says_how_many_rows_could_not_be_graded(tmp_path: Path) -> None:
     task = Task(name="own", kind="number", splits=("test",), read=broken, same=same, load=lambda split: [QUESTIONS[0]])
     rows = [{"id": QUESTIONS[0].id, "completion": text} for text in ("7", "The answer is 6.")]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    tally = grading.grade_file(tmp_path / "c.jsonl", grading.by_task(task, "test"), tmp_path / "out.jsonl")
+    tally = regrade.grade_file(tmp_path / "c.jsonl", regrade.by_task(task, "test"), tmp_path / "out.jsonl")
     assert (tally.remarked, tally.unread) == (1, 1)
     assert tally.remark.startswith(f"{QUESTIONS[0].id}: the reader failed: ZeroDivisionError")
     assert ["remark" in json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [True, False]

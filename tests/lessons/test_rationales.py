@@ -1,7 +1,7 @@
 """Which of a teacher's rationales become lessons."""
 
+from tutelage.grading.answers import READERS
 from tutelage.lessons import rationales
-from tutelage.tasks.answers import READERS
 from tutelage.tasks.base import Task
 from tutelage.types import Attempt, Question, Verdict
 

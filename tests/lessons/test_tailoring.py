@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tutelage import exam, tasks
+from tutelage.grading.verdicts import judge
 from tutelage.lessons import feedback, offline, practice, reflection
 from tutelage.lessons.choosing import choose
 from tutelage.lessons.feedback import FeedbackConfig
-from tutelage.tasks.base import judge
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tutelage import tasks
 from tutelage.errors import ConfigError, DataError, TutelageError
-from tutelage.tasks.base import Task, judge, share_of
+from tutelage.grading.verdicts import judge
+from tutelage.tasks.base import Task, share_of
 from tutelage.types import Question
 
 SPECS = [

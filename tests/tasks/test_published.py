@@ -11,7 +11,7 @@ import pytest
 
 from tutelage import tasks
 from tutelage.errors import DataError
-from tutelage.tasks.answers import Grading, Reading, grading
+from tutelage.grading.answers import Grading, Reading, grading
 from tutelage.tasks.base import Task
 from tutelage.tasks.benchmarks import BENCHMARKS, make
 from tutelage.types import Question

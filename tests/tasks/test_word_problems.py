@@ -8,7 +8,8 @@ import pytest
 
 from tutelage import tasks
 from tutelage.errors import ConfigError, DataError
-from tutelage.tasks.base import judge, share_of
+from tutelage.grading.verdicts import judge
+from tutelage.tasks.base import share_of
 from tutelage.tasks.story import solve
 from tutelage.tasks.word_problems import LEVELS, STORIES, draw
 from tutelage.types import Question

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tutelage.grading.verdicts import readable
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
 from tutelage.lessons.wording import ARROW
-from tutelage.tasks.base import Task, readable
+from tutelage.tasks.base import Task
 from tutelage.tasks.overlap import HeldOut, plain
 from tutelage.types import Attempt, Feedback, Lesson, Question
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from tutelage.grading.verdicts import readable
 from tutelage.lessons.wording import ARROW, reasoning, same_words
-from tutelage.tasks.base import Task, readable
+from tutelage.tasks.base import Task
 from tutelage.types import Attempt, Lesson, Question, Verdict
 
 

@@ -5,9 +5,10 @@ import importlib
 from collections.abc import Generator, Iterable, Iterator
 
 from tutelage.errors import ModelError, nearest
+from tutelage.grading.verdicts import judge
 from tutelage.printing import console, shown, visible
 from tutelage.serve.talk import Conversation, one_line
-from tutelage.tasks.base import Task, judge
+from tutelage.tasks.base import Task
 from tutelage.types import Question
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tutelage.errors import ConfigError, DataError
-from tutelage.tasks.base import Task, judge
+from tutelage.grading.verdicts import judge
+from tutelage.tasks.base import Task
 from tutelage.tasks.finding import TASKS, anchored, find
 from tutelage.types import Question
 

@@ -4,10 +4,9 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
 
-from tutelage.errors import ConfigError, DataError, TutelageError, nearest
-from tutelage.types import Chat, Message, Question, Verdict
+from tutelage.errors import ConfigError, DataError, nearest
+from tutelage.types import Chat, Message, Question
 
 
 def ask_plainly(question: Question) -> Chat:
@@ -45,78 +44,11 @@ class Task:
     trigger: str = "Therefore, the answer is"  # second call of zero-shot-CoT
 
 
-class Judged(NamedTuple):
-    """What was made of a text."""
-
-    answer: str | None  # as read
-    verdict: Verdict
-    strict: Verdict
-    remark: str = ""  # why it is unread, where that is not the text's own doing
-
-
-def judge(task: Task, question: Question, text: str) -> tuple[str | None, Verdict]:
-    """Read a text and compare it with the gold answer: the one way a verdict is made, for every task.
-
-    No text ends a run: where a task's own function fails on it, it is unread.
-    """
-    answer, verdict, _ = _judged(task, question, text)
-    return answer, verdict
-
-
-def strictly(task: Task, question: Question, text: str, verdict: Verdict) -> Verdict:
-    """The same verdict, or "unread" where the text names no answer behind a marker or in a box, or several different ones."""
-    return _strictly(task, question, text, verdict)[0]
-
-
-def judged(task: Task, question: Question, text: str) -> Judged:
-    """Both verdicts, and why a text is unread where the reader failed on it or the comparison was not decided."""
-    answer, verdict, remark = _judged(task, question, text)
-    strict, failed = _strictly(task, question, text, verdict)
-    return Judged(answer, verdict, strict, remark or failed)
-
-
-def readable(task: Task, question: Question, text: str) -> str | None:
-    """The answer that a text commits to, as `task.read` gives it; None, too, where the reader fails on it."""
-    return _tried(lambda: task.read(text, question))[0]
-
-
-Result = TypeVar("Result")
-
-
-def _tried(made: Callable[[], Result]) -> tuple[Result | None, str]:
-    """What a task's own function returns, or why it failed; an error of ours is about the task, and is raised."""
-    try:
-        return made(), ""
-    except TutelageError:
-        raise
-    except Exception as error:  # whatever a reader stumbles over in one text must not cost all others
-        said = " ".join(str(error).split())[:_REASON]
-        return None, f"the reader failed: {type(error).__name__}{': ' if said else ''}{said}"
-
-
-def _judged(task: Task, question: Question, text: str) -> tuple[str | None, Verdict, str]:
-    answer, failed = _tried(lambda: task.read(text, question))
-    if answer is None:
-        return None, "unread", failed
-    same, failed = _tried(lambda: task.same(answer, question))
-    if same is None:
-        return answer, "unread", failed or "whether it equals the gold answer could not be decided"
-    return answer, "right" if same else "wrong", ""
-
-
-def _strictly(task: Task, question: Question, text: str, verdict: Verdict) -> tuple[Verdict, str]:
-    commits = task.commits
-    clear, failed = (True, "") if commits is None else _tried(lambda: commits(text, question))
-    return (verdict if clear else "unread"), failed
-
-
 def check_split(task: str, split: str, splits: tuple[str, ...]) -> None:
     """Refuse a split the task does not have."""
     if split not in splits:
         raise ConfigError(f"task {task!r} has no split {split!r}; {nearest(split, splits)}")
 
-
-_REASON = 200  # characters of what another's error says
 
 Draw = Callable[[random.Random, str], tuple[Question, str]]
 Belongs = Callable[[str, str], bool]

@@ -9,10 +9,10 @@ from typing import Any
 
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
+from tutelage.grading.numerals import numbers
 from tutelage.tasks.asking import ask_for_a_box, ask_which_is_true, ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import questions_of
-from tutelage.tasks.numerals import numbers
 from tutelage.tasks.rows import Row, read_rows
 from tutelage.tasks.sources import hub_rows, in_split, one_file, task_of
 from tutelage.types import Chat, Question

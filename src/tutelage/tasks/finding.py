@@ -103,7 +103,7 @@ def find(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
 
 def _read_otherwise(task: Task, reading: object) -> Task:
     """The same task with answers read by another rule, which is part of what the task is."""
-    from tutelage.tasks.answers import grading
+    from tutelage.grading.answers import grading
 
     try:
         graded = grading(task.kind, reading)  # type: ignore[arg-type]

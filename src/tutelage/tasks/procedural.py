@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from tutelage.errors import ConfigError, DataError
-from tutelage.tasks.answers import grading
+from tutelage.grading.answers import grading
 from tutelage.tasks.base import SHARES, Belongs, Draw, Task, ask_plainly, check_split, draw_disjoint, share_of
 from tutelage.types import Chat, Question
 

@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
+from tutelage.grading import lines
 from tutelage.tasks.base import Task, check_split, share_of
-from tutelage.tasks.markers import after_marker
 from tutelage.tasks.procedural import check_option, share_sizes
 from tutelage.tasks.rows import require
 from tutelage.types import Question
@@ -57,7 +57,7 @@ def make(dataset: str, size: int = 2000, seed: int = 0, **config: Any) -> Task:
         kind="text",
         splits=tuple(sizes),
         load=load,
-        read=read,
+        read=lines.read,
         same=entries.same,
         worked=entries.worked if dataset in _SOLUTIONS else None,
         similar=entries.similar,
@@ -146,28 +146,6 @@ class _Entries:
             if fresh.split == "train" and fresh.answer.strip() and fresh.text != question.text:
                 return fresh
         raise DataError(f"task {self.name!r} makes no fresh train question")
-
-
-def read(text: str, question: Question) -> str | None:
-    """What follows the answer marker, one line or, where the gold has several, all of it; else the last line."""
-    tail = after_marker(text)
-    if tail is None:
-        lines = text.split("\n")
-        found = next((line for line in reversed(lines) if line.strip()), "")
-    elif "\n" in question.answer.strip("\n"):
-        # Grids may begin with a blank cell: only the marker's own line end is no part of them.
-        found = re.sub(r"^[ \t]*\n+|^ ", "", tail).rstrip()
-    else:
-        found = next(line for line in tail.split("\n") if line.strip())
-    return _bare(found, question.answer) or None
-
-
-def _bare(found: str, gold: str) -> str:
-    """Without the bold marks and the final period that a sentence puts around an answer, unless the gold has them."""
-    found = found.strip(" ") if "\n" not in gold else found
-    if found.startswith("**") and found.endswith("**") and not gold.startswith("**"):
-        found = found.strip("*")
-    return found.removesuffix(".") if not gold.endswith(".") else found
 
 
 def _open(dataset: str, config: dict[str, Any]) -> Any:

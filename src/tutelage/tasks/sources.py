@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
-from tutelage.tasks.answers import READERS, grading
+from tutelage.grading.answers import READERS, grading
 from tutelage.tasks.asking import ask_with_choices
 from tutelage.tasks.base import Task, check_split
 from tutelage.tasks.columns import check_fields, questions_of

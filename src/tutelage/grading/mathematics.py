@@ -12,9 +12,9 @@ import threading
 import time
 from functools import lru_cache
 
-from tutelage.tasks import expressions
-from tutelage.tasks.formulas import FORMULAS
-from tutelage.tasks.markers import pick
+from tutelage.grading import expressions
+from tutelage.grading.formulas import FORMULAS
+from tutelage.grading.markers import pick
 from tutelage.types import Question
 
 PATIENCE = 1.9  # seconds for one answer, however many parts it has
@@ -93,7 +93,7 @@ class _Process:
     def _start(self) -> "subprocess.Popen[str]":
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._running = subprocess.Popen(
-            [sys.executable, "-m", "tutelage.tasks.prover"],
+            [sys.executable, "-m", "tutelage.grading.prover"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -2,9 +2,9 @@ r"""One way to write a formula: `normal` leaves out of LaTeX what has no meaning
 
 import re
 
-from tutelage.tasks.numerals import NAMES
-from tutelage.tasks.quantities import first_number
-from tutelage.tasks.units import PARTS, is_unit
+from tutelage.grading.numerals import NAMES
+from tutelage.grading.quantities import first_number
+from tutelage.grading.units import PARTS, is_unit
 
 LONGEST = 1000  # characters of a formula
 

@@ -6,8 +6,9 @@ import pytest
 
 from tutelage import tasks
 from tutelage.errors import ConfigError
-from tutelage.tasks.answers import READERS, grading
-from tutelage.tasks.base import Task, judge, strictly
+from tutelage.grading.answers import READERS, grading
+from tutelage.grading.verdicts import judge, strictly
+from tutelage.tasks.base import Task
 from tutelage.types import Question
 
 COLOURS = ("orange ball", "white ball", "blue ball")

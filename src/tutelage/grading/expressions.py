@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from tutelage.tasks.notation import LONGEST, normal
+from tutelage.grading.notation import LONGEST, normal
 
 Prover = Callable[[str, str, str], bool | None]  # "value" or "equation", two expressions -> equal, or not decided
 _MOST_PARTS = 24  # of two answers, that are compared each with each

@@ -7,10 +7,10 @@ more than a number ("5x", "5!", "\sqrt{5}"), what is denied ("not 5") and what i
 import re
 from fractions import Fraction
 
-from tutelage.tasks.claims import CLOSED, FINISHED, OPENED, is_denied, last_meant
-from tutelage.tasks.markers import REFUSED
-from tutelage.tasks.multiples import grown
-from tutelage.tasks.numerals import (
+from tutelage.grading.claims import CLOSED, FINISHED, OPENED, is_denied, last_meant
+from tutelage.grading.markers import REFUSED
+from tutelage.grading.multiples import grown
+from tutelage.grading.numerals import (
     LONGEST,
     NAMES,
     NUMBER,
@@ -22,7 +22,7 @@ from tutelage.tasks.numerals import (
     worded,
     written,
 )  # fmt: skip
-from tutelage.tasks.units import is_unit
+from tutelage.grading.units import is_unit
 
 _NEAR = 60  # characters in front of a number that may change it
 _LETTER = r"[a-zA-Z](?![a-zA-Z'’]|-[a-zA-Z]{2})"  # a variable

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from tutelage.errors import DataError, nearest
 from tutelage.evaluation import intervals
+from tutelage.grading.answers import Reading, grading
+from tutelage.grading.verdicts import judged, second_reply
 from tutelage.parsing import HALF
-from tutelage.tasks.answers import Reading, grading
-from tutelage.tasks.base import Task, judged
+from tutelage.tasks.base import Task
 from tutelage.tasks.rows import stream
 from tutelage.types import Attempt, Question, Verdict
 
@@ -109,7 +110,7 @@ def by_kind(
 
 def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
     if row.get("answer_text"):  # the second call of zero-shot-CoT, in a run's own records
-        return f"The answer is {row['answer_text']}"
+        return second_reply(row["answer_text"])
     names = [completion] if completion else [name for name in _COMPLETIONS if name in row][:1]
     if not names or names[0] not in row:
         wanted = completion or _COMPLETIONS[0]
@@ -158,7 +159,7 @@ def again(task: Task, questions: Mapping[str, Question], attempts: Iterable[Atte
         if attempt.error:
             fresh.append(attempt)
             continue
-        said = f"The answer is {attempt.answer_text}" if attempt.answer_text else attempt.text
+        said = second_reply(attempt.answer_text) if attempt.answer_text else attempt.text
         graded = _graded(task, questions[attempt.question], said)
         verdicts = {"verdict": graded.verdict, "strict": graded.strict, "remark": graded.remark}
         fresh.append(msgspec.structs.replace(attempt, answer=graded.read, **verdicts))

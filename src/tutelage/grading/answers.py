@@ -13,12 +13,12 @@ from operator import itemgetter
 from typing import Literal, TypedDict
 
 from tutelage.errors import ConfigError, nearest
-from tutelage.tasks import choices, numerals, quantities
-from tutelage.tasks.choices import WRAPPED, same_choice
-from tutelage.tasks.claims import FINISHED, JOINT, is_denied, last_meant
-from tutelage.tasks.formulas import FORMULAS
-from tutelage.tasks.markers import REFUSED, Finder, commits, pick
-from tutelage.tasks.symbolic import same_math
+from tutelage.grading import choices, numerals, quantities
+from tutelage.grading.choices import WRAPPED, same_choice
+from tutelage.grading.claims import FINISHED, JOINT, is_denied, last_meant
+from tutelage.grading.formulas import FORMULAS
+from tutelage.grading.markers import REFUSED, Finder, commits, pick
+from tutelage.grading.mathematics import same_math
 from tutelage.types import Question
 
 Reader = Callable[[str, Question], str | None]

@@ -6,7 +6,7 @@ What stands around a number, and makes another one of it, is read in quantities.
 import re
 from fractions import Fraction
 
-from tutelage.tasks.units import SCALES
+from tutelage.grading.units import SCALES
 
 LONGEST = 1000  # characters of a number; a longer one is a model that is stuck on a digit
 

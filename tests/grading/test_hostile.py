@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests import hostile
 from tests.hostile import LIMIT, MORE_SHAPES, PIECES, READERS, SHAPES, repeated, taken
 
-from tutelage.tasks import symbolic
-from tutelage.tasks.symbolic import same_math
+from tutelage.grading import mathematics as symbolic
+from tutelage.grading.mathematics import same_math
 from tutelage.types import Question
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus").iterdir())

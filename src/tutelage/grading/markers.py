@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from tutelage.tasks.claims import is_taken_back
+from tutelage.grading.claims import is_taken_back
 
 # "The answer is 5", "Answer: 5", "the answer (arabic numerals) is: 5", "**Answer:** 5".
 _ANSWER = re.compile(r"answer[*\s]*+(?:\([^)\n]{0,40}\)\s*+)?(?:is\b(?:\s*+:)?|:|=)\**", re.IGNORECASE)

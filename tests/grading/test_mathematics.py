@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutelage.tasks import symbolic
-from tutelage.tasks.answers import grading
-from tutelage.tasks.base import Task, judge, strictly
-from tutelage.tasks.symbolic import read_math, same_math
+from tutelage.grading import mathematics as symbolic
+from tutelage.grading.answers import grading
+from tutelage.grading.mathematics import read_math, same_math
+from tutelage.grading.verdicts import judge, strictly
+from tutelage.tasks.base import Task
 from tutelage.types import Question
 
 PAIRS = [
@@ -115,7 +116,7 @@ def test_a_killed_process_is_started_again() -> None:
 
 ASKS = """
 import sys
-from tutelage.tasks import symbolic
+from tutelage.grading import mathematics as symbolic
 from tutelage.types import Question
 
 symbolic.same_math("x+1", Question(id="", text="", answer="1+x"))
@@ -151,7 +152,7 @@ def test_a_question_that_no_alarm_ends_is_ended_by_the_kernel() -> None:
     """Python looks at no alarm within one function that is written in C."""
     body = """if True:
         import signal
-        from tutelage.tasks import prover
+        from tutelage.grading import prover
         signal.signal(signal.SIGALRM, prover._late)
         prover.ASKED["value"] = lambda a, b: sum(range(10**13)) > 0
         prover.answer("value", "", "", 0.1)

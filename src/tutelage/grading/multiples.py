@@ -3,9 +3,9 @@
 import re
 from fractions import Fraction
 
-from tutelage.tasks.markers import REFUSED
-from tutelage.tasks.numerals import LONGEST, decimal, number_at, value
-from tutelage.tasks.units import PARTS, scale
+from tutelage.grading.markers import REFUSED
+from tutelage.grading.numerals import LONGEST, decimal, number_at, value
+from tutelage.grading.units import PARTS, scale
 
 _POWER = re.compile(r"\s?(?:\^|\*\*)\s?(?:\{\s?)?\(?([-+]?\d{1,3})(?!\d|\.\d)\)?(?:\s?\})?")
 _AND_PART = re.compile(r"\s+and\s+(?:(?:a|one)[\s-](half|third|fourth|quarter)\b|(\d{1,2})/(\d{1,2})(?![\d/]))", re.I)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from tutelage.tasks.claims import CLOSED, FINISHED, JOINERS, JOINT, OPENED, is_denied, last_meant
-from tutelage.tasks.markers import REFUSED, Finder, pick
+from tutelage.grading.claims import CLOSED, FINISHED, JOINERS, JOINT, OPENED, is_denied, last_meant
+from tutelage.grading.markers import REFUSED, Finder, pick
 from tutelage.types import Question
 
 _LISTED = re.compile(r"\([A-Z]\)")

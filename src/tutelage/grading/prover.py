@@ -1,4 +1,4 @@
-"""A process that says whether two expressions are equal: `python -m tutelage.tasks.prover`, one JSON object a line.
+"""A process that says whether two expressions are equal: `python -m tutelage.grading.prover`, one JSON object a line.
 
 It runs apart because a computer algebra system can take for ever, or all memory, over a short line; it gives up when its
 time is over, and whoever asks kills it when even that takes too long. It ends with whoever asks, however that ends. The parser is latex2sympy, the one of math-verify; equality is decided here, by exact arithmetic and at points.

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tutelage.tasks import quantities
-from tutelage.tasks.claims import is_denied
-from tutelage.tasks.markers import REFUSED, Finder
-from tutelage.tasks.notation import LONGEST, normal
-from tutelage.tasks.numerals import NAMES
-from tutelage.tasks.units import SCALES
+from tutelage.grading import quantities
+from tutelage.grading.claims import is_denied
+from tutelage.grading.markers import REFUSED, Finder
+from tutelage.grading.notation import LONGEST, normal
+from tutelage.grading.numerals import NAMES
+from tutelage.grading.units import SCALES
 
 _SIGN = re.compile(r"\\[\\$]|\$\$|\$|\\[()\[\]]")
 _CLOSING = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
