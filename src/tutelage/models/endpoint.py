@@ -139,7 +139,7 @@ class Endpoint(ABC):
 
     def fault(self, status: int, message: str, headers: Any, hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
-        said = f"HTTP {status}: {message}"
+        said = f"HTTP {status}: {redaction.told(message, most=200)}"
         if hopeless or status in (401, 403, 404):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         after = seconds_to_wait(headers)

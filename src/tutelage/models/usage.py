@@ -3,6 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
+from tutelage.redaction import told
 from tutelage.types import Chat, Reply, Sampling
 
 _RUN = re.compile(r"(.)\1{7,}", re.DOTALL)  # one token may be a long run of one character
@@ -66,8 +67,7 @@ def _believed(said: Any, at_least: int, at_most: int) -> tuple[int, bool]:
 
 
 def _short(value: Any) -> str:
-    line = f"{value!r}" if isinstance(value, int | float | str | bool) else f"a {type(value).__name__} of"
-    return line if len(line) <= 30 else f"{line[:30]}…"
+    return told(repr(value), most=30) if isinstance(value, int | float | str | bool) else f"a {type(value).__name__} of"
 
 
 def total(*parts: Any) -> Any:
