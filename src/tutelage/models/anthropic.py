@@ -1,5 +1,6 @@
 """Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.errors import ModelError
@@ -50,6 +51,10 @@ class Anthropic(Endpoint):
             raise self.passing(error) from None
         return self.answer(request, _read(raw, self.name), raw, left_out)
 
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What a message says of tokens."""
+        return _used(done)
+
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it; system messages have a field of their own."""
         sampling, messages = request.sampling, request.chat.messages
@@ -84,7 +89,7 @@ class Anthropic(Endpoint):
 
 def _read(raw: bytes, name: str) -> Read:
     done = received.fields(raw, "message")
-    content, usage = done.get("content"), received.inner(done, "usage")
+    content = done.get("content")
     if not isinstance(content, list):
         raise Fault("passing", "the reply is no message: it has no list of contents")
     finish = received.finish_of(done.get("stop_reason"))
@@ -95,6 +100,11 @@ def _read(raw: bytes, name: str) -> Read:
         error="the model refused" if finish == "error" else "",
         model=received.string(done.get("model")) or name,
     )
-    # What was read from a cache of prompts, or written into one, stands beside the rest.
+    return received.read(reply, raw, *_used(done))
+
+
+def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Tokens read and written; what was read from a cache of prompts, or written into one, stands beside the rest."""
+    usage = received.inner(done, "usage")
     parts = [usage.get(f"{part}input_tokens") for part in ("", "cache_creation_", "cache_read_")]
-    return received.read(reply, raw, total(*parts), usage.get("output_tokens"))
+    return total(*parts), usage.get("output_tokens")

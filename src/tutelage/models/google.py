@@ -1,5 +1,6 @@
 """Google's Gemini models, by the official SDK (`pip install 'tutelage[google]'`)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.models import received
@@ -61,6 +62,10 @@ class Google(Endpoint):
         raw = transport.received().content
         return self.answer(request, _read(raw, self.name), raw, left_out)
 
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What an answer says of tokens."""
+        return _used(done)
+
     def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Contents and config as the SDK takes them; an assistant is called a model here."""
         sampling, messages = request.sampling, request.chat.messages
@@ -92,7 +97,6 @@ class Google(Endpoint):
 
 def _read(raw: bytes, name: str) -> Read:
     done = received.fields(raw, "answer of Gemini's")
-    usage = received.inner(done, "usageMetadata")
     candidates = done.get("candidates")
     candidate = received.first(candidates, "candidates") if candidates else {}
     reason = candidate.get("finishReason", "" if candidate else "no candidate")
@@ -106,5 +110,10 @@ def _read(raw: bytes, name: str) -> Read:
         error=f"the reply was withheld: {reason}" if finish == "error" else "",
         model=received.string(done.get("modelVersion")) or name,
     )
-    tokens_out = total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
-    return received.read(reply, raw, usage.get("promptTokenCount"), tokens_out)
+    return received.read(reply, raw, *_used(done))
+
+
+def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Tokens read and written, what was thought among them."""
+    usage = received.inner(done, "usageMetadata")
+    return usage.get("promptTokenCount"), total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))

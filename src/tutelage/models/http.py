@@ -11,8 +11,8 @@ from tutelage.errors import ConfigError
 from tutelage.models import hiding, received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint, split_thinking
-from tutelage.models.received import Read
+from tutelage.models.endpoint import Endpoint
+from tutelage.models.received import Read, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Reply
 
@@ -77,6 +77,10 @@ class OpenAICompatible(Endpoint):
             raise self.passing(error) from None
         return self.answer(request, read_completion(raw, self.name), raw, left_out)
 
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What a completion says of tokens."""
+        return _used(received.inner(done, "usage"))
+
     def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON."""
         messages = [{"role": message.role, "content": message.content} for message in request.chat.messages]
@@ -120,7 +124,7 @@ def read_completion(raw: bytes, name: str) -> Read:
     if not done.get("choices") and done.get("error"):
         raise Fault("passing", f"an error came as a reply: {refusal('', raw[: 1 << 16]).message}")
     choice = received.first(done.get("choices"), "choices")
-    message, usage = choice.get("message"), received.inner(done, "usage")
+    message = choice.get("message")
     if not isinstance(message, dict):
         raise Fault("passing", "the reply has no message")
     content = message.get("content")
@@ -135,12 +139,12 @@ def read_completion(raw: bytes, name: str) -> Read:
         error=f"the reply was withheld: {choice.get('finish_reason')}" if finish == "error" else "",
         model=received.string(done.get("model")) or name,
     )
-    return received.read(reply, raw, usage.get("prompt_tokens"), _written(usage))
+    return received.read(reply, raw, *_used(received.inner(done, "usage")))
 
 
-def _written(usage: Mapping[str, Any]) -> Any:
-    """The tokens of a reply; some servers count what was thought into the total alone."""
+def _used(usage: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The tokens read and written; some servers count what was thought into the total alone."""
     total, read, written = (usage.get(name) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
     if type(total) is int and type(read) is int and type(written) is int and 0 <= read <= total:
-        return max(written, total - read)
-    return written
+        return read, max(written, total - read)
+    return read, written

@@ -52,6 +52,11 @@ def usage(said: tuple[Any, Any], chat: Chat, sampling: Sampling, reply: Reply, s
     return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts))
 
 
+def unread(chat: Chat, sampling: Sampling, system: str, written: bool) -> Usage:
+    """The tokens of a reply that could not be read: the most that was sent, and where it was a reply that was written."""
+    return Usage(worst_input(chat, system), sampling.max_tokens if written else 0)
+
+
 def _is_usual(said: Any, characters: int) -> bool:
     """Whether a number needs no closer look: it is about what a text of so many characters takes."""
     return type(said) is int and characters // _USUAL < said <= 4 * characters + 100
