@@ -42,7 +42,8 @@ def ask(
     **more: Any,
 ) -> list[Reply]:
     url = teacher.url if kind == "openai" else teacher.url.removesuffix("/v1")
-    spec = {"kind": kind, "name": "m", "base_url": url, "tries": 3, "timeout": 30, **more}
+    key = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY"}[kind]
+    spec = {"kind": kind, "name": "m", "base_url": url, "key": key, "tries": 3, "timeout": 30, **more}
     purse = Purse(store, spent=Spending(), say=[].append if said is None else said.append)
     chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(count)]
     return [replies[0] for _, replies in sorted(open_model(spec, purse=purse).answer(chats, Sampling(max_tokens=20)))]

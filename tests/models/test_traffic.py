@@ -50,7 +50,7 @@ def ask(
 ) -> tuple[dict[int, list[Reply]], Spending]:
     spent = Spending()
     model = open_model(
-        {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, **FAST, **more},
+        {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "key": "OPENAI_API_KEY", **FAST, **more},
         purse=Purse(store, budget or BudgetConfig(), spent),
     )
     return dict(model.answer(chats(count), Sampling(n=n, temperature=0.7, max_tokens=20))), spent

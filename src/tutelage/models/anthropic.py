@@ -7,7 +7,7 @@ from tutelage.errors import ModelError
 from tutelage.models import received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint
+from tutelage.models.endpoint import NO_KEY, Endpoint
 from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
 from tutelage.models.usage import total
@@ -17,7 +17,8 @@ from tutelage.types import Reply
 class Anthropic(Endpoint):
     """The Messages API."""
 
-    kind, host, variable, package = "anthropic", "api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"
+    kind, host, package = "anthropic", "api.anthropic.com", "anthropic"
+    variable, elsewhere = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
     again = frozenset({408, 409})
 
     def open(self) -> Any:
@@ -28,7 +29,7 @@ class Anthropic(Endpoint):
 
         address = self.address()
         return anthropic.AsyncAnthropic(
-            api_key=self.secret,
+            api_key=self.secret or NO_KEY,
             base_url=address.url or None,
             timeout=self.limits.timeout,
             max_retries=0,

@@ -24,6 +24,8 @@ from tutelage.types import Reply
 
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
 
+NO_KEY = "none"  # what an SDK is given where no key is meant for the server: it asks for one
+
 
 class Endpoint(ABC):
     """A teacher behind HTTP. A dialect gives `open` (a client for one event loop) and `send` (one request, one answer)."""
@@ -31,6 +33,7 @@ class Endpoint(ABC):
     kind: str  # of model spec
     host: str  # where it is without a base_url
     variable: str  # environment variable of the key, unless the spec names another
+    elsewhere: str  # and of an address: who sets both means the key for it
     package: str  # the SDK
 
     def __init__(
@@ -50,7 +53,8 @@ class Endpoint(ABC):
         self.model = name
         # As it may be written down: its secrets are hidden.
         self.base_url = base_url and hiding.address(base_url, f"model kind {self.kind!r}: base_url")
-        self.key_is_named = key is not None
+        self._is_named = key is not None
+        self._is_stated = (base_url or "?").rstrip("/") == os.environ.get(self.elsewhere, "").rstrip("/")
         self.key = hiding.key(key, f"model kind {self.kind!r}: key") or self.variable
         self.system = system
         # The identity in every cache key: another endpoint or system prompt is another teacher.
@@ -97,10 +101,16 @@ class Endpoint(ABC):
 
     @property
     def secret(self) -> str | None:
-        """The key, from its environment variable."""
+        """The key, from its environment variable, where it is meant for this server; no other is sent one."""
+        if not (self._is_named or self._is_stated or self._is_home()):
+            return None
         key = os.environ.get(self.key, "").strip()
         redaction.know(key)
         return key or None
+
+    def _is_home(self) -> bool:
+        """Whether the server is the provider's own."""
+        return self.base_url is None or hiding.is_at(self.address().url, self.host)
 
     def address(self) -> hiding.Address:
         """Where the server is, with what was hidden."""
@@ -117,12 +127,13 @@ class Endpoint(ABC):
             ) from None
 
     def check(self) -> None:
-        """Raise what can be known before anything is asked: that there is no key, or no SDK."""
+        """Raise what can be known before anything is asked: that there is no key, or no SDK. Other servers may need no key."""
         self.address()
-        if not (key := self.secret):
+        key = self.secret
+        if not key and (self._is_named or self._is_home()):
             named = self.key if redaction.is_clear_name(self.key) else "that `key` names (it is not set)"
             raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {named}")
-        if not (key.isascii() and key.isprintable()):
+        if key and not (key.isascii() and key.isprintable()):
             raise ModelError(
                 f"the key in {self.key} holds a character that no key has, such as a line break or a quote"
             )
@@ -139,6 +150,10 @@ class Endpoint(ABC):
     def fault(self, status: int, message: str, headers: Any, hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
         said = f"HTTP {status}: {redaction.told(message, most=200)}"
+        if status in (401, 403) and not self.secret:
+            return Fault(
+                "fatal", f"{said}; no key was sent: if the server wants one, name its variable, key: {self.key}"
+            )
         if hopeless or status in (401, 403, 404):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         after = seconds_to_wait(headers)

@@ -6,7 +6,7 @@ from typing import Any
 from tutelage.models import received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint
+from tutelage.models.endpoint import NO_KEY, Endpoint
 from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
 from tutelage.models.usage import total
@@ -16,7 +16,8 @@ from tutelage.types import Reply
 class Google(Endpoint):
     """The Gemini API's generateContent."""
 
-    kind, host, variable, package = "google", "generativelanguage.googleapis.com", "GEMINI_API_KEY", "google.genai"
+    kind, host, package = "google", "generativelanguage.googleapis.com", "google.genai"
+    variable, elsewhere = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
     busy, again = frozenset({429, 503}), frozenset({408})
 
     def open(self) -> Any:
@@ -31,7 +32,7 @@ class Google(Endpoint):
         below = transport.client(address)
         options: dict[str, Any] = {"httpx_client": httpx2.Client(verify=transport.trust()), "httpx_async_client": below}
         more = {"base_url": address.url} if address.url else {}
-        return genai.Client(api_key=self.secret, http_options=types.HttpOptions(**options, **more)), below
+        return genai.Client(api_key=self.secret or NO_KEY, http_options=types.HttpOptions(**options, **more)), below
 
     async def shut(self, client: Any) -> None:
         """Close the client's connections."""

@@ -11,7 +11,7 @@ from tutelage.errors import ConfigError
 from tutelage.models import hiding, received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint
+from tutelage.models.endpoint import NO_KEY, Endpoint
 from tutelage.models.received import Read, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Reply
@@ -20,24 +20,22 @@ from tutelage.types import Reply
 class OpenAICompatible(Endpoint):
     """Chat completions of OpenAI or of any server that speaks its protocol (`base_url`)."""
 
-    kind, host, variable, package = "openai", "api.openai.com", "OPENAI_API_KEY", "openai"
+    kind, host, package = "openai", "api.openai.com", "openai"
+    variable, elsewhere = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
     def __init__(
         self, name: str, base_url: str | None = None, extra: Mapping[str, Any] | None = None, **more: Any
     ) -> None:
-        super().__init__(name, base_url or os.environ.get("OPENAI_BASE_URL"), **more)
+        super().__init__(name, base_url or os.environ.get(self.elsewhere), **more)
         if not isinstance(extra, Mapping | None):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
         self.extra = hiding.fields(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
 
     def check(self) -> None:
-        """A server of one's own may need no key."""
+        """What is hidden in the extra fields must be known too."""
         self.shown(redaction.reveal, self.extra)
-        if self.base_url is None or self.key_is_named or self.secret:
-            super().check()
-        else:
-            self.address()
+        super().check()
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
@@ -48,19 +46,9 @@ class OpenAICompatible(Endpoint):
         address = self.address()
         return openai.AsyncOpenAI(http_client=transport.client(address), max_retries=0, **self._doors(address))
 
-    def open_plain(self) -> Any:
-        """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
-        import openai
-
-        from tutelage.models import transport
-
-        address = self.address()
-        client = transport.plain_client(address, self.limits.timeout)
-        return openai.OpenAI(http_client=client, max_retries=5, **self._doors(address))
-
     def _doors(self, address: hiding.Address) -> dict[str, Any]:
         url = address.url or None
-        return {"api_key": self.secret or "none", "base_url": url, "timeout": self.limits.timeout}
+        return {"api_key": self.secret or NO_KEY, "base_url": url, "timeout": self.limits.timeout}
 
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""

@@ -35,6 +35,7 @@ class Fault(Exception):
         super().__init__(told(message))
         self.kind: FaultKind = kind
         self.after = after  # seconds the server asked to wait
+        self.status = 0  # of HTTP, where whoever asked needs to know
 
 
 class Refused(Exception):

@@ -113,9 +113,3 @@ def trust() -> ssl.SSLContext:
 def client(address: Address) -> Client:
     """A client for one event loop."""
     return Client(verify=trust(), timeout=None, auth=address.user, params=address.query or None)
-
-
-def plain_client(address: Address, seconds: float) -> httpx2.Client:
-    """A synchronous client, for the few calls of a batch."""
-    more: dict[str, Any] = {"follow_redirects": False, "headers": _PLAIN}
-    return httpx2.Client(verify=trust(), timeout=seconds, auth=address.user, params=address.query or None, **more)
