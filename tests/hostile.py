@@ -13,8 +13,8 @@ import msgspec
 from tutelage.errors import TutelageError
 from tutelage.grading.answers import grading
 from tutelage.lessons import feedback, wording
-from tutelage.models.endpoint import split_thinking
 from tutelage.models.http import read_completion
+from tutelage.models.received import split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.recipes import catalog

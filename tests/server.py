@@ -19,6 +19,10 @@ Faults = Callable[[int, dict[str, Any]], str]
 # A whole answer of another server: status, body and header lines; None to answer as this one does.
 Odd = Callable[["Teacher"], tuple[int, bytes, list[str]] | None]
 
+# What another batch service answers, by method and path, beside what this one would: status, body and header lines;
+# status 0 for an answer that is lost, None for this one's.
+Service = Callable[["Teacher", str, bytes], tuple[int, bytes, list[str]] | None]
+
 # "429 after 2" is a 429 with Retry-After: 2.
 FAULTS = ("429", "429 after", "429 date", "500", "503 after", "hang", "drip", "half", "garbage", "no choices", "closed")
 PERMANENT = ("400", "context", "filter")
@@ -50,6 +54,9 @@ class Teacher:
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, list[Any]] = field(default_factory=dict)  # looks until it is over, input file
     batch_looks: int = 2
+    marks: dict[str, dict[str, str]] = field(default_factory=dict)  # batch -> its metadata
+    asked: list[str] = field(default_factory=list)  # of the batch service: method and path
+    service: Service = lambda teacher, asked, answer: None
     odd: Odd = lambda teacher: None  # asked after a request was noted
 
 
@@ -78,13 +85,21 @@ class _Server:
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         path, seen = first.split(" ")[1], self.teacher
         if "/files" in path or "/batches" in path:
-            answer = self.batch_service(path, content)
-            writer.write(
-                f"HTTP/1.1 200 X\r\ncontent-length: {len(answer)}\r\ncontent-type: application/json\r\n\r\n".encode()
-                + answer
-            )
+            asked = f"{first.split(' ')[0]} {path.partition('?')[0]}"
+            seen.asked.append(asked)
+            answer = self.batch_service(asked, content)
+            status, answer, more = seen.service(seen, asked, answer) or (200, answer, [])
+            if status == 0:
+                return False
+            lines = [f"HTTP/1.1 {status} X", "content-type: application/json", *more]
+            lines += [] if "connection: close" in more else [f"content-length: {len(answer)}"]
+            writer.write("\r\n".join([*lines, "", ""]).encode() + answer)
+            while "x-drip: yes" in more:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.1)
             await writer.drain()
-            return True
+            return "connection: close" not in more
         body = json.loads(content or b"{}")
         number = len(seen.requests)
         seen.requests.append(body)
@@ -117,20 +132,26 @@ class _Server:
         await writer.drain()
         return fault != "half"
 
-    def batch_service(self, path: str, content: bytes) -> bytes:
+    def batch_service(self, asked: str, content: bytes) -> bytes:
         """Files and batches: a batch is over after `batch_looks` looks; faults are asked for each of its rows."""
-        seen = self.teacher
+        seen, (method, _, path) = self.teacher, asked.partition(" ")
         if path.endswith("/files"):
             rows = [line for line in content.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"{")]
             seen.files[f"file-{len(seen.files)}"] = b"\n".join(rows)
             return json.dumps({"id": f"file-{len(seen.files) - 1}", "object": "file"}).encode()
         if path.endswith("/content"):
-            return seen.files[path.split("/")[-2]]
+            return seen.files.get(path.split("/")[-2], b"")
+        if method == "GET" and path.endswith("/batches"):
+            listed = [{"id": batch, "metadata": mark} for batch, mark in seen.marks.items()]
+            return json.dumps({"object": "list", "data": listed, "has_more": False}).encode()
         if path.endswith("/batches"):
             batch = f"batch-{len(seen.batches)}"
-            seen.batches[batch] = [seen.batch_looks, json.loads(content)["input_file_id"]]
+            made = json.loads(content)
+            seen.batches[batch], seen.marks[batch] = [seen.batch_looks, made["input_file_id"]], made.get("metadata", {})
             return json.dumps({"id": batch, "object": "batch", "status": "validating"}).encode()
         batch = path.rpartition("/")[2]
+        if batch not in seen.batches:
+            return b"{}"
         seen.batches[batch][0] -= 1
         if seen.batches[batch][0] >= 0:
             return json.dumps({"id": batch, "object": "batch", "status": "in_progress"}).encode()

@@ -24,26 +24,33 @@ _DATA = 8  # and in a reply or a lesson, which must not be changed for an everyd
 # What servers that want no key are given in its place: words, and no secret.
 _NONE = re.compile(r"none|null|empty|dummy|fake|test|ollama|lm[-_]?studio|(?:sk-)?no(?:t|ne)?[-_]?(?:key|needed|key-?required)", re.IGNORECASE)  # fmt: skip
 
+# Every pattern here takes time that grows with a text and no faster: one begins where a run of letters begins, and what
+# it has read of a run it does not read again for the next beginning inside the run.
 # Keys as their issuers make them: a mark of the issuer and a long random part.
 _ISSUED = (
     r"\b(?:sk|pk|rk|xai|csk|pplx|nvapi|glpat|key)-[A-Za-z0-9_-]{{{n},}}"
     r"|\b(?:hf|gsk|r8|fw|gh[opsur]|github_pat|[spr]k_live|[spr]k_test|tgp_v1)_[A-Za-z0-9_-]{{{n},}}"
     r"|\bAIza[A-Za-z0-9_-]{{{n},}}|\bA[KS]IA[A-Z0-9]{{{n},}}|\bxox[a-z]-[A-Za-z0-9-]{{{n},}}"
-    r"|\bya29\.[A-Za-z0-9_.-]{{{n},}}|\beyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{4,}}"
+    r"|\bya29\.[A-Za-z0-9_.-]{{{n},}}"
+    r"|(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]{{4}})"
+    r"(?:[A-Za-z0-9_-]*?\b)?eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{4,}}"
 )
 _KEY = re.compile(_ISSUED.format(n=16))  # surely one
 _LIKE = re.compile(_ISSUED.format(n=12))  # not worth showing
-_HELD = re.compile(  # what stands where a secret does
-    r"(?P<before>://)[^/\s'\"<>]+(?=@)"
-    r"|(?P<scheme>\b(?:bearer|basic)\s+)(?=[^\s,'\"]*[\d=])[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<name>\b(?:x-)?(?:[a-z]+[-_])?(?:api[-_]?key|access[-_]?key|token|secret|password|passwd|signature|authorization)"
-    r"['\"]?\s*[:=]\s*['\"]?)(?=[^\s'\",;}&]*\d)[^\s'\",;}&]{6,}"
-    r"|(?P<query>[?&](?:key|sig|auth|code)=)[^\s'\"&#]{4,}",
-    re.IGNORECASE,
+_HELD = (  # what stands where a secret does, and beside it; the last of them needs a digit
+    re.compile(r"(?P<before>://)[^/\s'\"<>]+(?=@)"),
+    re.compile(r"(?P<before>\b(?:bearer|basic)\s+)(?=[^\s,'\"]*[\d=])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+    re.compile(r"(?P<before>[?&](?:key|sig|auth|code)=)[^\s'\"&#]{4,}", re.IGNORECASE),
+    re.compile(
+        r"(?P<before>\b(?:x-)?(?:[a-z]+[-_])?(?:api[-_]?key|access[-_]?key|token|secret|password|passwd|signature"
+        r"|authorization)['\"]?\s*[:=]\s*['\"]?)[^\s'\",;}&]{6,}",
+        re.IGNORECASE,
+    ),
 )
 # What a server that masks a key leaves of it.
 _MASKED = re.compile(
-    r"[A-Za-z0-9_-]{2,}\*{3,}[A-Za-z0-9_-]*|\*{3,}[A-Za-z0-9_-]{2,}|\b(?:sk|pk|hf|AIza)[-_][\w-]{2,}(?:\.{3}|…)[\w-]*"
+    r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{2,}+\*{3,}+[A-Za-z0-9_-]*|(?<!\*)\*{3,}+[A-Za-z0-9_-]{2,}"
+    r"|(?<![\w-])(?=[\w-]++(?:\.{3}|…))(?P<before>[\w-]*?)\b(?:sk|pk|hf|AIza)[-_][\w-]{2,}(?:\.{3}|…)[\w-]*"
 )
 _SECRET_WORDS = {
     *("key", "apikey", "token", "secret", "password", "passwd", "passphrase", "pwd", "credential", "credentials"),
@@ -131,9 +138,17 @@ def redact(text: str, *secrets: str | None) -> str:
     for form in _known.forms:
         if form in text:
             text = re.sub(re.escape(form) + _REST, STRUCK, text)
-    text = _MASKED.sub(STRUCK, text)
-    text = _HELD.sub(lambda found: f"{next((part for part in found.groups() if part), '')}{STRUCK}", text)
+    text = _MASKED.sub(_beside, text)
+    for pattern in _HELD[:-1]:
+        text = pattern.sub(_beside, text)
+    text = _HELD[-1].sub(
+        lambda found: _beside(found) if re.search(r"\d", found[0][len(found[1]) :]) else found[0], text
+    )
     return _LIKE.sub(STRUCK, text)
+
+
+def _beside(found: re.Match[str]) -> str:
+    return f"{found['before'] or ''}{STRUCK}"
 
 
 def redacted(value: Any) -> Any:
@@ -145,10 +160,17 @@ def redacted(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
 
 
-def told(message: object, *secrets: str | None) -> str:
+_READ, _EDGE = 8_000, 2_000  # characters of what somebody says, and at their end those that may be half a secret
+
+
+def told(message: object, *secrets: str | None, most: int = 300) -> str:
     """What somebody else's server or library says, in one short line and without secrets."""
-    line = " ".join(redact(str(message), *secrets).split())
-    return line if len(line) <= 300 else line[:300] + " …"
+    text = str(message)
+    shown = redact(text[:_READ], *secrets)
+    if len(text) > _READ:  # a secret that was cut in two is not known: what may be the half of one is not shown
+        shown = shown[: -max(_EDGE, max(map(len, _known.forms), default=0))]
+    line = " ".join(shown.split())
+    return line if len(line) <= most and len(text) <= _READ else line[:most] + " …"
 
 
 def know_environment() -> None:

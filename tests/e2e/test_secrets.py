@@ -93,8 +93,13 @@ def looked_at(folder: Path, **variables: str) -> list[subprocess.CompletedProces
 def test_a_key_of_the_environment(tmp_path: Path) -> None:
     with teaching(lambda messages: "yes") as teacher:
         write(tmp_path, teacher)
-        done = [cli(tmp_path, "run", "c.yaml", "--into", "run", OPENAI_API_KEY=KEY)]
+        done = [cli(tmp_path, "run", "c.yaml", "seed=5", "--into", "unnamed", OPENAI_API_KEY=KEY)]
         assert done[0].returncode == 0, done[0].stderr
+        assert KEY not in str(teacher.headers)  # it is another's
+        teacher.headers.clear()
+        words = ["run", "c.yaml", "model.key=OPENAI_API_KEY", "model.system=Be brief.", "--into", "run"]
+        done.append(cli(tmp_path, *words, OPENAI_API_KEY=KEY))
+        assert done[1].returncode == 0, done[1].stderr
         done.append(cli(tmp_path, "run", "c.yaml", "model.key=MY_KEY", "--into", "other", "--json", MY_KEY=KEY))
         done += looked_at(tmp_path, OPENAI_API_KEY=KEY)
         assert all(headers["authorization"] == f"Bearer {KEY}" for headers in teacher.headers)
@@ -248,7 +253,7 @@ def test_what_a_server_sends_back_is_struck_out(status: int, door: str, tmp_path
     with teaching(odd=lambda teacher: echo(teacher, status)) as teacher:
         spec = {} if door == "key" else doors()[door][0](teacher.url)
         extra = {**spec.pop("extra", {}), "password": PASSWORD, "login": {"auth": f"user:{PASSWORD}"}}
-        write(tmp_path, teacher, concurrency=1, extra=extra, **spec)
+        write(tmp_path, teacher, concurrency=1, extra=extra, key="OPENAI_API_KEY", **spec)
         words = ["run", "c.yaml", "--into", "run"]
         done = [cli(tmp_path, *words, OPENAI_API_KEY=KEY), cli(tmp_path, *words, "--json", OPENAI_API_KEY=KEY)]
         assert teacher.requests
@@ -262,7 +267,7 @@ def test_what_a_server_sends_back_is_struck_out(status: int, door: str, tmp_path
 def test_what_a_library_says_or_logs_holds_no_secret(tmp_path: Path) -> None:
     odd_keys = [f"{KEY}\n", f"{KEY}\nX-More: 1", f"{KEY}é"]
     with teaching(lambda messages: "yes") as teacher:
-        write(tmp_path, teacher)
+        write(tmp_path, teacher, key="OPENAI_API_KEY")
         words = ["run", "c.yaml", "--into"]
         done = [cli(tmp_path, *words, f"r{i}", f"seed={i}", OPENAI_API_KEY=key) for i, key in enumerate(odd_keys)]
         assert [one.returncode for one in done] == [0, 2, 2], [one.stderr for one in done]
@@ -272,7 +277,7 @@ def test_what_a_library_says_or_logs_holds_no_secret(tmp_path: Path) -> None:
         done.append(cli(tmp_path, "run", "c.yaml", f"model.base_url={where}", "seed=3", "--into", "logged", **logs))
         assert "HTTP" in done[-1].stderr
     gone = where.replace(teacher.url.rpartition(":")[2].partition("/")[0], "9")
-    done.append(cli(tmp_path, "run", "c.yaml", f"model.base_url={gone}", "--into", "gone"))
+    done.append(cli(tmp_path, "run", "c.yaml", f"model.base_url={gone}", "--into", "gone", OPENAI_API_KEY=OPAQUE))
     assert done[-1].returncode == 2
     assert "given up after 2 tries" in done[-1].stderr
     hunt(tmp_path, done, KEY, PASSWORD, f"user:{PASSWORD}", OPAQUE)
@@ -307,7 +312,7 @@ def test_a_mistake_of_ours_shows_no_secret_either(tmp_path: Path) -> None:
 
 def test_a_proxys_password(tmp_path: Path) -> None:
     with teaching(odd=lambda teacher: echo(teacher, 407)) as proxy, teaching() as teacher:
-        write(tmp_path, teacher, base_url="http://teacher.invalid/v1")
+        write(tmp_path, teacher, base_url="http://teacher.invalid/v1", key="OPENAI_API_KEY")
         variables = {"http_proxy": with_user(proxy.url.removesuffix("/v1")), "no_proxy": "", "OPENAI_API_KEY": KEY}
         done = cli(tmp_path, "run", "c.yaml", "--into", "run", **variables)
         assert proxy.requests
@@ -341,7 +346,7 @@ def test_the_key_of_a_served_model(tmp_path: Path) -> None:
             "TUTELAGE_CACHE": str(tmp_path / "cache"),
             "OPENAI_API_KEY": OPAQUE,
         }
-        spec = f"openai:m?base_url={quote(with_user(teacher.url))}"
+        spec = f"openai:m?base_url={quote(with_user(teacher.url))}&key=OPENAI_API_KEY"
         words = [sys.executable, "-m", "tutelage.cli", "serve", spec, "--port", "0", "--key-env", "SERVE_WITH"]
         out, err = (tmp_path / "out").open("w+"), (tmp_path / "err").open("w+")
         with out, err, subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=out, stderr=err) as process:

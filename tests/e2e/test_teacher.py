@@ -29,7 +29,8 @@ def say(messages: list[dict[str, str]]) -> str:
 
 
 def config(teacher: Teacher, **more: Any) -> dict[str, Any]:
-    spec = {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "price": {"input": 1, "output": 2}}
+    spec: dict[str, Any] = {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "key": "OPENAI_API_KEY"}
+    spec["price"] = {"input": 1, "output": 2}
     two = {"calls": 2}  # the script reasons in one call and answers in another
     return {"recipe": "finetune_cot", "task": TASK, "teacher": spec, "rationales": two, "baselines": [], **more}
 
@@ -224,6 +225,14 @@ def test_the_cache_is_listed_counted_exported_and_pruned(tmp_path: Path) -> None
         ),
         ({"teacher": {"kind": "openai", "name": "x", "concurrency": 0}}, "concurrency must be a number above 0"),
         ({"teacher": {"kind": "openai", "name": "x", "price": 3}}, "price must be {input: …, output: …}"),
+        (
+            {"teacher": {"kind": "openai", "name": "x", "price": {"input": -1, "output": 1}}},
+            "neither below 0 nor above",
+        ),
+        (
+            {"teacher": {"kind": "openai", "name": "x", "batch": True, "poll": -1}},
+            "poll must be seconds between two looks",
+        ),
         ({"teacher": {"kind": "openai", "name": "x"}, "budget": {"dollars": 1}}, "the price of 'x' is not known"),
     ],
 )
@@ -288,3 +297,31 @@ def test_what_a_teacher_cannot_be_is_one_sentence(tmp_path: Path, change: str, s
         assert "Traceback" not in done.stderr
         assert "kwargs" not in done.stderr
         assert not teacher.requests
+
+
+def test_a_batch_service_that_answers_anything_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    """The key comes back in a batch's name, HTML in the place of a batch; then it answers as it should, and nothing was lost."""
+    with teaching(say) as teacher:
+        raw = config(teacher)
+        raw["teacher"] |= {"batch": True, "poll": 0.1, "tries": 2}
+        write(tmp_path, raw)
+        named = json.dumps({"id": f"batch-{SECRET}", "status": "in_progress"}).encode()
+        for where, answer in (("/batches", named), ("GET /v1/batches", b"null"), ("/batches/batch-0", b"<html>")):
+
+            def odd(
+                seen: Teacher, asked: str, well: bytes, where: str = where, answer: bytes = answer
+            ) -> tuple[int, bytes, list[str]] | None:
+                return (200, answer, []) if where in asked else None
+
+            teacher.service = odd
+            done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+            assert done.returncode == 2, done.stderr
+            assert "the batch service says" in done.stderr
+            assert "Traceback" not in done.stderr + done.stdout
+            for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+                assert SECRET.encode() not in path.read_bytes(), path
+        teacher.service = lambda *asked: None
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+        assert sum(len(teacher.files[file].splitlines()) for _, file in teacher.batches.values()) == 56  # each once
+        assert teacher.requests == []

@@ -21,6 +21,7 @@ def spec(kind: str, url: str) -> dict[str, object]:
         "kind": kind,
         "name": "m",
         "base_url": url.removesuffix("/v1"),
+        "key": KEYS[kind],
         "system": "Be brief.",
         "timeout": 1.0,
         "tries": 4,

@@ -1,6 +1,7 @@
 """Servers that refuse, played on a clock of their own: seconds pass at once, so that what is asserted is the same on any machine."""
 
 import asyncio
+import math
 import random
 import selectors
 from collections import Counter
@@ -56,26 +57,27 @@ class Server:
 
     def ask(self, count: int, **limits: Any) -> float:
         """Send so many requests; returns the seconds it took."""
+        return play(lambda now: self.traffic(now, **limits).run([1] * count))
 
-        async def work(now: Callable[[], float]) -> None:
-            async def send(index: int) -> None:
-                self.tries[index] += 1
-                self.open += 1
-                self.most = max(self.most, self.open)
-                refused = self.refuse(index, self.tries[index], now())
-                await asyncio.sleep(self.quick if refused else self.seconds)
-                self.open -= 1
-                if refused:
-                    self.refused += 1
-                    raise Fault("busy", "HTTP 429", self.after)
+    def traffic(self, now: Callable[[], float], **limits: Any) -> Traffic[None]:
+        """A call to this server."""
 
-            def deliver(index: int, result: Fault | None) -> None:
-                self.answered[index] = now()
-                self.given_up += [index] if result else []
+        async def send(index: int) -> None:
+            self.tries[index] += 1
+            self.open += 1
+            self.most = max(self.most, self.open)
+            refused = self.refuse(index, self.tries[index], now())
+            await asyncio.sleep(self.quick if refused else self.seconds)
+            self.open -= 1
+            if refused:
+                self.refused += 1
+                raise Fault("busy", "HTTP 429", self.after)
 
-            await Traffic(send, deliver, Limits(**limits)).run([1] * count)
+        def deliver(index: int, result: Fault | None) -> None:
+            self.answered[index] = now()
+            self.given_up += [index] if result else []
 
-        return play(work)
+        return Traffic(send, deliver, Limits(**limits))
 
 
 class Bucket:
@@ -179,3 +181,43 @@ def test_what_is_put_otherwise_uses_up_no_tries() -> None:
     assert sorted(answered) == list(range(300))
     # The first hundred come back for the first field; the others are found out by one request alone.
     assert len(sent) == 300 + 100 + 3
+
+
+@pytest.mark.parametrize("after", [1e9, math.inf, 50_000.0, 901.0])
+def test_no_server_makes_anybody_wait_longer_than_the_patience(after: float) -> None:
+    """Thirty are answered, then everybody is refused for longer than a run may wait: it ends when that is over."""
+    server = Server(lambda index, attempt, now: len(server.answered) >= 30, after=after)
+    ended = list[float]()
+
+    async def work(now: Callable[[], float]) -> None:
+        try:
+            await server.traffic(now, concurrency=24, patience=900.0).run([1] * 200)
+        finally:
+            ended.append(now())
+
+    with pytest.raises(Fault, match=r"HTTP 429 \(given up after \d tries in 90\d s\)"):
+        play(work)
+    assert 900 < ended[0] < 910
+
+
+def test_a_server_that_asks_for_years_and_means_a_moment_is_asked_again() -> None:
+    server = Server(lambda index, attempt, now: len(server.answered) >= 22 and server.refused < 18, after=1e9)
+    assert server.ask(100, concurrency=24, patience=12.0) < 15
+    assert len(server.given_up) <= 24  # as many as were in flight
+    assert len(server.answered) == 100
+
+
+@pytest.mark.parametrize("after", [30.0, 120.0, 400.0])
+def test_waits_of_minutes_end_with_the_patience_too(after: float) -> None:
+    server = Server(lambda index, attempt, now: len(server.answered) >= 30, after=after)
+    ended = list[float]()
+
+    async def work(now: Callable[[], float]) -> None:
+        try:
+            await server.traffic(now, concurrency=24, patience=900.0).run([1] * 200)
+        finally:
+            ended.append(now())
+
+    with pytest.raises(Fault, match="given up after"):
+        play(work)
+    assert 900 < ended[0] < 1000

@@ -42,7 +42,8 @@ def ask(
     **more: Any,
 ) -> list[Reply]:
     url = teacher.url if kind == "openai" else teacher.url.removesuffix("/v1")
-    spec = {"kind": kind, "name": "m", "base_url": url, "tries": 3, "timeout": 30, **more}
+    key = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY"}[kind]
+    spec = {"kind": kind, "name": "m", "base_url": url, "key": key, "tries": 3, "timeout": 30, **more}
     purse = Purse(store, spent=Spending(), say=[].append if said is None else said.append)
     chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(count)]
     return [replies[0] for _, replies in sorted(open_model(spec, purse=purse).answer(chats, Sampling(max_tokens=20)))]
@@ -198,3 +199,21 @@ def test_a_batch_with_odd_rows_asks_those_one_by_one(store: ReplyCache) -> None:
         replies = ask(teacher, store, count=3, batch=True, poll=0.01, tries=2)
         assert [reply.finish for reply in replies] == ["stop"] * 3
         assert len(teacher.requests) == 2
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("status", [302, 400, 401, 500])
+def test_a_long_refusal_holds_up_nobody(kind: str, status: int, store: ReplyCache) -> None:
+    """What is said is cut before it is looked at: half a megabyte of letters for each of many requests."""
+    body = json.dumps({"error": {"message": "a" * 500_000}}).encode()
+    where = [f"location: http://x.example/{'a' * 60_000}"] if status == 302 else []
+    with teaching(odd=lambda teacher: (status, body, where)) as teacher:
+        begun = time.process_time()
+        try:
+            errors = [reply.error for reply in ask(teacher, store, kind=kind, count=20, tries=2)]
+        except ModelError as error:
+            errors = [str(error)]
+    assert time.process_time() - begun < 8  # the test's server and the SDK's import are part of it
+    assert all(str(status) in error and len(error) < 500 for error in errors)
+    says = {302: "change base_url", 401: "check the key"}.get(status, "aaa")
+    assert all(says in error for error in errors)

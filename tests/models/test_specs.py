@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from tests.server import teaching
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import open_model, parse
+from tutelage.models import hiding, open_model, parse
+from tutelage.models.http import OpenAICompatible
 from tutelage.types import Chat, Message, Sampling
 
 
@@ -124,3 +127,105 @@ def test_openai_without_a_key_says_where_it_looks(monkeypatch: pytest.MonkeyPatc
 
 def test_a_folder_is_a_student(tmp_path: Path) -> None:
     assert parse(str(tmp_path)) == {"kind": "hf", "name": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "price",
+    [{"input": -1, "output": 1}, {"input": 1, "output": "-0.01"}, {"input": float("nan"), "output": 1}, {"input": "sNaN", "output": 1},
+     {"input": 1, "output": float("inf")}, {"input": "1e999999", "output": 1}, {"input": True, "output": 1}, {"input": 1}, 3],
+)  # fmt: skip
+def test_a_price_is_a_number_that_can_be_one(price: object) -> None:
+    with pytest.raises(ConfigError, match=r"price must be \{input: …, output: …\} in dollars a million tokens"):
+        open_model({"kind": "openai", "name": "m", "price": price})
+
+
+@pytest.mark.parametrize("value", [-1, 0, float("nan"), float("inf"), 86_401, "30", True, None])
+def test_how_often_is_looked_is_seconds_of_a_day(value: object) -> None:
+    with pytest.raises(ConfigError, match="poll must be seconds between two looks, above 0 and at most 86400"):
+        open_model({"kind": "openai", "name": "m", "batch": True, "poll": value})
+
+
+@pytest.mark.parametrize("name", ["timeout", "patience", "concurrency", "tries", "requests_per_minute"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 0, True, "5"])
+def test_a_limit_is_a_number_above_nothing(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be a number above 0"):
+        open_model({"kind": "openai", "name": "m", name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:x%40127.0.0.1%3A9101%2Fok@127.0.0.1:9100/ok/v1", "http://user:p%2Fw@host/v1", "https://u:a%3Fb@host/v1",
+     "http://host%2F@other/v1", "http://u:p%23x@host/v1", "HTTP://u:p%2Fw@host/v1", "http://ho%73t/v1"],
+)  # fmt: skip
+def test_an_address_in_a_spec_is_one_address(url: str) -> None:
+    with pytest.raises(ConfigError, match="names another server once its %XX are undone") as error:
+        parse(f"openai:m?base_url={url}")
+    assert url not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["http://user:x%2540127.0.0.1%253A1%252Fok@host:91/v1", quote("http://user:x%40127.0.0.1%3A1%2Fok@host:91/v1"),
+     quote("http://user:x%40127.0.0.1%3A1%2Fok@host:91/v1", safe="")],
+)  # fmt: skip
+def test_one_that_is_encoded_in_a_spec_is_what_was_encoded(written: str) -> None:
+    address = hiding.opened(parse(f"openai:m?base_url={written}")["base_url"])
+    assert address.url == "http://host:91/v1"
+    assert address.user == ("user", "x@127.0.0.1:1/ok")
+
+
+SECRET = "Zx81kdQ9mWv3LpTy70cc"
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_key_of_the_environment_goes_to_its_own_server_or_where_it_is_named(
+    kind: str, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip({"anthropic": "anthropic", "google": "google.genai"}.get(kind, "openai"))
+    variable = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY"}[kind]
+    monkeypatch.setenv(variable, SECRET)
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", SECRET)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with teaching(lambda messages: "yes") as teacher:
+        url = teacher.url if kind == "openai" else teacher.url.removesuffix("/v1")
+        spec = {"kind": kind, "name": "m", "base_url": url, **({"key": variable} if named else {})}
+        ((_, (reply,)),) = open_model(spec).answer([chat()], Sampling())
+        assert reply.text == "yes"
+        assert (SECRET in str(teacher.headers)) is named
+    says = f"check the key .{variable}." if named else f"no key was sent: if the server wants one, .* key: {variable}"
+    with teaching(faults=lambda number, body: "401") as teacher:
+        url = teacher.url if kind == "openai" else teacher.url.removesuffix("/v1")
+        with pytest.raises(ModelError, match=says):
+            list(open_model({**spec, "base_url": url}).answer([chat()], Sampling()))
+
+
+def test_an_address_of_the_environment_is_meant_for_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with teaching(lambda messages: "yes") as teacher:
+        monkeypatch.setenv("OPENAI_BASE_URL", teacher.url)
+        list(open_model("openai:m").answer([chat()], Sampling()))
+        list(open_model({"kind": "openai", "name": "m", "base_url": f"{teacher.url}/"}).answer([chat()], Sampling()))
+        assert [headers["authorization"] for headers in teacher.headers] == [f"Bearer {SECRET}"] * 2
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        list(open_model({"kind": "openai", "name": "m", "base_url": teacher.url}).answer([chat()], Sampling()))
+        assert SECRET not in str(teacher.headers[2:])
+
+
+@pytest.mark.parametrize(
+    ("url", "home"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://API.openai.com./v1", True),
+        ("http://api.openai.com/v1", False),
+        ("https://api.openai.com.evil.example/v1", False),
+        ("https://xapi.openai.com/v1", False),
+        ("https://api.openai.com@evil.example/v1", False),
+        ("http://localhost:8000/v1", False),
+    ],
+)
+def test_which_server_is_the_providers_own(url: str, home: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert (OpenAICompatible("m", base_url=url).secret == SECRET) is home

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server import completion, teaching
 
-from tutelage.errors import BudgetError
+from tutelage.errors import BudgetError, ModelError
 from tutelage.models import Purse, open_model
 from tutelage.models.metered import BudgetConfig, Spending
 from tutelage.models.usage import least, usage, worst_input
@@ -157,3 +157,76 @@ def test_tokens_are_numbers_no_less_than_what_was_seen(said_in: Any, said_out: A
 )
 def test_the_least_is_less_than_any_tokenizer_makes(text: str) -> None:
     assert 1 <= least(text) <= max(1, len(text.split()))
+
+
+SAID = {"prompt_tokens": 500, "completion_tokens": 90, "total_tokens": 590}
+WORST = worst_input(Chat(messages=(Message("user", "What is 0 + 2?"),)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "more", "counted"),
+    [
+        (completion(4, SAID), [], (500, 90)),
+        (completion({"a": 1}, {}), [], (WORST, 20)),
+        (json.dumps({"choices": [], "usage": SAID}).encode(), [], (500, 90)),
+        (json.dumps({"choices": [None], "usage": {"prompt_tokens": 1, "completion_tokens": -7}}).encode(), [], (1, 20)),
+        (b'{"choices": []}', [], (WORST, 20)),
+        (b"<html>busy</html>", [], (WORST, 0)),
+        (b"[" * 9_000, [], (WORST, 0)),
+        (b'{"error": {"message": "asleep"}}', [], (0, 0)),
+        (completion("It is 4.", SAID), ["content-length: 100000000"], (WORST, 20)),
+        (completion("It is 4.", SAID), ["content-encoding: gzip"], (WORST, 20)),
+    ],
+)  # fmt: skip
+def test_what_came_and_is_no_reply_counts(
+    raw: bytes, more: list[str], counted: tuple[int, int], store: ReplyCache
+) -> None:
+    """The first is good, so that the second may be an error of its row; after it no more is counted than was sent."""
+    rows, spent = list[Spent](), Spending()
+    with teaching(odd=lambda teacher: (200, raw, more) if len(teacher.requests) > 1 else None) as teacher:
+        spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "tries": 2, "concurrency": 1}
+        chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(2)]
+        model = open_model(spec, purse=Purse(store, BudgetConfig(tokens=5_000), spent, rows.append, say=[].append))
+        replies = dict(model.answer(chats, SAMPLING))
+        asked = len(teacher.requests) - 1
+    assert replies[1][0].finish == "error"
+    assert asked in (1, 2)
+    first = next(row for row in rows if row.outcome == "stop")
+    assert (spent.tokens_in - first.tokens_in, spent.tokens_out - first.tokens_out) == tuple(asked * n for n in counted)
+    assert spent.tokens == sum(row.tokens_in + row.tokens_out for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "google"])
+def test_in_every_dialect(kind: str, store: ReplyCache) -> None:
+    body: dict[str, Any] = {
+        "anthropic": {"content": 7, "usage": {"input_tokens": 50, "output_tokens": 9}},
+        "google": {"candidates": [4], "usageMetadata": {"promptTokenCount": 50, "candidatesTokenCount": 9}},
+    }[kind]
+    spent = Spending()
+    with teaching(odd=lambda teacher: (200, json.dumps(body).encode(), [])) as teacher:
+        with pytest.raises(ModelError):
+            ask(teacher.url, Purse(store, spent=spent), kind, 1)
+        assert (spent.tokens_in, spent.tokens_out) == (50 * len(teacher.requests), 9 * len(teacher.requests))
+
+
+def test_a_reply_that_is_cut_off_counts(store: ReplyCache) -> None:
+    spent = Spending()
+    faults = ["half", ""]
+    with teaching(faults=lambda number, body: faults[number]) as teacher:
+        ask(teacher.url, Purse(store, spent=spent, say=[].append), "openai", 1)
+    assert spent.tokens_in == WORST + 10
+    assert spent.tokens_out >= 20
+
+
+def test_what_waits_to_be_tried_again_takes_no_room_in_the_budget(store: ReplyCache) -> None:
+    """Each is refused at first, and ten fill the budget: while they wait others are sent, and all are answered."""
+    seen, spent = set[str](), Spending()
+
+    def first(number: int, body: dict[str, Any]) -> str:
+        text = str(body["messages"])
+        return "" if text in seen else seen.add(text) or "503 after 0.3"
+
+    with teaching(faults=first) as teacher:
+        replies = ask(teacher.url, Purse(store, BudgetConfig(tokens=600), spent, say=[].append), "openai", 30)
+    assert len(replies) == 30
+    assert spent.tokens <= 600

@@ -27,13 +27,17 @@ from tutelage.models.specs import (
     parse,
 )
 from tutelage.models.traffic import State
-from tutelage.redaction import is_hiding
+from tutelage.redaction import is_hiding, told
 from tutelage.types import Chat, Model, Spent
 
 __all__ = [
     "FREE", "MODELS", "PAID", "BudgetConfig", "ModelSpec", "Purse", "Spec", "check_key", "checked", "essence", "open_model", "parse",
     "price_of",
 ]  # fmt: skip
+
+_MANY = 1e12
+_DAY = 86_400
+_DEAR = 1_000_000  # dollars a million tokens
 
 Recite = Callable[[Chat, int], str]
 
@@ -79,7 +83,7 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     check_key({"kind": kind, **options})
     purse = purse or Purse(Forgetful())
     limits = _limits(kind, {key: options.pop(key) for key in LIMITS & options.keys()})
-    batch, poll = options.pop("batch", False), options.pop("poll", 30.0)
+    batch, poll = options.pop("batch", False), _polled(kind, options.pop("poll", 30.0))
     if not isinstance(batch, bool):
         raise ConfigError(f"model kind {kind!r}: batch must be true or false, and is {batch!r}")
     if batch and kind != "openai":
@@ -100,7 +104,7 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     if batch:
         from tutelage.models.batched import Batched
 
-        asked = Batched(endpoint, purse.store, float(poll), purse.stopping)
+        asked = Batched(endpoint, purse.store, poll, purse.stopping)
     model = Cached(asked, purse.store, purse.stopping, purse.say)
     purse.opened(model)
     return model
@@ -117,15 +121,38 @@ def price_of(spec: Mapping[str, Any]) -> Price | None:
 
 def _limits(kind: str, given: Mapping[str, Any]) -> Limits:
     for key, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise ConfigError(f"model kind {kind!r}: {key} must be a number above 0, and is {value!r}")
+        if not _is_number(value) or value <= 0:
+            raise ConfigError(f"model kind {kind!r}: {key} must be a number above 0, and is {_shown(value)}")
     return Limits(**given)
+
+
+def _polled(kind: str, value: Any) -> float:
+    if not _is_number(value) or not 0 < value <= _DAY:
+        raise ConfigError(
+            f"model kind {kind!r}: poll must be seconds between two looks, above 0 and at most {_DAY}, and is {_shown(value)}"
+        )
+    return float(value)
 
 
 def _price(kind: str, given: Any) -> Price:
     try:
-        return Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
+        price = Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
+        right = all(part.is_finite() and 0 <= part <= _DEAR for part in price[:2])
     except (TypeError, KeyError, ArithmeticError):
+        right = False
+    if not right:
         raise ConfigError(
-            f"model kind {kind!r}: price must be {{input: …, output: …}} in dollars a million tokens, and is {given!r}"
-        ) from None
+            f"model kind {kind!r}: price must be {{input: …, output: …}} in dollars a million tokens, neither below 0 nor above "
+            f"{_DEAR}, and is {_shown(given)}"
+        )
+    return price
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MANY
+    )  # nor infinite, nor NaN
+
+
+def _shown(value: Any) -> str:
+    return told(repr(value), most=100)

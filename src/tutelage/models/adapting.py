@@ -47,11 +47,12 @@ class Refusal(NamedTuple):
 
 
 def refusal(message: str, body: bytes = b"") -> Refusal:
-    """A refusal from its message and its body, which may hold JSON in the text of JSON."""
+    """A refusal from its message and its body, which may hold JSON in the text of JSON; both are cut where they are shown."""
+    body = body[: 1 << 16]
     try:
-        found = json_value(body[: 1 << 20])
+        found = json_value(body)
     except Unreadable:
-        found = {"message": body[: 1 << 12].decode("utf-8", "replace")} if body else {}
+        found = {"message": body.decode("utf-8", "replace")} if body else {}
     parts = list(_parts(found))
     texts = list(dict.fromkeys(text for kind, text in parts if kind in _TEXTS and text))
     told = [text for kind, text in parts if kind not in (*_NAMED, "code", "type") and text and text not in message]

@@ -1,12 +1,13 @@
 """Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.errors import ModelError
 from tutelage.models import received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint
+from tutelage.models.endpoint import NO_KEY, Endpoint
 from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
 from tutelage.models.usage import total
@@ -16,7 +17,8 @@ from tutelage.types import Reply
 class Anthropic(Endpoint):
     """The Messages API."""
 
-    kind, host, variable, package = "anthropic", "api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"
+    kind, host, package = "anthropic", "api.anthropic.com", "anthropic"
+    variable, elsewhere = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
     again = frozenset({408, 409})
 
     def open(self) -> Any:
@@ -27,7 +29,7 @@ class Anthropic(Endpoint):
 
         address = self.address()
         return anthropic.AsyncAnthropic(
-            api_key=self.secret,
+            api_key=self.secret or NO_KEY,
             base_url=address.url or None,
             timeout=self.limits.timeout,
             max_retries=0,
@@ -49,6 +51,10 @@ class Anthropic(Endpoint):
         except anthropic.AnthropicError as error:
             raise self.passing(error) from None
         return self.answer(request, _read(raw, self.name), raw, left_out)
+
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What a message says of tokens."""
+        return _used(done)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the SDK takes it; system messages have a field of their own."""
@@ -84,7 +90,7 @@ class Anthropic(Endpoint):
 
 def _read(raw: bytes, name: str) -> Read:
     done = received.fields(raw, "message")
-    content, usage = done.get("content"), received.inner(done, "usage")
+    content = done.get("content")
     if not isinstance(content, list):
         raise Fault("passing", "the reply is no message: it has no list of contents")
     finish = received.finish_of(done.get("stop_reason"))
@@ -95,6 +101,11 @@ def _read(raw: bytes, name: str) -> Read:
         error="the model refused" if finish == "error" else "",
         model=received.string(done.get("model")) or name,
     )
-    # What was read from a cache of prompts, or written into one, stands beside the rest.
+    return received.read(reply, raw, *_used(done))
+
+
+def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Tokens read and written; what was read from a cache of prompts, or written into one, stands beside the rest."""
+    usage = received.inner(done, "usage")
     parts = [usage.get(f"{part}input_tokens") for part in ("", "cache_creation_", "cache_read_")]
-    return received.read(reply, raw, total(*parts), usage.get("output_tokens"))
+    return total(*parts), usage.get("output_tokens")

@@ -5,25 +5,26 @@ import importlib
 import os
 import queue
 import threading
-import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
-from tutelage.models import adapting, hiding
+from tutelage.models import adapting, hiding, received
 from tutelage.models.answers import Answer, Request, take
 from tutelage.models.lanes import Lanes
 from tutelage.models.metered import Meter
-from tutelage.models.pace import Limits
+from tutelage.models.pace import Limits, seconds_to_wait
 from tutelage.models.received import Read
 from tutelage.models.traffic import Fault, State, Traffic
+from tutelage.models.usage import Usage, unread, usage
 from tutelage.types import Reply
 
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
+
+NO_KEY = "none"  # what an SDK is given where no key is meant for the server: it asks for one
 
 
 class Endpoint(ABC):
@@ -32,6 +33,7 @@ class Endpoint(ABC):
     kind: str  # of model spec
     host: str  # where it is without a base_url
     variable: str  # environment variable of the key, unless the spec names another
+    elsewhere: str  # and of an address: who sets both means the key for it
     package: str  # the SDK
 
     def __init__(
@@ -51,7 +53,8 @@ class Endpoint(ABC):
         self.model = name
         # As it may be written down: its secrets are hidden.
         self.base_url = base_url and hiding.address(base_url, f"model kind {self.kind!r}: base_url")
-        self.key_is_named = key is not None
+        self._is_named = key is not None
+        self._is_stated = (base_url or "?").rstrip("/") == os.environ.get(self.elsewhere, "").rstrip("/")
         self.key = hiding.key(key, f"model kind {self.kind!r}: key") or self.variable
         self.system = system
         # The identity in every cache key: another endpoint or system prompt is another teacher.
@@ -98,10 +101,16 @@ class Endpoint(ABC):
 
     @property
     def secret(self) -> str | None:
-        """The key, from its environment variable."""
+        """The key, from its environment variable, where it is meant for this server; no other is sent one."""
+        if not (self._is_named or self._is_stated or self._is_home()):
+            return None
         key = os.environ.get(self.key, "").strip()
         redaction.know(key)
         return key or None
+
+    def _is_home(self) -> bool:
+        """Whether the server is the provider's own."""
+        return self.base_url is None or hiding.is_at(self.address().url, self.host)
 
     def address(self) -> hiding.Address:
         """Where the server is, with what was hidden."""
@@ -118,12 +127,13 @@ class Endpoint(ABC):
             ) from None
 
     def check(self) -> None:
-        """Raise what can be known before anything is asked: that there is no key, or no SDK."""
+        """Raise what can be known before anything is asked: that there is no key, or no SDK. Other servers may need no key."""
         self.address()
-        if not (key := self.secret):
+        key = self.secret
+        if not key and (self._is_named or self._is_home()):
             named = self.key if redaction.is_clear_name(self.key) else "that `key` names (it is not set)"
             raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {named}")
-        if not (key.isascii() and key.isprintable()):
+        if key and not (key.isascii() and key.isprintable()):
             raise ModelError(
                 f"the key in {self.key} holds a character that no key has, such as a line break or a quote"
             )
@@ -139,7 +149,11 @@ class Endpoint(ABC):
 
     def fault(self, status: int, message: str, headers: Any, hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
-        said = f"HTTP {status}: {message}"
+        said = f"HTTP {status}: {redaction.told(message, most=200)}"
+        if status in (401, 403) and not self.secret:
+            return Fault(
+                "fatal", f"{said}; no key was sent: if the server wants one, name its variable, key: {self.key}"
+            )
         if hopeless or status in (401, 403, 404):
             return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
         after = seconds_to_wait(headers)
@@ -162,6 +176,36 @@ class Endpoint(ABC):
     @abstractmethod
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once; raises Fault."""
+
+    @abstractmethod
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What a reply's JSON says of tokens read and written, whatever that is."""
+
+    def spoiled(self, request: Request, raw: bytes) -> Usage | None:
+        """What a reply took that came and is none; None where it says that it is an error, and names no tokens."""
+        try:
+            done = received.fields(raw, "reply")
+        except Fault:
+            return unread(request.chat, request.sampling, self.system or "", written=not raw)
+        said = self.used(done)
+        if done.get("error") and not any(said):
+            return None
+        return usage(said, request.chat, request.sampling, Reply(text=""), self.system or "")
+
+    async def attempt(self, client: Any, request: Request, index: int) -> Answer:
+        """Ask once. What brings no answer holds nothing of the budget any longer, and counts where the server worked for it."""
+        from tutelage.models import transport
+
+        try:
+            return await self.send(client, request)
+        except Fault:
+            answer = transport.received()
+            spent = self.spoiled(request, answer.content) if 200 <= answer.status < 300 else None
+            if spent is None:
+                self.meter.rest(index)
+            else:
+                self.meter.settle(index, spent, "unreadable")
+            raise
 
     async def shut(self, client: Any) -> None:
         """Close a client."""
@@ -220,7 +264,6 @@ class Endpoint(ABC):
 
         def deliver(index: int, result: Answer | Fault) -> None:
             if isinstance(result, Fault):
-                self.meter.release(index)
                 result = Answer(Reply(text="", finish="error", error=str(result), model=self.model), b"")
             else:
                 self.meter.settle(index, result.usage, result.reply.finish)
@@ -228,7 +271,7 @@ class Endpoint(ABC):
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
         traffic = Traffic[Answer](
-            lambda index: lanes.through(lambda client: self.send(client, requests[index])),
+            lambda index: lanes.through(lambda client: self.attempt(client, requests[index], index)),
             deliver,
             self.limits,
             admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
@@ -252,38 +295,3 @@ class Endpoint(ABC):
             await lanes.close(self.shut)
         if traffic.refused:
             raise BudgetError(self.meter.refusal())
-
-
-def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
-    """The answer and the thinking before it: `apart` where the server keeps them apart, else what stands in <think>.
-
-    A thinking that was cut off leaves no answer.
-    """
-    if apart:
-        return text, apart
-    thinking, ended, said = text.partition("</think>")
-    opened = thinking.lstrip()
-    if ended:
-        return said.lstrip(), opened.removeprefix("<think>").strip()
-    return ("", opened.removeprefix("<think>").strip()) if opened.startswith("<think>") else (text, "")
-
-
-def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
-    """What a Retry-After header asks for, in seconds: a number, or a date [RFC 9110, 10.2.3]; None without one."""
-    value = headers.get("retry-after-ms")
-    if value is not None:
-        try:
-            return max(0.0, float(value) / 1000)
-        except ValueError:
-            pass
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
-    except (TypeError, ValueError, OverflowError):
-        return None

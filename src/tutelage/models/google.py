@@ -1,11 +1,12 @@
 """Google's Gemini models, by the official SDK (`pip install 'tutelage[google]'`)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.models import received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint
+from tutelage.models.endpoint import NO_KEY, Endpoint
 from tutelage.models.received import Read
 from tutelage.models.traffic import Fault
 from tutelage.models.usage import total
@@ -15,7 +16,8 @@ from tutelage.types import Reply
 class Google(Endpoint):
     """The Gemini API's generateContent."""
 
-    kind, host, variable, package = "google", "generativelanguage.googleapis.com", "GEMINI_API_KEY", "google.genai"
+    kind, host, package = "google", "generativelanguage.googleapis.com", "google.genai"
+    variable, elsewhere = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
     busy, again = frozenset({429, 503}), frozenset({408})
 
     def open(self) -> Any:
@@ -30,7 +32,7 @@ class Google(Endpoint):
         below = transport.client(address)
         options: dict[str, Any] = {"httpx_client": httpx2.Client(verify=transport.trust()), "httpx_async_client": below}
         more = {"base_url": address.url} if address.url else {}
-        return genai.Client(api_key=self.secret, http_options=types.HttpOptions(**options, **more)), below
+        return genai.Client(api_key=self.secret or NO_KEY, http_options=types.HttpOptions(**options, **more)), below
 
     async def shut(self, client: Any) -> None:
         """Close the client's connections."""
@@ -60,6 +62,10 @@ class Google(Endpoint):
                 raise self.adapt(answer.status, said, drawn) or fault from None
         raw = transport.received().content
         return self.answer(request, _read(raw, self.name), raw, left_out)
+
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What an answer says of tokens."""
+        return _used(done)
 
     def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Contents and config as the SDK takes them; an assistant is called a model here."""
@@ -92,7 +98,6 @@ class Google(Endpoint):
 
 def _read(raw: bytes, name: str) -> Read:
     done = received.fields(raw, "answer of Gemini's")
-    usage = received.inner(done, "usageMetadata")
     candidates = done.get("candidates")
     candidate = received.first(candidates, "candidates") if candidates else {}
     reason = candidate.get("finishReason", "" if candidate else "no candidate")
@@ -106,5 +111,10 @@ def _read(raw: bytes, name: str) -> Read:
         error=f"the reply was withheld: {reason}" if finish == "error" else "",
         model=received.string(done.get("modelVersion")) or name,
     )
-    tokens_out = total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
-    return received.read(reply, raw, usage.get("promptTokenCount"), tokens_out)
+    return received.read(reply, raw, *_used(done))
+
+
+def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Tokens read and written, what was thought among them."""
+    usage = received.inner(done, "usageMetadata")
+    return usage.get("promptTokenCount"), total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))

@@ -143,6 +143,28 @@ def opened(url: str) -> Address:
     return Address(urlunsplit((parts.scheme, host, path, "", "")), pair, query)
 
 
+def is_at(url: str, host: str) -> bool:
+    """Whether an address is that of a host, or of one below it, and nobody on the way can listen."""
+    parts = urlsplit(url)
+    there = (parts.hostname or "").rstrip(".")
+    return parts.scheme == "https" and (there == host or there.endswith(f".{host}"))
+
+
+def one_host(value: str, what: str) -> None:
+    """Refuse an address, as it stands in a spec, that is another one once its %XX are undone, as a spec's are."""
+    if not value.lower().startswith(("http:", "https:")):
+        return  # it was encoded whole
+    try:
+        before, after = (urlsplit(text).netloc.rpartition("@")[2] for text in (value, unquote(value)))
+    except ValueError:
+        before, after = "", "?"
+    if before != after:
+        raise ConfigError(
+            f"{what}: base_url names another server once its %XX are undone, as those of a spec are: write %25 for each % in "
+            "user and password, or encode the whole address"
+        )
+
+
 def _plain(part: str) -> str:
     """A part of an address as it is meant: put in its place, and without %XX where it was written with them."""
     found: str = redaction.reveal(part)

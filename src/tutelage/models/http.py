@@ -11,8 +11,8 @@ from tutelage.errors import ConfigError
 from tutelage.models import hiding, received
 from tutelage.models.adapting import refusal
 from tutelage.models.answers import Answer, Request
-from tutelage.models.endpoint import Endpoint, split_thinking
-from tutelage.models.received import Read
+from tutelage.models.endpoint import NO_KEY, Endpoint
+from tutelage.models.received import Read, split_thinking
 from tutelage.models.traffic import Fault
 from tutelage.types import Reply
 
@@ -20,24 +20,22 @@ from tutelage.types import Reply
 class OpenAICompatible(Endpoint):
     """Chat completions of OpenAI or of any server that speaks its protocol (`base_url`)."""
 
-    kind, host, variable, package = "openai", "api.openai.com", "OPENAI_API_KEY", "openai"
+    kind, host, package = "openai", "api.openai.com", "openai"
+    variable, elsewhere = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
     def __init__(
         self, name: str, base_url: str | None = None, extra: Mapping[str, Any] | None = None, **more: Any
     ) -> None:
-        super().__init__(name, base_url or os.environ.get("OPENAI_BASE_URL"), **more)
+        super().__init__(name, base_url or os.environ.get(self.elsewhere), **more)
         if not isinstance(extra, Mapping | None):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
         self.extra = hiding.fields(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
 
     def check(self) -> None:
-        """A server of one's own may need no key."""
+        """What is hidden in the extra fields must be known too."""
         self.shown(redaction.reveal, self.extra)
-        if self.base_url is None or self.key_is_named or self.secret:
-            super().check()
-        else:
-            self.address()
+        super().check()
 
     def open(self) -> Any:
         """The SDK's asynchronous client."""
@@ -48,19 +46,9 @@ class OpenAICompatible(Endpoint):
         address = self.address()
         return openai.AsyncOpenAI(http_client=transport.client(address), max_retries=0, **self._doors(address))
 
-    def open_plain(self) -> Any:
-        """The SDK's synchronous client, for the few calls of a batch; here its own retries are as good as ours."""
-        import openai
-
-        from tutelage.models import transport
-
-        address = self.address()
-        client = transport.plain_client(address, self.limits.timeout)
-        return openai.OpenAI(http_client=client, max_retries=5, **self._doors(address))
-
     def _doors(self, address: hiding.Address) -> dict[str, Any]:
         url = address.url or None
-        return {"api_key": self.secret or "none", "base_url": url, "timeout": self.limits.timeout}
+        return {"api_key": self.secret or NO_KEY, "base_url": url, "timeout": self.limits.timeout}
 
     async def send(self, client: Any, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""
@@ -76,6 +64,10 @@ class OpenAICompatible(Endpoint):
         except openai.OpenAIError as error:
             raise self.passing(error) from None
         return self.answer(request, read_completion(raw, self.name), raw, left_out)
+
+    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What a completion says of tokens."""
+        return _used(received.inner(done, "usage"))
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON."""
@@ -120,7 +112,7 @@ def read_completion(raw: bytes, name: str) -> Read:
     if not done.get("choices") and done.get("error"):
         raise Fault("passing", f"an error came as a reply: {refusal('', raw[: 1 << 16]).message}")
     choice = received.first(done.get("choices"), "choices")
-    message, usage = choice.get("message"), received.inner(done, "usage")
+    message = choice.get("message")
     if not isinstance(message, dict):
         raise Fault("passing", "the reply has no message")
     content = message.get("content")
@@ -135,12 +127,12 @@ def read_completion(raw: bytes, name: str) -> Read:
         error=f"the reply was withheld: {choice.get('finish_reason')}" if finish == "error" else "",
         model=received.string(done.get("model")) or name,
     )
-    return received.read(reply, raw, usage.get("prompt_tokens"), _written(usage))
+    return received.read(reply, raw, *_used(received.inner(done, "usage")))
 
 
-def _written(usage: Mapping[str, Any]) -> Any:
-    """The tokens of a reply; some servers count what was thought into the total alone."""
+def _used(usage: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The tokens read and written; some servers count what was thought into the total alone."""
     total, read, written = (usage.get(name) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
     if type(total) is int and type(read) is int and type(written) is int and 0 <= read <= total:
-        return max(written, total - read)
-    return written
+        return read, max(written, total - read)
+    return read, written

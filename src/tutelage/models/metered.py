@@ -125,10 +125,9 @@ class Meter:
         tokens_out = usage.tokens_out if usage.known_out else max(most_out, usage.tokens_out)
         self._add(tokens_in, tokens_out, outcome)
 
-    def release(self, index: int) -> None:
-        """A request failed without a reply: nothing but the call is counted."""
-        if self._free(index) is not None:
-            self._add(0, 0, "failed")
+    def rest(self, index: int) -> None:
+        """An attempt was refused: until it is tried again a request can take nothing, and others have its room."""
+        self._free(index)
 
     def lost(self, index: int) -> None:
         """An attempt timed out: the server may have worked, and billed, to the end."""

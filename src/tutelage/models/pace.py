@@ -4,8 +4,11 @@ Nothing here sends, sleeps or looks at a clock, so that a test can play a server
 """
 
 import math
+import time
 from collections import deque
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 _FEW = 24  # answers that say something of a server, where fewer are in flight at once
 _SMALL = 0.05  # a share of refusals that is not worth going slower for
@@ -160,3 +163,24 @@ class Room:
         self.limit = min(max(limit, _LEAST), self.most)
         self._flying = self._good = self._bad = 0
         self.epoch += 1
+
+
+def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
+    """What a Retry-After header asks for, in seconds: a number, or a date [RFC 9110, 10.2.3]; None without one."""
+    value = headers.get("retry-after-ms")
+    if value is not None:
+        try:
+            return max(0.0, float(value) / 1000)
+        except ValueError:
+            pass
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ValidationInfo
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError, nearest
 from tutelage.models import hiding
-from tutelage.redaction import is_clear_name
+from tutelage.redaction import is_clear_name, redact
 
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
@@ -47,6 +47,10 @@ def _mapping(spec: Spec) -> dict[str, Any]:
     if isinstance(spec, str):
         kind, _, name = (f"hf:{spec}" if os.path.isdir(spec) else spec).partition(":")  # a folder is a student
         if "?" in name and not os.path.exists(name):  # "hf:smollm2?dtype=float32", as models print their names
+            bare, _, query = name.partition("?")
+            for option, _, value in (part.partition("=") for part in query.split("&")):
+                if option == "base_url":
+                    hiding.one_host(value, f"model {redact(bare)!r}")
             bare, options = split_options(name, "model")
             return {**options, "kind": kind, "name": bare}
         return {"kind": kind, "name": name}

@@ -35,6 +35,7 @@ class Fault(Exception):
         super().__init__(told(message))
         self.kind: FaultKind = kind
         self.after = after  # seconds the server asked to wait
+        self.status = 0  # of HTTP, where whoever asked needs to know
 
 
 class Refused(Exception):
@@ -200,8 +201,10 @@ class Traffic(Generic[Result]):
         if job is self._probe:
             self._probe = None
         if fault.kind != "row":
-            self._room.refused(job.epoch, now, fault.after or 0.0)
-            if self._is_down(now):
+            after = fault.after or 0.0
+            # Nobody waits longer for a server than for an answer: at the end of the patience it is asked once more.
+            self._room.refused(job.epoch, now, min(after, max(self._well + self.limits.patience - now, 0.0)))
+            if self._is_down(now, after):
                 tried = f"given up after {self._room.crowded} tries in {now - self._well:.0f} s"
                 self._fatal = self._fatal or Fault("fatal", f"{fault} ({tried})")
             if self.stopped or self._fatal:
@@ -220,10 +223,14 @@ class Traffic(Generic[Result]):
         self.done += 1
         self.deliver(job.index, fault)
 
-    def _is_down(self, now: float) -> bool:
-        """Whether everybody was refused so often and so long that one request would have been given up."""
+    def _is_down(self, now: float, after: float) -> bool:
+        """Whether everybody was refused so often and so long that one request would have been given up.
+
+        A server that asks for waits of minutes is not asked as often as others before that is clear.
+        """
         patience = self.limits.patience if self.succeeded else 0.0
-        return self._room.crowded >= self.limits.tries and now - self._well > patience
+        often = self._room.crowded >= (1 if self.succeeded and after > self.limits.longest else self.limits.tries)
+        return often and now - self._well > patience
 
     def _put_otherwise(self, job: _Job, now: float) -> None:
         """Send it again as it is put now, and no try is counted; the first such goes alone, as more may be refused."""

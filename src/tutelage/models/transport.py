@@ -3,9 +3,10 @@
 An SDK's own client follows a server to another host, key and prompt in hand, and reads whatever comes into memory.
 """
 
+import contextlib
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -13,8 +14,10 @@ import httpx2
 
 from tutelage.models.hiding import Address
 from tutelage.models.traffic import Fault
+from tutelage.redaction import told
 
 MOST_BYTES = 32 << 20  # of a reply
+_REFUSAL_BYTES = 64 << 10  # of what is said instead of one
 _PLAIN = {"accept-encoding": "identity"}  # replies are small; what comes packed may be a thousand times its size
 
 
@@ -27,11 +30,22 @@ class Received(NamedTuple):
 
 
 _received: ContextVar[Received] = ContextVar("received")
+_most: ContextVar[int] = ContextVar("most", default=MOST_BYTES)
 
 
 def received() -> Received:
     """The last answer to the task that asks, whatever an SDK made of it."""
     return _received.get(Received())
+
+
+@contextlib.contextmanager
+def reading(most: int) -> Iterator[None]:
+    """What the task asks for in here may be so many bytes: many replies come in one file."""
+    token = _most.set(most)
+    try:
+        yield
+    finally:
+        _most.reset(token)
 
 
 class Client(httpx2.AsyncClient):
@@ -43,6 +57,7 @@ class Client(httpx2.AsyncClient):
         request.headers.update(_PLAIN)
         response = await super().send(request, **{**more, "stream": True, "follow_redirects": False})
         try:
+            _received.set(Received(response.status_code, b"", response.headers))  # known, should the rest not come
             _look_at(response)
             content = await _read(response)
         finally:
@@ -60,28 +75,33 @@ def _look_at(response: httpx2.Response) -> None:
             where = "what is no address"
         raise Fault(
             "fatal",
-            f"HTTP {response.status_code}: the server sends on to {where}, and neither key nor prompt follows; "
-            "if it is there, change base_url",
+            f"HTTP {response.status_code}: the server sends on to {told(where, most=120)}, and neither key nor prompt "
+            "follows; if it is there, change base_url",
         )
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
-        raise Fault("passing", f"the reply came packed ({packed[:20]}), which was not asked for, and is not read")
+        raise Fault(
+            "passing", f"the reply came packed ({told(packed, most=20)}), which was not asked for, and is not read"
+        )
     size = response.headers.get("content-length", "")
-    if size.isdecimal() and int(size[:20]) > MOST_BYTES:
+    if response.status_code < 400 and size.isdecimal() and int(size[:20]) > _most.get():
         raise _too_large()
 
 
 async def _read(response: httpx2.Response) -> bytes:
+    """The answer's bytes; of a refusal only the beginning, since nothing of it is kept."""
     content = bytearray()
     async for part in response.aiter_raw():
         content += part
-        if len(content) > MOST_BYTES:
+        if response.status_code >= 400 and len(content) > _REFUSAL_BYTES:
+            return bytes(content[:_REFUSAL_BYTES])
+        if len(content) > _most.get():
             raise _too_large()
     return bytes(content)
 
 
 def _too_large() -> Fault:
-    return Fault("row", f"the reply is larger than {MOST_BYTES >> 20} MB, and is not read to its end")
+    return Fault("row", f"the reply is larger than {_most.get() >> 20} MB, and is not read to its end")
 
 
 @functools.cache
@@ -93,9 +113,3 @@ def trust() -> ssl.SSLContext:
 def client(address: Address) -> Client:
     """A client for one event loop."""
     return Client(verify=trust(), timeout=None, auth=address.user, params=address.query or None)
-
-
-def plain_client(address: Address, seconds: float) -> httpx2.Client:
-    """A synchronous client, for the few calls of a batch."""
-    more: dict[str, Any] = {"follow_redirects": False, "headers": _PLAIN}
-    return httpx2.Client(verify=trust(), timeout=seconds, auth=address.user, params=address.query or None, **more)

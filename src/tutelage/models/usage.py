@@ -3,6 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
+from tutelage.redaction import told
 from tutelage.types import Chat, Reply, Sampling
 
 _RUN = re.compile(r"(.)\1{7,}", re.DOTALL)  # one token may be a long run of one character
@@ -51,6 +52,11 @@ def usage(said: tuple[Any, Any], chat: Chat, sampling: Sampling, reply: Reply, s
     return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts))
 
 
+def unread(chat: Chat, sampling: Sampling, system: str, written: bool) -> Usage:
+    """The tokens of a reply that could not be read: the most that was sent, and where it was a reply that was written."""
+    return Usage(worst_input(chat, system), sampling.max_tokens if written else 0)
+
+
 def _is_usual(said: Any, characters: int) -> bool:
     """Whether a number needs no closer look: it is about what a text of so many characters takes."""
     return type(said) is int and characters // _USUAL < said <= 4 * characters + 100
@@ -66,8 +72,7 @@ def _believed(said: Any, at_least: int, at_most: int) -> tuple[int, bool]:
 
 
 def _short(value: Any) -> str:
-    line = f"{value!r}" if isinstance(value, int | float | str | bool) else f"a {type(value).__name__} of"
-    return line if len(line) <= 30 else f"{line[:30]}…"
+    return told(repr(value), most=30) if isinstance(value, int | float | str | bool) else f"a {type(value).__name__} of"
 
 
 def total(*parts: Any) -> Any:
