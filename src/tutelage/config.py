@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import STRUCK, is_secret_name, redact
+from tutelage.regular import content
 
 
 class Settings(BaseModel):
@@ -28,7 +29,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
-        loaded = yaml_value(path.read_text(encoding="utf-8"))
+        # A pipe that a shell made stands under /dev; any other may never be written to.
+        whole = path.read_bytes() if str(path).startswith("/dev/") else content(path)
+        loaded = yaml_value(whole.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

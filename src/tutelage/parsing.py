@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tutelage.errors import RunError
+from tutelage.regular import content
 
 DEPTH = 60  # how deep a config may be nested
 HALF = re.compile("[\ud800-\udfff]")
@@ -124,7 +125,7 @@ def json_value(text: str | bytes) -> Any:
 def json_file(path: Path) -> dict[str, Any]:
     """One of a run's own files; one that is broken is an error that names it."""
     try:
-        loaded = json_value(path.read_bytes())
+        loaded = json_value(content(path))
     except Unreadable as error:
         raise RunError(f"{path} is broken ({error}); it was not written whole, or was changed since") from None
     except OSError as error:
