@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
     {"regular"},
     {"redaction"},
-    {"errors", "printing"},
+    {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
     {"types", "config", "markup"},
     {"grading"},

@@ -26,6 +26,7 @@ from tutelage.recipes import RECIPES, catalog
 from tutelage.recipes.presets import options
 from tutelage.redaction import guarded_streams
 from tutelage.runs import history
+from tutelage.suspicion import without
 
 app = typer.Typer(
     help="Teach a small language model to reason with lessons from a large one.",
@@ -273,7 +274,7 @@ def _misused(error: Any) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    say(("error:", "red"), f" {message}", stderr=True)
+    say(("error:", "red"), f" {without(message, sys.argv[1:])}", stderr=True)
     return code
 
 

@@ -124,9 +124,9 @@ def _working(
             models.check_key(plain[role])
     promised: labels.Labels = find(config.recipe).promised(config)
     told = {step: labels.written(label) for step, label in promised.items()}
+    cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
     about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
     held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
-    cache = expand_path(config.cache) if config.cache else None
     room = Classroom(held, task, config.seed, cache, config.budget, promised)
     try:
         yield room, config

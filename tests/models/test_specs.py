@@ -1,11 +1,13 @@
 """Models are named by specs, and a wrong one is told from the nearest right one."""
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
+from tutelage.models import specs
 from tutelage.models import open_model, parse
 from tutelage.types import Chat, Message, Sampling
 
@@ -124,3 +126,9 @@ def test_openai_without_a_key_says_where_it_looks(monkeypatch: pytest.MonkeyPatc
 
 def test_a_folder_is_a_student(tmp_path: Path) -> None:
     assert parse(str(tmp_path)) == {"kind": "hf", "name": str(tmp_path)}
+
+
+@pytest.mark.parametrize("kind", specs.LOCAL)
+def test_what_local_models_take_is_what_is_written_down(kind: str) -> None:
+    taken = list(inspect.signature(specs.factory_of(kind).__init__).parameters)
+    assert taken[1:] == list(specs.LOCAL[kind])

@@ -2,8 +2,10 @@
 
 import importlib
 import inspect
+import math
 import os
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
@@ -12,6 +14,7 @@ from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError, nearest
 from tutelage.models import hiding
 from tutelage.redaction import is_clear_name
+from tutelage.suspicion import told_apart
 
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
@@ -25,6 +28,11 @@ MODELS = {
 }
 PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
 FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
+# What these take is written down here too, so that it can be checked without loading what computes them.
+LOCAL = {
+    "hf": ("name", "batch", "dtype", "device", "trust_remote_code", "cache"),
+    "vllm": ("name", "dtype", "gpus", "memory", "max_length", "trust_remote_code"),
+}
 # Options that decide how a model is asked and paid, and nothing about what it answers.
 LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
 PAYING = {"price", "batch", "poll"}
@@ -35,12 +43,54 @@ Spec = str | Mapping[str, Any]
 def parse(spec: Spec) -> dict[str, Any]:
     """A spec as a mapping with `kind`, `name` and the kind's options, its secrets hidden; an unknown kind is an error."""
     parsed = hiding.spec(_mapping(spec))
-    if parsed.get("kind") not in MODELS:
-        where = f" in {spec!r}" if isinstance(spec, str) else ""
-        raise ConfigError(
-            f"unknown model kind {parsed.get('kind')!r}{where}; {nearest(str(parsed.get('kind')), MODELS)}"
-        )
+    _check_kind(parsed.get("kind"))
+    if parsed["kind"] in PAID and (problem := _value_problem(parsed)):
+        raise ConfigError(problem)
     return parsed
+
+
+def _check_kind(kind: Any) -> None:
+    if kind not in MODELS:
+        known = nearest(str(kind), MODELS) if isinstance(kind, str) and len(kind) < 100 else nearest("", MODELS)
+        raise ConfigError(f"unknown model kind {told_apart(kind)}; {known}")
+
+
+def _value_problem(given: Mapping[str, Any]) -> str:
+    """What is wrong with the values of a paid model's options, none of which is repeated: it may be a secret."""
+    where = f"model kind {given['kind']!r}: "
+    if odd := next((name for name, value in given.items() if not _is_finite(value)), ""):
+        return f"{where}{odd} holds a number without an end (nan or inf)"
+    for name, value in given.items():
+        if name in LIMITS | {"poll"} and (not _is_number(value) or value <= 0):
+            return f"{where}{name} must be a number above 0, and is {told_apart(value)}"
+        if name in ("name", "base_url", "system") and not isinstance(value, str | None):
+            return f"{where}{name} must be text, and is {told_apart(value)}"
+    if not isinstance(given.get("extra"), Mapping | None):
+        return f"{where}extra must hold keys and values, and is a {type(given['extra']).__name__}"
+    price = given.get("price")
+    if price is not None and not (isinstance(price, Mapping) and all(_is_price(price.get(k)) for k in ("input", "output"))):
+        return f"{where}price must be {{input: …, output: …}} in dollars a million tokens"
+    return "" if isinstance(given.get("batch", False), bool) else f"{where}batch must be true or false"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_price(value: Any) -> bool:
+    try:
+        return Decimal(str(value)).is_finite()
+    except ArithmeticError:
+        return False
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every number in a value is one that can be written down."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _mapping(spec: Spec) -> dict[str, Any]:
@@ -60,15 +110,20 @@ def _mapping(spec: Spec) -> dict[str, Any]:
 def checked(spec: str | dict[str, Any], where: str = "") -> str | dict[str, Any]:
     """A spec as it may be kept: the same, but for its secrets, which are hidden or refused.
 
-    What a paid model has no option for is refused here too, before anything is written: it may be a secret.
+    What a model has no option for is refused here too, before anything is written: it may be a secret.
     """
     parsed = _mapping(spec)
     hidden = hiding.spec(parsed, where)
-    if hidden.get("kind") in PAID:
-        factory = factory_of(str(hidden["kind"]))
-        given = {name: value for name, value in hidden.items() if name != "kind"}
-        if problem := option_problem(str(hidden["kind"]), factory, given, (*LIMITS, *PAYING)):
-            raise ConfigError(problem)
+    _check_kind(hidden.get("kind"))
+    kind, given = str(hidden["kind"]), {name: value for name, value in hidden.items() if name != "kind"}
+    if kind in PAID:
+        problem = option_problem(kind, factory_of(kind), given, (*LIMITS, *PAYING)) or _value_problem(hidden)
+    elif kind in LOCAL:
+        problem = _unknown_option(kind, given, LOCAL[kind])
+    else:
+        problem = option_problem(kind, factory_of(kind), given, ())
+    if problem:
+        raise ConfigError(problem)
     return spec if hidden == parsed else hidden
 
 
@@ -105,6 +160,9 @@ def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Coll
     made_here = {"self", "recite", "limits", "meter"}
     signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
     takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-    known = [*sorted(takes - made_here), *more]
-    unknown = [name for name in given if name not in known and name not in made_here]
-    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""
+    return _unknown_option(kind, [name for name in given if name not in made_here], [*sorted(takes - made_here), *more])
+
+
+def _unknown_option(kind: str, given: Collection[str], known: Collection[str]) -> str:
+    unknown = [name for name in given if name not in known]
+    return f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}" if unknown else ""
