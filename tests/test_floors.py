@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
-    {"regular"},
+    {"encodings", "regular"},
     {"redaction"},
     {"errors", "printing", "suspicion"},
     {"parsing", "importing"},

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, AnyStr
 from urllib.parse import quote, quote_plus, unquote
 
+from tutelage import encodings
+
 STRUCK = "***"
 _MESSAGE = 4  # characters of the shortest secret that can be told from text, in a message
 _LONG = 12  # and of one that nobody writes by chance
@@ -58,6 +60,7 @@ class _Register:
     """What this process knows. Threads read it while others add to it, so it is replaced and never changed."""
 
     forms: Mapping[str, bool] = {}  # of every known secret, the longest first; whether it is struck out of data too
+    flat: Mapping[str, bool] = {}  # the same of their forms in a text that is laid flat (`encodings`)
     held: Mapping[str, Any] = {}  # what stands in the place of a secret -> the secret
     environment = False  # whether it was looked through
 
@@ -76,6 +79,14 @@ def know(*secrets: str | None) -> None:
             # A word as anybody writes it stays in data: a lesson is not to be changed for a password such as "apple".
             data = len(secret) >= _DATA and not (secret.isalpha() and secret.islower())
             _learn(dict.fromkeys(_forms_of(secret), data))
+            _learn_flat(secret, data)
+
+
+def _learn_flat(secret: str, data: bool) -> None:
+    """Know a secret's odd forms too; made once, since a key is told at every request."""
+    known, plain = _known.flat, encodings.flat(secret)
+    if known.get(plain, False) < data or plain not in known:
+        _known.flat = {**known, **{form: data or known.get(form, False) for form in encodings.forms_of(secret)}}
 
 
 def _learn(fresh: Mapping[str, bool]) -> None:
@@ -109,15 +120,18 @@ def _base64_of(content: bytes) -> Iterator[str]:
 
 def strike(data: AnyStr) -> AnyStr:
     """Data without the secrets that this process has been given; all else stays as it is, to the byte."""
+    flat = [form for form, always in _known.flat.items() if always]
     if isinstance(data, bytes):
         for form, always in _known.forms.items():
             if always and (raw := form.encode("utf-8", "surrogatepass")) in data:
                 data = re.sub(re.escape(raw) + _REST.encode(), STRUCK.encode(), data)
-        return data
+        if not flat:
+            return data
+        return encodings.struck(data.decode("utf-8", "surrogateescape"), flat, STRUCK).encode("utf-8", "surrogateescape")
     for form, always in _known.forms.items():
         if always and form in data:
             data = re.sub(re.escape(form) + _REST, STRUCK, data)
-    return data
+    return encodings.struck(data, flat, STRUCK) if flat else data
 
 
 _REST = "(?:[A-Za-z0-9+/_-]?={1,2})?"  # of a run of base64, which shows a few bits more
@@ -131,6 +145,7 @@ def redact(text: str, *secrets: str | None) -> str:
     for form in _known.forms:
         if form in text:
             text = re.sub(re.escape(form) + _REST, STRUCK, text)
+    text = encodings.struck(text, _known.flat, STRUCK) if _known.flat else text
     text = _MASKED.sub(STRUCK, text)
     text = _HELD.sub(lambda found: f"{next((part for part in found.groups() if part), '')}{STRUCK}", text)
     return _LIKE.sub(STRUCK, text)
@@ -160,6 +175,7 @@ def know_environment() -> None:
             know(password[1], *password[1].split(":", 1)[1:])
         elif is_secret_name(name) and len(value) >= 12 and not value.startswith(("/", "~")) and re.search(r"\d", value):
             _learn(dict.fromkeys(_forms_of(value), False))
+            _learn_flat(value, False)
 
 
 def arguments(words: Sequence[str]) -> list[str]:

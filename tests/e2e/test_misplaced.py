@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tutelage import cli
+from tutelage.runs.replies import ReplyCache
+from tutelage.types import Reply
 
 ISSUED = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t"
 OPAQUE = "Zx81kdQ9mWv3LpTy70cc"
@@ -133,3 +135,44 @@ def test_in_an_address_it_is_sent_and_kept_nowhere(
     assert code == 2, said
     assert "hidden-" in (tmp_path / "run" / "config.yaml").read_text()
     nothing_left(tmp_path, said, OPAQUE, "hunter22")
+
+
+ODD = {
+    "!!timestamp zz": "c.yaml:3 is not YAML",
+    "!!bool zz": "a value is not what its tag says it is",
+    "!!binary aGk=": "c.yaml:3 is not YAML",
+    "!!set {a, b}": "c.yaml:3 is not YAML",
+    "{kind: openai, name: m, timeout: .nan}": "timeout holds a number without an end",
+    "{kind: openai, name: m, extra: {a: [.nan]}}": "extra holds a number without an end",
+    "{kind: openai, name: m, extra: {a: .inf}}": "extra holds a number without an end",
+    "'worked:'\ncache: \"a\\0b\"": "c.yaml:4 is not YAML: a text with a NUL in it",
+    "'hf:smollm2'\nseed: !!int ''": "a value is not what its tag says it is",
+}
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_value_that_no_config_means(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.yaml").write_text(f"recipe: exam\ntask: coin_flip?size=20\nmodel: {value}\n")
+    code, said = tutelage(tmp_path, monkeypatch, capsys, "run", "c.yaml", "--into", "run")
+    assert code == 2, said
+    assert said.startswith("error: ")
+    assert ODD[value] in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_numbers_of_cache_may_be_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ReplyCache(tmp_path / "r.sqlite").put("k", b'{"model": "m", "messages": [["user", "?"]]}', Reply(text="yes"))
+    for words, says in (
+        ("ls --limit 0", ""),
+        ("ls", "| yes"),
+        ("prune --older-than-days 9999999", "0 replies would be forgotten"),
+        ("prune --older-than-days 1e300", "0 replies would be forgotten"),
+        ("prune --older-than-days 0", "1 replies would be forgotten"),
+    ):
+        code, said = tutelage(tmp_path, monkeypatch, capsys, "cache", *words.split(), "--file", "r.sqlite")
+        assert code == 0, said
+        assert (says in said) if says else not said

@@ -1,5 +1,6 @@
 """Grading completions that are there already, in any file, without asking a model."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -100,14 +101,23 @@ def by_kind(
     def grade(where: str, row: dict[str, Any]) -> Graded:
         if answer not in row:
             raise DataError(f"{where}: no field {answer!r} for the gold answer; {nearest(answer, row)}")
-        if row[answer] is None or row[answer] != row[answer]:  # NaN is what differs from itself
-            raise DataError(f"{where}: the gold answer (field {answer!r}) is {'null' if row[answer] is None else 'NaN'}")
+        if problem := _no_gold(row[answer]):
+            raise DataError(f"{where}: the gold answer (field {answer!r}) is {problem}")
         name = str(row.get("id", row.get("question_id", where.rpartition(":")[2])))
         choices = row.get("choices") or ()
         gold = Question(id=name, text=str(row.get("question", "")), answer=str(row[answer]), choices=tuple(choices))
         return _graded(task, gold, _said(where, row, completion))
 
     return grade
+
+
+def _no_gold(value: Any) -> str:
+    """Why a value is no gold answer; empty where it may be one."""
+    if value is None:
+        return "null"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinite"
+    return "empty" if isinstance(value, str) and not value.strip() else ""
 
 
 def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:

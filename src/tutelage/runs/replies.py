@@ -137,7 +137,10 @@ class ReplyCache:
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
-        row = (key, request, strike(msgspec.json.encode(reply)), time.time(), strike(raw))
+        told = msgspec.json.encode(reply)
+        kept = strike(told)
+        # The bytes that a reply with a secret in it came in may hold that in pieces, such as on both sides of a <think>.
+        row = (key, request, kept, time.time(), strike(raw) if kept == told else b"")
         try:
             # While some are waiting, others do not wait for the lock again: it is tried, and they join them.
             self._insert([*self._waiting.rows, row], patience=0 if self._waiting.rows else _PATIENCE)
