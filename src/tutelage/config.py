@@ -82,7 +82,9 @@ def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
     for part in query.split("&") if query else ():
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise ConfigError(f"{what} {told_apart(name)}: {told_apart(part)} is no option; write name?option=value&option=value")
+            raise ConfigError(
+                f"{what} {told_apart(name)}: {told_apart(part)} is no option; write name?option=value&option=value"
+            )
         if key in options:
             raise ConfigError(f"{what} {name!r}: the option {key!r} is given twice")
         try:

@@ -76,16 +76,23 @@ def _meant(escape: re.Match[str]) -> str:
 
 def struck(text: str, forms: Iterable[str], instead: str) -> str:
     """A text in which each of these forms is replaced wherever it stands; all else stays as it is."""
-    laid = flat(text)
+    forms = list(forms)
+    text = _struck(text, forms, instead, True)
+    # Once more as it is written: a % before it may have made an escape of its first letters.
+    return text if _MARKS.isdisjoint(text) else _struck(text, forms, instead, False)
+
+
+def _struck(text: str, forms: Iterable[str], instead: str, escapes: bool) -> str:
+    laid = flat(text) if escapes else text.translate(_SMALL)
     there = [form for form in forms if form in laid]
     if not there:
         return text
-    begins, ends = _places(text)
+    begins, ends = _places(text, escapes)
     spans = sorted((begins[at], ends[at + len(form) - 1]) for form in there for at in _all(laid, form))
     parts, done = list[str](), 0
     for begin, end in spans:
         if begin >= done:
-            parts += [text[done : _whole(text, begin)], instead]
+            parts += [text[done : max(done, _whole(text, begin))], instead]
         done = max(done, end)
         if rest := _REST.match(text, done):
             done = rest.end()
@@ -105,7 +112,7 @@ def _all(laid: str, form: str) -> Iterator[int]:
         at = laid.find(form, at + len(form))
 
 
-def _places(text: str) -> tuple[list[int], list[int]]:
+def _places(text: str, escapes: bool) -> tuple[list[int], list[int]]:
     """Where each letter of the flat text begins and ends in the text."""
     begins, ends, done = list[int](), list[int](), 0
 
@@ -115,7 +122,7 @@ def _places(text: str) -> tuple[list[int], list[int]]:
             begins.append(begin)
             ends.append(end)
 
-    for escape in _ESCAPE.finditer(text):
+    for escape in _ESCAPE.finditer(text) if escapes else ():
         for at in range(done, escape.start()):
             add(text[at], at, at + 1)
         add(_meant(escape), *escape.span())

@@ -63,6 +63,10 @@ class _Loader(yaml.SafeLoader):
                 return value
         raise _error(f"a whole number of {len(node.value)} characters is too large (it must fit into 64 bits)", node)
 
+    def refuse(self, node: yaml.Node) -> None:
+        """What no config means, and no JSON can say."""
+        raise _error(f"a config holds no {node.tag.rpartition(':')[2]}", node)
+
     def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
         """A text of whole characters."""
         value: str = super().construct_yaml_str(node)
@@ -75,8 +79,8 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_yaml_str)
-for _name in ("timestamp", "binary", "set", "omap", "pairs"):  # what no config means, and no JSON can say
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _Loader.construct_undefined)
+for _name in ("timestamp", "binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _Loader.refuse)
 # "2024-01-01" is a name somebody gave, and no setting is a date.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]

@@ -120,18 +120,24 @@ def _base64_of(content: bytes) -> Iterator[str]:
 
 def strike(data: AnyStr) -> AnyStr:
     """Data without the secrets that this process has been given; all else stays as it is, to the byte."""
-    flat = [form for form, always in _known.flat.items() if always]
     if isinstance(data, bytes):
+        if (odd := _without_odd(text := data.decode("utf-8", "surrogateescape"))) != text:
+            data = odd.encode("utf-8", "surrogateescape")
         for form, always in _known.forms.items():
             if always and (raw := form.encode("utf-8", "surrogatepass")) in data:
                 data = re.sub(re.escape(raw) + _REST.encode(), STRUCK.encode(), data)
-        if not flat:
-            return data
-        return encodings.struck(data.decode("utf-8", "surrogateescape"), flat, STRUCK).encode("utf-8", "surrogateescape")
+        return data
+    data = _without_odd(data)
     for form, always in _known.forms.items():
         if always and form in data:
             data = re.sub(re.escape(form) + _REST, STRUCK, data)
-    return encodings.struck(data, flat, STRUCK) if flat else data
+    return data
+
+
+def _without_odd(text: str) -> str:
+    """A text without the odd forms; looked for first, since they know where an escape begins, and leave no half of one."""
+    flat = [form for form, always in _known.flat.items() if always]
+    return encodings.struck(text, flat, STRUCK) if flat else text
 
 
 _REST = "(?:[A-Za-z0-9+/_-]?={1,2})?"  # of a run of base64, which shows a few bits more

@@ -18,7 +18,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 def opened(path: Path, mode: str = "rb") -> IO[Any]:
     """Open a regular file; whatever else stands there is an OSError that says what, without waiting for it."""
-    return open(path, mode, opener=_opener)  # noqa: PTH123, SIM115 - Path.open takes no opener
+    return open(path, mode, opener=_opener)  # Path.open takes no opener
 
 
 def content(path: Path) -> bytes:

@@ -168,7 +168,10 @@ def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     run_at = path if (path / "config.yaml").exists() else path.parent
     config = read_yaml(_run_at(run_at) / "config.yaml")
     task = tasks.find(config.get("task", ""), data=config.get("data"))
-    return {one.title: (score(one.attempts), score(again(task, _asked(task, one), one.attempts))) for one in history.sat(path)}
+    return {
+        one.title: (score(one.attempts), score(again(task, _asked(task, one), one.attempts)))
+        for one in history.sat(path)
+    }
 
 
 def _asked(task: Task, exam: history.Sat) -> dict[str, Question]:
@@ -179,7 +182,9 @@ def _asked(task: Task, exam: history.Sat) -> dict[str, Question]:
     for one in (question for split in splits for question in task.load(split) if question.id in names):
         other = known.setdefault(one.id, one)
         if (one.text, one.answer) != (other.text, other.answer):
-            raise RunError(f"{exam.file} does not say which of the two questions {one.id!r} of {task.name!r} it is about")
+            raise RunError(
+                f"{exam.file} does not say which of the two questions {one.id!r} of {task.name!r} it is about"
+            )
     if lost := names - known.keys():
         where = " and ".join(splits)
         raise RunError(f"{exam.file} holds an answer to {min(lost)!r}, which is no question of {task.name!r} ({where})")

@@ -162,7 +162,12 @@ def test_an_id_that_stands_for_two_questions_is_refused_before_anything_is_asked
     (tmp_path / "c.json").write_text(json.dumps({**config, "baselines": []}))
     done = cli("run", tmp_path / "c.json", "--into", tmp_path / "run")
     assert done.returncode == 2, done.stderr
-    for part in ("the id '0' stands for two questions", f"{tmp_path}/a.jsonl:1", f"{tmp_path}/b.jsonl:1", "fields: {id:"):
+    for part in (
+        "the id '0' stands for two questions",
+        f"{tmp_path}/a.jsonl:1",
+        f"{tmp_path}/b.jsonl:1",
+        "fields: {id:",
+    ):
         assert part in done.stderr
     assert not list((tmp_path / "run").glob("*/step.json"))
     (tmp_path / "c.json").write_text(json.dumps({**config, "task": two_files(tmp_path, "What is {} and 1?")}))

@@ -113,7 +113,9 @@ WORDS = [
 def test_on_the_command_line(
     words: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "c.yaml").write_text("recipe: finetune_cot\ntask: coin_flip?size=20\nteacher: openai:m\nbaselines: []\n")
+    (tmp_path / "c.yaml").write_text(
+        "recipe: finetune_cot\ntask: coin_flip?size=20\nteacher: openai:m\nbaselines: []\n"
+    )
     given = words.format(key=key, digits=DIGITS, phrase=PHRASE).split(" ")
     more = ["--into", "run"] if given[0] == "run" else []
     code, said = tutelage(tmp_path, monkeypatch, capsys, *(word.replace("\u00a0", " ") for word in given), *more)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import specs
-from tutelage.models import open_model, parse
+from tutelage.models import open_model, parse, specs
 from tutelage.types import Chat, Message, Sampling
 
 

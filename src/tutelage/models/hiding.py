@@ -99,7 +99,9 @@ def address(url: str, name: str = "base_url") -> str:
     if redaction.holds_key(host) or redaction.is_random(parts.netloc.rpartition("@")[2].partition(":")[0]):
         raise ConfigError(f"{name} holds a key where the name of a server belongs")
     if parts.fragment:
-        raise ConfigError(f"{name} has something behind a #, which no server is sent; a # in a password is written as %23")
+        raise ConfigError(
+            f"{name} has something behind a #, which no server is sent; a # in a password is written as %23"
+        )
     query = "&".join(_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
     path = "/".join(redaction.hide(part) if _in_path(part) else part for part in parts.path.split("/"))
     return urlunsplit((parts.scheme, f"{_user(user)}{at}{host}", path, query, ""))

@@ -68,7 +68,9 @@ def _value_problem(given: Mapping[str, Any]) -> str:
     if not isinstance(given.get("extra"), Mapping | None):
         return f"{where}extra must hold keys and values, and is a {type(given['extra']).__name__}"
     price = given.get("price")
-    if price is not None and not (isinstance(price, Mapping) and all(_is_price(price.get(k)) for k in ("input", "output"))):
+    if price is not None and not (
+        isinstance(price, Mapping) and all(_is_price(price.get(k)) for k in ("input", "output"))
+    ):
         return f"{where}price must be {{input: …, output: …}} in dollars a million tokens"
     return "" if isinstance(given.get("batch", False), bool) else f"{where}batch must be true or false"
 
@@ -165,4 +167,6 @@ def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Coll
 
 def _unknown_option(kind: str, given: Collection[str], known: Collection[str]) -> str:
     unknown = [name for name in given if name not in known]
-    return f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}" if unknown else ""
+    return (
+        f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}" if unknown else ""
+    )

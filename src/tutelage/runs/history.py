@@ -111,7 +111,10 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     def exam_of(self, student: Step) -> ExamView | None:
         """The exam of the final table that a student sat."""
-        names, sat = names_of(student.name, student.inputs), {sitting.step: sitting for sitting in self.sittings if sitting.whole}
+        names, sat = (
+            names_of(student.name, student.inputs),
+            {sitting.step: sitting for sitting in self.sittings if sitting.whole},
+        )
         asked = {step.name: step.inputs.get("model") for step in self.steps}
         ours = (step for step in self.promised if step in sat)
         return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
@@ -176,7 +179,11 @@ def open_run(path: Path) -> RunHistory:
         facts=facts,
         tick=look.tick(path / "progress.json"),
         steps=steps,
-        sittings=[ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name]) for step in steps if step.label.kind in SAT],  # fmt: skip
+        sittings=[
+            ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name])
+            for step in steps
+            if step.label.kind in SAT
+        ],
         promised=promised,
         questions={question.id: question for question in look.records(path / "questions.jsonl", Question)},
         lessons=[lesson for step in steps if step.label.kind == "lessons" for lesson in kept[step.name]],
@@ -270,6 +277,8 @@ def _steps(
         note = look.step(folder) if folder.suffix in ("", ".draft") and folder.is_dir() else {}
         if note:
             label = promised.get(name) or labels.read(note.get("label")) or labels.guessed(name, note["inputs"], config)
-            more = {"seconds": float(note["seconds"]), "note": notes.get(name, "") if whole else ""}
-            found.append(Step(name=name, folder=folder, whole=whole, inputs=note["inputs"], label=label, **more))
+            step = Step(
+                name=name, folder=folder, whole=whole, inputs=note["inputs"], label=label, seconds=note["seconds"]
+            )
+            found.append(msgspec.structs.replace(step, note=notes.get(name, "") if whole else ""))
     return sorted(found, key=lambda step: (begun.get(step.name, len(events)), step.name))

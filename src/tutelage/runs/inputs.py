@@ -26,7 +26,9 @@ def made_from(note: Path) -> dict[str, Any]:
     """What a step on disk was made from; a note that does not say is an error that names it."""
     inputs = json_file(note).get("inputs")
     if not isinstance(inputs, dict):
-        raise RunError(f"{note} is broken: it does not say what the step was made from ('inputs'); it was changed since")
+        raise RunError(
+            f"{note} is broken: it does not say what the step was made from ('inputs'); it was changed since"
+        )
     return inputs
 
 
@@ -34,7 +36,9 @@ def object_of(file: Path, key: str) -> dict[str, Any]:
     """One of the objects in a run's small file, empty where there is none; anything else there is an error that names it."""
     found = json_file(file).get(key, {})
     if not isinstance(found, dict):
-        raise RunError(f"{file} is broken: {key!r} is a {type(found).__name__}, not a JSON object; it was changed since")
+        raise RunError(
+            f"{file} is broken: {key!r} is a {type(found).__name__}, not a JSON object; it was changed since"
+        )
     return found
 
 

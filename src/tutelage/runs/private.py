@@ -36,7 +36,9 @@ def make_private(path: Path) -> None:
 
 
 def _refused(path: Path, why: str) -> RunError:
-    return RunError(f"cannot use {path} as the file of teacher replies: {why}; name another (`cache: FILE`, --file FILE)")
+    return RunError(
+        f"cannot use {path} as the file of teacher replies: {why}; name another (`cache: FILE`, --file FILE)"
+    )
 
 
 def _no_replies(path: Path) -> str:

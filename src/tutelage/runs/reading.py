@@ -115,10 +115,11 @@ class Reader:
         if not isinstance(note.get("inputs"), dict):
             self.leave_out(file, "it does not say what the step was made from ('inputs')")
             return {}
-        seconds = note.setdefault("seconds", 0)
+        seconds = note.get("seconds", 0)
         if not is_number(seconds) or seconds < 0:
             self.leave_out(file, f"its 'seconds' are {seconds!r}, no time")
-            note["seconds"] = 0
+            seconds = 0
+        note["seconds"] = float(seconds)
         return note
 
     def training(self, file: Path) -> dict[str, Any]:
