@@ -7,8 +7,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
+    {"encodings", "regular"},
     {"redaction"},
-    {"errors", "printing"},
+    {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
     {"types", "config", "markup"},
     {"grading"},

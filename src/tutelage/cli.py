@@ -21,11 +21,11 @@ from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
 from tutelage.evaluation.scoreboard import several
-from tutelage.printing import console, say
+from tutelage.printing import console, guarded_streams, say
 from tutelage.recipes import RECIPES, catalog
 from tutelage.recipes.presets import options
-from tutelage.redaction import guarded_streams
 from tutelage.runs import history
+from tutelage.suspicion import without
 
 app = typer.Typer(
     help="Teach a small language model to reason with lessons from a large one.",
@@ -235,7 +235,7 @@ def main() -> None:
 
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 _SURROUNDINGS = {  # of a name that was given, or of the machine: nothing that a traceback would explain
-    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENXIO,
 }  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def _misused(error: Any) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    say(("error:", "red"), f" {message}", stderr=True)
+    say(("error:", "red"), f" {without(message, sys.argv[1:])}", stderr=True)
     return code
 
 

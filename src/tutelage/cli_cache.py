@@ -1,8 +1,9 @@
 """`tutelage cache`: the replies that were paid for."""
 
 import json
+import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,16 +22,20 @@ Of = Annotated[str, typer.Option("--model", help="Only models whose name or addr
 
 def _open(file: Path | None) -> ReplyCache:
     path = file or default_path()
-    if not path.exists():
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         raise ConfigError(f"there is no file of replies at {path}; a run with a paid teacher makes one")
     return ReplyCache(path, lambda line: say(line, stderr=True))
 
 
 @replies_app.command("ls")
-def list_replies(model: Of = "", limit: int = 20, file: File = None) -> None:
+def list_replies(
+    model: Of = "",
+    limit: Annotated[int, typer.Option(min=0, help="How many.")] = 20,
+    file: File = None,
+) -> None:
     """List the latest replies: when, whose, how long, and how the question and the reply begin."""
     rows = [row for row in _open(file).rows() if model in row.request["model"]]
-    for row in rows[-limit:]:
+    for row in rows[-limit:] if limit else ():
         when = datetime.fromtimestamp(row.saved, UTC).isoformat(timespec="seconds")
         asked, said = (" ".join(text.split())[:50] for text in (row.request["messages"][-1][1], row.reply.text))
         say(
@@ -88,7 +93,7 @@ def prune(
     """Forget replies: they would have to be paid for again."""
     if not model and older_than_days is None:
         raise ConfigError("say which replies to forget: --model TEXT, --older-than-days N, or both")
-    before = None if older_than_days is None else (datetime.now(UTC) - timedelta(days=older_than_days)).timestamp()
+    before = None if older_than_days is None else time.time() - 86_400 * older_than_days  # of any size
     cache = _open(file)
     if yes:
         say(f"{cache.prune(model, before)} replies forgotten")

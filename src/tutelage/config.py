@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
-from tutelage.redaction import STRUCK, is_secret_name, redact
+from tutelage.redaction import is_secret_name
+from tutelage.regular import content
+from tutelage.suspicion import may_be_secret, told_apart
 
 
 class Settings(BaseModel):
@@ -28,7 +30,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
-        loaded = yaml_value(path.read_text(encoding="utf-8"))
+        # A pipe that a shell made stands under /dev; any other may never be written to.
+        whole = path.read_bytes() if str(path).startswith("/dev/") else content(path)
+        loaded = yaml_value(whole.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -51,7 +55,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
         key, equals, value = assignment.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(f"{_shown(assignment)!r} is not key=value (for example training.epochs=3)")
+            raise ConfigError(f"{told_apart(assignment)} is not key=value (for example training.epochs=3)")
         if lost := next((one for one in given if one == key or one.startswith(f"{key}.")), ""):
             what = "is given twice" if lost == key else f"would undo {lost!r}, which stands before it"
             raise ConfigError(f"{key!r} {what}; give each setting once")
@@ -67,7 +71,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
         try:
             place[last] = yaml_value(value)
         except Unreadable as error:
-            raise ConfigError(f"the value of {key!r} is not YAML: {_shown(value, key)!r} ({error})") from None
+            raise ConfigError(f"the value of {key!r} is not YAML{_shown(value, key, error)}") from None
     return result
 
 
@@ -78,24 +82,25 @@ def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
     for part in query.split("&") if query else ():
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise ConfigError(f"{what} {name!r}: {_shown(part)!r} is no option; write name?option=value&option=value")
+            raise ConfigError(
+                f"{what} {told_apart(name)}: {told_apart(part)} is no option; write name?option=value&option=value"
+            )
         if key in options:
             raise ConfigError(f"{what} {name!r}: the option {key!r} is given twice")
         try:
             options[key] = yaml_value(unquote(value))
         except Unreadable as error:
             raise ConfigError(
-                f"{what} {_shown(name)!r}: the value of {key!r} cannot be read: {_shown(value, key)!r} ({error})"
+                f"{what} {told_apart(name)}: the value of {key!r} cannot be read{_shown(value, key, error)}"
             ) from None
     return name, options
 
 
-def _shown(value: str, key: str = "") -> str:
-    """What somebody wrote, as far as it is worth showing; not where it stands for a secret."""
-    if is_secret_name(key.rpartition(".")[2]):
-        return STRUCK
-    value = redact(value)
-    return value if len(value) <= 200 else f"{value[:200]}…"
+def _shown(value: str, key: str, error: Unreadable) -> str:
+    """A value that cannot be read and why, which repeats parts of it; neither where it may hold a secret."""
+    if is_secret_name(key.rpartition(".")[2]) or may_be_secret(value):
+        return " (not shown: it may hold a secret)"
+    return f": {value if len(value) <= 200 else f'{value[:200]}…'!r} ({error})"
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +128,7 @@ def _problem(kind: type[BaseModel], item: Any) -> str:
     # What a whole section got wrong is said by its message; a single value is shown.
     if isinstance(item["input"], dict) or is_secret_name(str(item["loc"][-1])):
         return f"{key}: {message}"
-    return f"{key} = {item['input']!r}: {message}"
+    return f"{key} = {told_apart(item['input'])}: {message}"
 
 
 def fields_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:
@@ -144,6 +149,8 @@ def dump(settings: BaseModel) -> str:
 
 def expand_path(path: str) -> Path:
     """Expand ~ and environment variables in a path; an unset variable is an error that names it."""
+    if "\0" in path:
+        raise ConfigError(f"the path {path!r} holds a character that no path has (NUL)")
     for match in _VARIABLE.finditer(path):
         name = match.group(1) or match.group(2)
         if not os.environ.get(name):

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tutelage.errors import RunError
+from tutelage.regular import content
 
 DEPTH = 60  # how deep a config may be nested
 HALF = re.compile("[\ud800-\udfff]")
@@ -62,16 +63,24 @@ class _Loader(yaml.SafeLoader):
                 return value
         raise _error(f"a whole number of {len(node.value)} characters is too large (it must fit into 64 bits)", node)
 
+    def refuse(self, node: yaml.Node) -> None:
+        """What no config means, and no JSON can say."""
+        raise _error(f"a config holds no {node.tag.rpartition(':')[2]}", node)
+
     def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
         """A text of whole characters."""
         value: str = super().construct_yaml_str(node)
         if half(value):
             raise _error("a text with half of a character in it (a lone surrogate)", node)
+        if "\0" in value:
+            raise _error("a text with a NUL in it, which no path and no prompt has", node)
         return value
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_yaml_str)
+for _name in ("timestamp", "binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _Loader.refuse)
 # "2024-01-01" is a name somebody gave, and no setting is a date.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
@@ -108,12 +117,15 @@ def yaml_value(text: str) -> Any:
         raise Unreadable(f"{line}{error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(" ".join(str(error).split())) from None
+    except (KeyError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        # PyYAML believes a tag: `!!bool zz` is looked up, `!!timestamp zz` taken apart, before anybody asks what it is.
+        raise Unreadable(f"a value is not what its tag says it is ({type(error).__name__})") from None
 
 
-def json_value(text: str | bytes) -> Any:
-    """What a JSON text means; raises `Unreadable`."""
+def json_value(text: str | bytes, once: bool = False) -> Any:
+    """What a JSON text means; raises `Unreadable`, with `once` also where a key stands twice in an object."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once if once else None)
     except RecursionError:
         raise Unreadable("nested too deep") from None
     except ValueError as error:
@@ -121,10 +133,18 @@ def json_value(text: str | bytes) -> Any:
         raise Unreadable("a number of more than 4,300 digits" if huge else str(error)) from None
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
+
+
 def json_file(path: Path) -> dict[str, Any]:
     """One of a run's own files; one that is broken is an error that names it."""
     try:
-        loaded = json_value(path.read_bytes())
+        loaded = json_value(content(path))
     except Unreadable as error:
         raise RunError(f"{path} is broken ({error}); it was not written whole, or was changed since") from None
     except OSError as error:

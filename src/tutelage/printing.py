@@ -1,6 +1,10 @@
 """The one way to print: what is printed is text, so no markup in it is obeyed and nothing in it commands the terminal."""
 
+import contextlib
 import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -29,3 +33,34 @@ def console(stderr: bool = False) -> Console:
 def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
     """Print one line as it is, however long."""
     console(stderr).print(shown(*parts), soft_wrap=True)
+
+
+class _Stream:
+    """A stream without secrets, whoever writes to it."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write what may be shown."""
+        self._stream.write(redact(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several."""
+        for line in lines:
+            self.write(line)
+
+
+@contextlib.contextmanager
+def guarded_streams() -> Iterator[None]:
+    """Nothing that this process prints shows a secret: no library's log, warning or traceback either."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Stream(before[0]), _Stream(before[1])
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before

@@ -5,17 +5,17 @@ only what this process was given. What a config needs to reach a server is taken
 """
 
 import base64
-import contextlib
 import hashlib
 import html
 import json
 import math
 import os
 import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, AnyStr
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, AnyStr
 from urllib.parse import quote, quote_plus, unquote
+
+from tutelage import encodings
 
 STRUCK = "***"
 _MESSAGE = 4  # characters of the shortest secret that can be told from text, in a message
@@ -65,6 +65,7 @@ class _Register:
     """What this process knows. Threads read it while others add to it, so it is replaced and never changed."""
 
     forms: Mapping[str, bool] = {}  # of every known secret, the longest first; whether it is struck out of data too
+    flat: Mapping[str, bool] = {}  # the same of their forms in a text that is laid flat (`encodings`)
     held: Mapping[str, Any] = {}  # what stands in the place of a secret -> the secret
     environment = False  # whether it was looked through
 
@@ -83,6 +84,14 @@ def know(*secrets: str | None) -> None:
             # A word as anybody writes it stays in data: a lesson is not to be changed for a password such as "apple".
             data = len(secret) >= _DATA and not (secret.isalpha() and secret.islower())
             _learn(dict.fromkeys(_forms_of(secret), data))
+            _learn_flat(secret, data)
+
+
+def _learn_flat(secret: str, data: bool) -> None:
+    """Know a secret's odd forms too; made once, since a key is told at every request."""
+    known, plain = _known.flat, encodings.flat(secret)
+    if known.get(plain, False) < data or plain not in known:
+        _known.flat = {**known, **{form: data or known.get(form, False) for form in encodings.forms_of(secret)}}
 
 
 def _learn(fresh: Mapping[str, bool]) -> None:
@@ -117,14 +126,23 @@ def _base64_of(content: bytes) -> Iterator[str]:
 def strike(data: AnyStr) -> AnyStr:
     """Data without the secrets that this process has been given; all else stays as it is, to the byte."""
     if isinstance(data, bytes):
+        if (odd := _without_odd(text := data.decode("utf-8", "surrogateescape"))) != text:
+            data = odd.encode("utf-8", "surrogateescape")
         for form, always in _known.forms.items():
             if always and (raw := form.encode("utf-8", "surrogatepass")) in data:
                 data = re.sub(re.escape(raw) + _REST.encode(), STRUCK.encode(), data)
         return data
+    data = _without_odd(data)
     for form, always in _known.forms.items():
         if always and form in data:
             data = re.sub(re.escape(form) + _REST, STRUCK, data)
     return data
+
+
+def _without_odd(text: str) -> str:
+    """A text without the odd forms; looked for first, since they know where an escape begins, and leave no half of one."""
+    flat = [form for form, always in _known.flat.items() if always]
+    return encodings.struck(text, flat, STRUCK) if flat else text
 
 
 _REST = "(?:[A-Za-z0-9+/_-]?={1,2})?"  # of a run of base64, which shows a few bits more
@@ -138,6 +156,7 @@ def redact(text: str, *secrets: str | None) -> str:
     for form in _known.forms:
         if form in text:
             text = re.sub(re.escape(form) + _REST, STRUCK, text)
+    text = encodings.struck(text, _known.flat, STRUCK) if _known.flat else text
     text = _MASKED.sub(_beside, text)
     for pattern in _HELD[:-1]:
         text = pattern.sub(_beside, text)
@@ -182,6 +201,7 @@ def know_environment() -> None:
             know(password[1], *password[1].split(":", 1)[1:])
         elif is_secret_name(name) and len(value) >= 12 and not value.startswith(("/", "~")) and re.search(r"\d", value):
             _learn(dict.fromkeys(_forms_of(value), False))
+            _learn_flat(value, False)
 
 
 def arguments(words: Sequence[str]) -> list[str]:
@@ -266,34 +286,3 @@ def reveal(value: Any) -> Any:
     if value not in _known.held:
         raise Unknown("a secret was taken out when the config was kept")
     return _known.held[value]
-
-
-class _Stream:
-    """A stream without secrets, whoever writes to it."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write what may be shown."""
-        self._stream.write(redact(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write several."""
-        for line in lines:
-            self.write(line)
-
-
-@contextlib.contextmanager
-def guarded_streams() -> Iterator[None]:
-    """Nothing that this process prints shows a secret: no library's log, warning or traceback either."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Stream(before[0]), _Stream(before[1])
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before

@@ -20,6 +20,8 @@ from tutelage.recipes.provenance import facts
 from tutelage.runs import history, labels
 from tutelage.runs.history import described
 from tutelage.runs.run import Listener, Run
+from tutelage.tasks.base import Task
+from tutelage.types import Question
 
 
 def run(
@@ -122,9 +124,9 @@ def _working(
             models.check_key(plain[role])
     promised: labels.Labels = find(config.recipe).promised(config)
     told = {step: labels.written(label) for step, label in promised.items()}
+    cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
     about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
     held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
-    cache = expand_path(config.cache) if config.cache else None
     room = Classroom(held, task, config.seed, cache, config.budget, promised)
     try:
         yield room, config
@@ -166,6 +168,24 @@ def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     run_at = path if (path / "config.yaml").exists() else path.parent
     config = read_yaml(_run_at(run_at) / "config.yaml")
     task = tasks.find(config.get("task", ""), data=config.get("data"))
-    known = {question.id: question for split in task.splits for question in task.load(split)}
-    sat = history.exams(path)
-    return {title: (score(rows), score(again(task, known, rows))) for title, rows in sat.items()}
+    return {
+        one.title: (score(one.attempts), score(again(task, _asked(task, one), one.attempts)))
+        for one in history.sat(path)
+    }
+
+
+def _asked(task: Task, exam: history.Sat) -> dict[str, Question]:
+    """The questions of an exam by id: those of its split, since other splits may use the same ids for others."""
+    splits = [exam.label.split] if exam.label.split in task.splits else list(task.splits)
+    known: dict[str, Question] = {}
+    names = {attempt.question for attempt in exam.attempts}
+    for one in (question for split in splits for question in task.load(split) if question.id in names):
+        other = known.setdefault(one.id, one)
+        if (one.text, one.answer) != (other.text, other.answer):
+            raise RunError(
+                f"{exam.file} does not say which of the two questions {one.id!r} of {task.name!r} it is about"
+            )
+    if lost := names - known.keys():
+        where = " and ".join(splits)
+        raise RunError(f"{exam.file} holds an answer to {min(lost)!r}, which is no question of {task.name!r} ({where})")
+    return known

@@ -147,3 +147,97 @@ def recite(chat: Any, sample: int) -> str:
     """The right answer to a question of the last test."""
     answer = 2 * int(chat.question)
     return f"Twice {chat.question} makes it. The answer is {answer}."
+
+
+def two_files(folder: Path, second: str) -> dict[str, Any]:
+    """A task of two files with the same ids; `second` is how the test questions are put."""
+    train = write(folder / "a.jsonl", [{"id": i, "question": f"What is {i} and 1?", "answer": i + 1} for i in range(8)])
+    test = write(folder / "b.jsonl", [{"id": i, "question": second.format(i), "answer": i + 1} for i in range(8)])
+    return {"name": "local", "path": {"train": str(train), "test": str(test)}, "kind": "number"}
+
+
+def test_an_id_that_stands_for_two_questions_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    config = {"recipe": "finetune_cot", "task": two_files(tmp_path, "What is {} and one?"), "teacher": "worked:"}
+    config["teacher"] = "scripted:tests.e2e.test_grading:recite"
+    (tmp_path / "c.json").write_text(json.dumps({**config, "baselines": []}))
+    done = cli("run", tmp_path / "c.json", "--into", tmp_path / "run")
+    assert done.returncode == 2, done.stderr
+    for part in (
+        "the id '0' stands for two questions",
+        f"{tmp_path}/a.jsonl:1",
+        f"{tmp_path}/b.jsonl:1",
+        "fields: {id:",
+    ):
+        assert part in done.stderr
+    assert not list((tmp_path / "run").glob("*/step.json"))
+    (tmp_path / "c.json").write_text(json.dumps({**config, "task": two_files(tmp_path, "What is {} and 1?")}))
+    done = cli("lessons", tmp_path / "c.json", "--into", tmp_path / "same")
+    assert "stands for two questions" not in done.stderr  # the same question in both is one question
+
+
+def test_a_run_whose_splits_share_ids_is_graded_by_each_exam_s_own_questions(tmp_path: Path) -> None:
+    """Such runs were made before they were refused."""
+    task = two_files(tmp_path, "What is {} and 1?")
+    config = {"recipe": "exam", "model": "scripted:tests.e2e.test_grading:add", "task": task, "split": "train"}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    done = cli("run", tmp_path / "c.json", "--into", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    write(tmp_path / "b.jsonl", [{"id": i, "question": f"How many are {i}?", "answer": 99} for i in range(8)])
+    done = cli("grade", tmp_path / "run")
+    assert done.stdout.startswith("exam: was 100.0%, is 100.0% ["), done.stdout + done.stderr
+    assert "is 100.0%" in cli("grade", tmp_path / "run" / "exam").stdout
+    file = tmp_path / "run" / "exam" / "records.jsonl"
+    file.write_text(file.read_text().replace('"question":"3"', '"question":"nobody\'s"'))
+    done = cli("grade", tmp_path / "run")
+    assert done.returncode == 2
+    assert 'exam/records.jsonl holds an answer to "nobody\'s"' in done.stderr
+
+
+def add(chat: Any, sample: int) -> str:
+    """The right answer to a question of two_files."""
+    return f"The answer is {int(chat.question) + 1}."
+
+
+def test_completions_are_never_written_over(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "answer": "5", "completion": "The answer is 5."} for i in range(3)]
+    file = write(tmp_path / "c.jsonl", rows)
+    whole = file.read_bytes()
+    (tmp_path / "same.jsonl").hardlink_to(file)
+    (tmp_path / "link.jsonl").symlink_to(file)
+    (tmp_path / "folder").mkdir()
+    for into, says in (
+        ("c.jsonl", "is the file that is graded"),
+        ("same.jsonl", "is the file that is graded"),
+        ("link.jsonl", "is the file that is graded"),
+        ("folder", "is a folder"),
+        ("nowhere/v.jsonl", "there is no folder"),
+    ):
+        done = cli("grade", file, "--kind", "number", "--into", tmp_path / into)
+        assert (done.returncode, says in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+    assert file.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "folder", "link.jsonl", "same.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "second", "says"),
+    [
+        ("c.jsonl", '{"id": "b", "completion": "5", "answer": null}', "c.jsonl:2: the gold answer (field 'answer') is null"),
+        ("c.jsonl", '{"id": "b", "completion": "5", "answer": NaN}', "c.jsonl:2: the gold answer (field 'answer') is NaN"),
+        ("c.jsonl", '{"id": "b", "completion": "5", "answer": "5", "answer": "6"}', "c.jsonl:2: not JSON: the key 'answer' stands twice"),
+        ("c.csv", "id,completion,answer,answer\na,5,5,6", "c.csv:1: the column 'answer' stands twice"),
+    ],
+)  # fmt: skip
+def test_a_gold_answer_that_is_none_is_refused(tmp_path: Path, name: str, second: str, says: str) -> None:
+    first = '{"id": "a", "completion": "The answer is 5.", "answer": "5"}\n' if name == "c.jsonl" else ""
+    (tmp_path / name).write_text(f"{first}{second}\n")
+    done = cli("grade", tmp_path / name, "--kind", "number")
+    assert done.returncode == 2, done.stdout
+    assert says in done.stderr
+
+
+def test_a_gold_answer_of_a_task_may_be_missing_from_no_row_either(tmp_path: Path) -> None:
+    for gold in ("NaN", "Infinity"):
+        (tmp_path / "q.jsonl").write_text(f'{{"question": "1+1?", "answer": {gold}}}\n')
+        done = cli("audit", "--task", f"local?path={tmp_path / 'q.jsonl'}&kind=number")
+        assert done.returncode == 2
+        assert "q.jsonl:1" in done.stderr

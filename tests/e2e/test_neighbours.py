@@ -17,7 +17,7 @@ import tests.e2e.test_teacher as paying
 from tests.server import Teacher, teaching
 
 import tutelage
-from tutelage import tasks
+from tutelage import cli, tasks
 from tutelage.errors import RunError
 from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.runs import records
@@ -251,3 +251,41 @@ def test_what_ends_a_run_is_what_is_said_and_what_is_in_flight_is_kept(
     assert kept == (len(teacher.answered) if isinstance(leaves, ValueError) else kept)
     assert kept >= 1
     assert took < 60 + slow[0]
+
+
+def stood(folder: Path) -> dict[str, Path]:
+    """What may stand where the file of replies should: none of it is ours."""
+    there = {name: folder / name for name in ("folder", "text", "pipe", "database", "link", "short")}
+    there["folder"].mkdir(mode=0o755)
+    there["text"].write_text("dear diary " * 99)
+    there["short"].write_text("x")
+    os.mkfifo(there["pipe"], 0o644)
+    with sqlite3.connect(there["database"]) as made:
+        made.execute("CREATE TABLE users (name)")
+    made.close()
+    there["link"].symlink_to(there["link"])
+    for name in ("text", "short", "pipe", "database"):
+        there[name].chmod(0o644)
+    return there
+
+
+@pytest.mark.parametrize("name", ["folder", "text", "short", "pipe", "database", "link"])
+def test_what_is_no_file_of_replies_is_left_as_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stood(tmp_path)[name]
+    before = {one.name: (one.lstat().st_mode, one.lstat().st_size) for one in [tmp_path, *tmp_path.iterdir()]}
+    content = path.read_bytes() if path.is_file() else b""
+    for words in (["ls"], ["stats"], ["prune", "--model", "m", "--yes"]):
+        monkeypatch.setattr(sys, "argv", ["tutelage", "cache", *words, "--file", str(path)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr().err
+        assert end.value.code == 2, said
+        assert said.startswith("error: ")
+        assert str(path) in said
+    with pytest.raises(RunError, match="as the file of teacher replies"):
+        ReplyCache(path)
+    after = {one.name: (one.lstat().st_mode, one.lstat().st_size) for one in [tmp_path, *tmp_path.iterdir()]}
+    assert before == after
+    assert content == (path.read_bytes() if path.is_file() else b"")

@@ -1,5 +1,6 @@
 """Models are named by specs, and a wrong one is told from the nearest right one."""
 
+import inspect
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -8,7 +9,7 @@ import pytest
 from tests.server import teaching
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import hiding, open_model, parse
+from tutelage.models import hiding, open_model, parse, specs
 from tutelage.models.http import OpenAICompatible
 from tutelage.types import Chat, Message, Sampling
 
@@ -229,3 +230,9 @@ def test_which_server_is_the_providers_own(url: str, home: bool, monkeypatch: py
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     assert (OpenAICompatible("m", base_url=url).secret == SECRET) is home
+
+
+@pytest.mark.parametrize("kind", specs.LOCAL)
+def test_what_local_models_take_is_what_is_written_down(kind: str) -> None:
+    taken = list(inspect.signature(specs.factory_of(kind).__init__).parameters)
+    assert taken[1:] == list(specs.LOCAL[kind])

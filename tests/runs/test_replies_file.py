@@ -16,7 +16,7 @@ ASKED = b'{"model": "m", "messages": [["user", "?"]]}'
     ("make", "says"),
     [
         (lambda file: file.write_bytes(b"not a database, but long enough to be looked at" * 100), "not a database"),
-        (lambda file: file.mkdir(), "unable to open|Is a directory"),
+        (lambda file: file.mkdir(), "it is a folder"),
         (lambda file: sqlite3.connect(file).execute("CREATE TABLE replies (a, b)").connection.commit(), "the columns a, b"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Grading completions that are there already, in any file, without asking a model."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from tutelage.errors import DataError, nearest
+from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import intervals
 from tutelage.grading.answers import Reading, grading
 from tutelage.grading.verdicts import judged, second_reply
@@ -100,12 +101,23 @@ def by_kind(
     def grade(where: str, row: dict[str, Any]) -> Graded:
         if answer not in row:
             raise DataError(f"{where}: no field {answer!r} for the gold answer; {nearest(answer, row)}")
+        if problem := _no_gold(row[answer]):
+            raise DataError(f"{where}: the gold answer (field {answer!r}) is {problem}")
         name = str(row.get("id", row.get("question_id", where.rpartition(":")[2])))
         choices = row.get("choices") or ()
         gold = Question(id=name, text=str(row.get("question", "")), answer=str(row[answer]), choices=tuple(choices))
         return _graded(task, gold, _said(where, row, completion))
 
     return grade
+
+
+def _no_gold(value: Any) -> str:
+    """Why a value is no gold answer; empty where it may be one."""
+    if value is None:
+        return "null"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinite"
+    return "empty" if isinstance(value, str) and not value.strip() else ""
 
 
 def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
@@ -132,6 +144,8 @@ def _graded(task: Task, question: Question, text: str) -> Graded:
 
 def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into: Path | None = None) -> Tally:
     """Grade the rows of a file one by one; `into` is written whole, or not at all."""
+    if into:
+        _check_into(into, path)
     tally = Tally(by_question={})
     draft = into.with_name(f"{into.name}.draft") if into else Path(os.devnull)
     try:
@@ -150,6 +164,16 @@ def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into
         if into:
             draft.unlink(missing_ok=True)
     return tally
+
+
+def _check_into(into: Path, path: Path) -> None:
+    """Whether verdicts can be written there, and the completions stay what they are."""
+    if into.exists() and path.exists() and into.samefile(path):
+        raise ConfigError(f"--into {into} is the file that is graded: its completions would be lost; name another")
+    if into.is_dir() or (into.exists() and not into.is_file()):
+        raise ConfigError(f"--into {into} is {'a folder' if into.is_dir() else 'no regular file'}; name a file")
+    if not into.parent.is_dir():
+        raise ConfigError(f"--into {into}: there is no folder {into.parent}")
 
 
 def again(task: Task, questions: Mapping[str, Question], attempts: Iterable[Attempt]) -> list[Attempt]:

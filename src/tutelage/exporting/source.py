@@ -85,4 +85,8 @@ def read(path: Path) -> Source:
         raise RunError(f"{path} is not finished: {missing} is missing. Go on with: tutelage run {path / 'config.yaml'}")
     inputs = next(step.inputs for step in run.steps if step.name == view.step)
     task = tasks.find(run.config.get("task", ""), data=run.config.get("data"))
-    return Source(run=run, task=task, made=made, exam=view, paper=msgspec.convert(inputs["paper"], Paper))
+    try:
+        paper = msgspec.convert(inputs.get("paper"), Paper)
+    except msgspec.ValidationError as error:
+        raise RunError(f"{path / view.step / 'step.json'} does not say what the exam was ({error})") from None
+    return Source(run=run, task=task, made=made, exam=view, paper=paper)

@@ -27,7 +27,7 @@ from tutelage.models.specs import (
     parse,
 )
 from tutelage.models.traffic import State
-from tutelage.redaction import is_hiding, told
+from tutelage.redaction import is_hiding
 from tutelage.types import Chat, Model, Spent
 
 __all__ = [
@@ -35,9 +35,6 @@ __all__ = [
     "price_of",
 ]  # fmt: skip
 
-_MANY = 1e12
-_DAY = 86_400
-_DEAR = 1_000_000  # dollars a million tokens
 
 Recite = Callable[[Chat, int], str]
 
@@ -82,10 +79,8 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
 def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
     check_key({"kind": kind, **options})
     purse = purse or Purse(Forgetful())
-    limits = _limits(kind, {key: options.pop(key) for key in LIMITS & options.keys()})
-    batch, poll = options.pop("batch", False), _polled(kind, options.pop("poll", 30.0))
-    if not isinstance(batch, bool):
-        raise ConfigError(f"model kind {kind!r}: batch must be true or false, and is {batch!r}")
+    limits = Limits(**{key: options.pop(key) for key in LIMITS & options.keys()})
+    batch, poll = options.pop("batch", False), float(options.pop("poll", 30.0))
     if batch and kind != "openai":
         raise ConfigError(f"model kind {kind!r} has no batch form; only openai has")
     price = price_of({"kind": kind, **options})
@@ -115,44 +110,6 @@ def price_of(spec: Mapping[str, Any]) -> Price | None:
     if spec["kind"] not in PAID:
         return Price(Decimal(0), Decimal(0), f"{spec['kind']}: costs nothing")
     if spec.get("price") is not None:
-        return _price(spec["kind"], spec["price"])
+        given = spec["price"]
+        return Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
     return find(str(spec["name"]))
-
-
-def _limits(kind: str, given: Mapping[str, Any]) -> Limits:
-    for key, value in given.items():
-        if not _is_number(value) or value <= 0:
-            raise ConfigError(f"model kind {kind!r}: {key} must be a number above 0, and is {_shown(value)}")
-    return Limits(**given)
-
-
-def _polled(kind: str, value: Any) -> float:
-    if not _is_number(value) or not 0 < value <= _DAY:
-        raise ConfigError(
-            f"model kind {kind!r}: poll must be seconds between two looks, above 0 and at most {_DAY}, and is {_shown(value)}"
-        )
-    return float(value)
-
-
-def _price(kind: str, given: Any) -> Price:
-    try:
-        price = Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
-        right = all(part.is_finite() and 0 <= part <= _DEAR for part in price[:2])
-    except (TypeError, KeyError, ArithmeticError):
-        right = False
-    if not right:
-        raise ConfigError(
-            f"model kind {kind!r}: price must be {{input: …, output: …}} in dollars a million tokens, neither below 0 nor above "
-            f"{_DEAR}, and is {_shown(given)}"
-        )
-    return price
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MANY
-    )  # nor infinite, nor NaN
-
-
-def _shown(value: Any) -> str:
-    return told(repr(value), most=100)

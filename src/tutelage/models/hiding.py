@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from tutelage import redaction
+from tutelage import redaction, suspicion
 from tutelage.errors import ConfigError
 
+_NAMED = ("code", "subscription", "sas", "pass")  # of a query, beside what `is_secret_name` says
 _INSTEAD = "keys are never written into a config: export NAME=… and say key: NAME (the variable's name)"
 
 
@@ -18,6 +19,8 @@ def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """A model's spec without secrets; `where` is what comes before an option's name in an error."""
     found: dict[str, Any] = {}
     for option, value in given.items():
+        if redaction.holds_key(str(option)) or suspicion.is_opaque(str(option)):
+            raise ConfigError(f"the name of an option in {where.rstrip('.') or 'a model'} holds a key, and {_INSTEAD}")
         name = f"{where}{redaction.redact(str(option))}"
         if option == "base_url" and isinstance(value, str):
             found[option] = address(value, name)
@@ -35,13 +38,16 @@ def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 def _holds(option: str, value: Any) -> bool:
     """Whether there is a secret anywhere in an option."""
     if isinstance(value, Mapping):
-        return any(_holds(f"{option}.{key}", inner) for key, inner in value.items())
+        return any(redaction.holds_key(str(key)) or _holds(f"{option}.{key}", inner) for key, inner in value.items())
     if isinstance(value, list | tuple):
         return any(_holds(option, inner) for inner in value)
-    if not isinstance(value, str) or redaction.is_open(value):
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and redaction.is_open(value)):
         return False
     named = redaction.is_secret_name(option.rpartition(".")[2]) or "headers" in option.lower().split(".")
-    return (named and bool(value)) or redaction.holds_key(value)
+    if not isinstance(value, str):
+        return named  # one of digits only is read as a number
+    opaque = redaction.is_random(value) and option not in ("kind", "name")
+    return (named and bool(value)) or redaction.holds_key(value) or opaque
 
 
 def key(value: Any, name: str = "key") -> Any:
@@ -55,6 +61,8 @@ def key(value: Any, name: str = "key") -> Any:
 
 def fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
     """Fields of a request without their secrets: what is named like one or among headers, and what looks like one."""
+    if any(redaction.holds_key(str(name)) or redaction.is_random(str(name)) for name in given):
+        raise ConfigError(f"the name of a field in extra holds a key, and {_INSTEAD}")
     return {str(name): _field(str(name), value, inside) for name, value in given.items()}
 
 
@@ -76,7 +84,7 @@ def _field(name: str, value: Any, inside: bool) -> Any:
 def address(url: str, name: str = "base_url") -> str:
     """A server's address without the secrets in it: user and password, what is named like one, parts that look like a key."""
     if not url.startswith(("http://", "https://")):
-        shown = f", and is {url!r}" if not set(url) & set("@?# ") and not redaction.holds_key(url) else ""
+        shown = f", and is {url!r}" if not set(url) & set("@?# ") and not suspicion.may_be_secret(url) else ""
         raise ConfigError(f"{name} must begin with http:// or https://{shown}")
     try:
         parts = urlsplit(url)
@@ -88,9 +96,20 @@ def address(url: str, name: str = "base_url") -> str:
             f"{name} is no address of a server; a character such as / @ : # in a user or password is written as %XX"
         )
     user, at, host = parts.netloc.rpartition("@")
+    if redaction.holds_key(host) or redaction.is_random(parts.netloc.rpartition("@")[2].partition(":")[0]):
+        raise ConfigError(f"{name} holds a key where the name of a server belongs")
+    if parts.fragment:
+        raise ConfigError(
+            f"{name} has something behind a #, which no server is sent; a # in a password is written as %23"
+        )
     query = "&".join(_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
-    path = "/".join(redaction.hide(part) if redaction.holds_key(part) else part for part in parts.path.split("/"))
+    path = "/".join(redaction.hide(part) if _in_path(part) else part for part in parts.path.split("/"))
     return urlunsplit((parts.scheme, f"{_user(user)}{at}{host}", path, query, ""))
+
+
+def _in_path(part: str) -> bool:
+    """Whether a part of a path is a key; one without capitals may as well be the number of an account."""
+    return redaction.holds_key(part) or redaction.is_random(unquote(part))
 
 
 def _user(user: str) -> str:
@@ -107,9 +126,8 @@ def _pair(pair: str) -> str:
     plain = unquote(value)
     if not equals or not value or redaction.is_open(plain):
         return pair if not redaction.holds_key(unquote(pair)) else redaction.hide(pair)
-    secret = (
-        redaction.is_secret_name(name) or name == "code" or redaction.holds_key(plain) or redaction.is_random(plain)
-    )
+    named = redaction.is_secret_name(name) or name.lower() in _NAMED
+    secret = named or redaction.holds_key(plain) or suspicion.is_opaque(plain)
     if secret:
         redaction.know(plain)
     return f"{name}={redaction.hide(value)}" if secret else pair

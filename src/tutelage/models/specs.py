@@ -10,8 +10,9 @@ from pydantic import AfterValidator, ValidationInfo
 
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError, nearest
-from tutelage.models import hiding
+from tutelage.models import hiding, values
 from tutelage.redaction import is_clear_name, redact
+from tutelage.suspicion import told_apart
 
 MODELS = {
     "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
@@ -25,6 +26,11 @@ MODELS = {
 }
 PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
 FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
+# What these take is written down here too, so that it can be checked without loading what computes them.
+LOCAL = {
+    "hf": ("name", "batch", "dtype", "device", "trust_remote_code", "cache"),
+    "vllm": ("name", "dtype", "gpus", "memory", "max_length", "trust_remote_code"),
+}
 # Options that decide how a model is asked and paid, and nothing about what it answers.
 LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
 PAYING = {"price", "batch", "poll"}
@@ -35,12 +41,16 @@ Spec = str | Mapping[str, Any]
 def parse(spec: Spec) -> dict[str, Any]:
     """A spec as a mapping with `kind`, `name` and the kind's options, its secrets hidden; an unknown kind is an error."""
     parsed = hiding.spec(_mapping(spec))
-    if parsed.get("kind") not in MODELS:
-        where = f" in {spec!r}" if isinstance(spec, str) else ""
-        raise ConfigError(
-            f"unknown model kind {parsed.get('kind')!r}{where}; {nearest(str(parsed.get('kind')), MODELS)}"
-        )
+    _check_kind(parsed.get("kind"))
+    if parsed["kind"] in PAID and (problem := values.problem(parsed, LIMITS)):
+        raise ConfigError(problem)
     return parsed
+
+
+def _check_kind(kind: Any) -> None:
+    if kind not in MODELS:
+        known = nearest(str(kind), MODELS) if isinstance(kind, str) and len(kind) < 100 else nearest("", MODELS)
+        raise ConfigError(f"unknown model kind {told_apart(kind)}; {known}")
 
 
 def _mapping(spec: Spec) -> dict[str, Any]:
@@ -64,15 +74,20 @@ def _mapping(spec: Spec) -> dict[str, Any]:
 def checked(spec: str | dict[str, Any], where: str = "") -> str | dict[str, Any]:
     """A spec as it may be kept: the same, but for its secrets, which are hidden or refused.
 
-    What a paid model has no option for is refused here too, before anything is written: it may be a secret.
+    What a model has no option for is refused here too, before anything is written: it may be a secret.
     """
     parsed = _mapping(spec)
     hidden = hiding.spec(parsed, where)
-    if hidden.get("kind") in PAID:
-        factory = factory_of(str(hidden["kind"]))
-        given = {name: value for name, value in hidden.items() if name != "kind"}
-        if problem := option_problem(str(hidden["kind"]), factory, given, (*LIMITS, *PAYING)):
-            raise ConfigError(problem)
+    _check_kind(hidden.get("kind"))
+    kind, given = str(hidden["kind"]), {name: value for name, value in hidden.items() if name != "kind"}
+    if kind in PAID:
+        problem = option_problem(kind, factory_of(kind), given, (*LIMITS, *PAYING)) or values.problem(hidden, LIMITS)
+    elif kind in LOCAL:
+        problem = _unknown_option(kind, given, LOCAL[kind])
+    else:
+        problem = option_problem(kind, factory_of(kind), given, ())
+    if problem:
+        raise ConfigError(problem)
     return spec if hidden == parsed else hidden
 
 
@@ -109,6 +124,11 @@ def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Coll
     made_here = {"self", "recite", "limits", "meter"}
     signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
     takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-    known = [*sorted(takes - made_here), *more]
-    unknown = [name for name in given if name not in known and name not in made_here]
-    return f"model kind {kind!r} has no option {unknown[0]!r}; {nearest(unknown[0], known)}" if unknown else ""
+    return _unknown_option(kind, [name for name in given if name not in made_here], [*sorted(takes - made_here), *more])
+
+
+def _unknown_option(kind: str, given: Collection[str], known: Collection[str]) -> str:
+    unknown = [name for name in given if name not in known]
+    return (
+        f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}" if unknown else ""
+    )

@@ -22,7 +22,7 @@ from tutelage.recipes.paying import open_purse
 from tutelage.recipes.remarks import of_training
 from tutelage.runs import labels
 from tutelage.runs.files import link
-from tutelage.runs.inputs import asked, content
+from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
 from tutelage.tasks.base import Task
@@ -77,7 +77,7 @@ class Classroom:
         tasks.audit(self.task, chosen)
         fresh = [question for question in chosen if question.id not in self._asked]
         self._asked |= {question.id: question for question in fresh}
-        self.run.know(fresh)
+        self.run.know(chosen)
         return chosen
 
     def open(self, who: Who) -> Model:
@@ -147,8 +147,7 @@ class Classroom:
         inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": paper}
         own = label or self.promised.get(step) or self._label("exam", step, who, questions)
         attempts = self.run.records(step, Attempt, make, inputs, own)
-        place = {question.id: index for index, question in enumerate(questions)}
-        attempts.sort(key=lambda attempt: (place[attempt.question], attempt.sample))
+        in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
         score = f"{len(attempts)} worked solutions" if kind == "worked" else scoreboard.score(attempts).line()
         self.note(step, score)
         return attempts
@@ -214,8 +213,7 @@ class Classroom:
             "tokens": most,
         }
         replies = self.run.records(step, Feedback, make, inputs, self._label("feedback", step, who))
-        place = {chat.question: index for index, chat in enumerate(chats)}
-        replies.sort(key=lambda reply: place[reply.question])
+        in_order(self.run.path / step / "records.jsonl", replies, [chat.question for chat in chats], needed=False)
         failed = sum(bool(reply.error) for reply in replies)
         tokens = sum(reply.tokens_in + reply.tokens_out for reply in replies)
         left = f", {len(chats) - len(replies)} left out at feedback.tokens={most}" if len(replies) < len(chats) else ""

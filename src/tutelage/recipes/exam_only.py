@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
 from tutelage.models import ModelSpec, Spec, parse
 from tutelage.models.metered import BudgetConfig
@@ -70,8 +71,11 @@ def natural_form(model: Spec) -> Form | None:
     spec = parse(model)
     note = Path(str(spec["name"])) / "student.json"
     if spec["kind"] in ("hf", "vllm") and note.exists():
-        form: Form = json_file(note)["form"]
-        return form
+        form: Any = json_file(note).get("form")
+        if form not in get_args(Form):
+            raise ModelError(f"{note} names no form that a student is asked in; it was changed since it was written")
+        known: Form = form
+        return known
     return None
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from tutelage.errors import RunError
 from tutelage.models import Purse
 from tutelage.models.cached import Cached
 from tutelage.models.metered import BudgetConfig, Spending
 from tutelage.models.traffic import State
+from tutelage.regular import opened
 from tutelage.runs import records
+from tutelage.runs.reading import is_amount
 from tutelage.runs.replies import ReplyCache
 from tutelage.runs.run import Run
 from tutelage.types import Spent
@@ -24,6 +27,8 @@ def open_purse(
     ledger = run.path / "calls.jsonl"
     spent = Spending()
     for row in records.recover(ledger, Spent):
+        if row.dollars is not None and not is_amount(row.dollars):
+            raise RunError(f"{ledger} holds {row.dollars!r} where dollars belong: it was changed since it was written")
         spent.calls += row.calls
         spent.tokens_in += max(row.tokens_in, 0)  # an earlier version believed any number
         spent.tokens_out += max(row.tokens_out, 0)
@@ -31,11 +36,12 @@ def open_purse(
         spent.dollars = spent.dollars + Decimal(row.dollars) if known else None  # type: ignore[operator,arg-type]
 
     # Each row is in the file when its request is sent: nothing is held back to be written later.
-    written = ledger.open("ab", buffering=0)
+    written = opened(ledger, "ab")
     told: set[str] = set()
 
     def note(row: Spent) -> None:
         written.write(records.encode(msgspec.structs.replace(row, step=step())))
+        written.flush()
 
     def tell(state: State) -> None:
         run.show(event="traffic", state=state, spent=spent.line(), left=budget.left(spent))

@@ -277,8 +277,9 @@ def unknown(run: RunHistory) -> list[str]:
     try:
         catalog.check(run.config, "its config")
     except TutelageError as error:
-        return [f"{error} (the run was made by tutelage {made or 'of an unknown version'}; this is {_VERSION})"]
-    return []
+        told = f"{error} (the run was made by tutelage {made or 'of an unknown version'}; this is {_VERSION})"
+        return [told, *run.unread]
+    return run.unread
 
 
 def clock(seconds: float) -> str:

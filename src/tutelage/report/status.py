@@ -30,6 +30,7 @@ def lines(run: RunHistory) -> list[str]:
     for step in run.steps:
         what = step.note or ("done" if step.whole else "unfinished")
         told.append(f"{step.name:>16}  {what}" + (f"  ({clock(step.seconds)})" if step.whole else ""))
+    told += [f"not read: {line}" for line in run.unread]
     told += [f"{title}: {score(attempts).line()}" for title, attempts in run.exams().items()]
     return told
 
@@ -45,4 +46,5 @@ def facts(run: RunHistory) -> dict[str, Any]:
         "steps": [{"step": s.name, "finished": s.whole, "seconds": s.seconds, "note": s.note} for s in run.steps],
         "scores": {title: score(attempts) for title, attempts in run.exams().items()},
         "missing": run.missing(),
+        "unread": run.unread,
     }

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import IO
 
 from tutelage.redaction import strike
+from tutelage.regular import opened
 
 
 def write(path: Path, content: bytes, sync: bool = True) -> None:
     """Write a small file whole or not at all, and no secret in it."""
     draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
+    with opened(draft, "wb") as file:
         file.write(strike(content))
         if sync:
             file.flush()

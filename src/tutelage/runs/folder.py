@@ -1,10 +1,12 @@
 """A run's folder before it is a run: whether it can be one, and who is working in it."""
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
 from tutelage.errors import RunError
+from tutelage.regular import opened
 
 # What a run that was killed while it began may have left.
 _FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
@@ -33,7 +35,10 @@ def begun(path: Path) -> bool:
 
 def hold(path: Path) -> IO[str]:
     """Keep other processes out for as long as the file that is returned stays open."""
-    lock = (path / ".lock").open("a")
+    try:
+        lock = opened(path / ".lock", "a")
+    except OSError as error:
+        raise RunError(f"{path / '.lock'} cannot be used: {error.strerror}; remove it") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -44,9 +49,9 @@ def hold(path: Path) -> IO[str]:
 
 def is_held(path: Path) -> bool:
     """Whether a process is working in a run's directory."""
-    if not (path / ".lock").exists():
+    if not os.path.lexists(path / ".lock"):
         return False
-    with (path / ".lock").open("rb") as lock:
+    with opened(path / ".lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,21 +1,23 @@
 """A run as its folder tells it, finished or not: the one reader of events, steps and labels. It needs no recipe."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from tutelage.config import read_yaml
 from tutelage.errors import RunError
-from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import redacted
 from tutelage.runs import labels, records
 from tutelage.runs.folder import is_held
 from tutelage.runs.inputs import names_of
+from tutelage.runs.reading import Reader
 from tutelage.types import Attempt, Feedback, Label, Lesson, Question, Spent
 
 SAT = ("exam", "review", "rationales", "votes")  # the kinds of step that hold graded answers
+_RECORDS: dict[str, Any] = {**dict.fromkeys(SAT, Attempt), "lessons": Lesson, "feedback": Feedback}
 State = Literal["running", "finished", "stopped", "failed"]
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -33,11 +35,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     def records(self, kind: type[RecordType]) -> list[RecordType]:
         """Its records, as far as they are written."""
-        return records.so_far(self.folder / "records.jsonl", kind)
+        return Reader(self.folder.parent).records(self.folder / "records.jsonl", kind)
 
     def facts(self) -> dict[str, Any]:
         """What a training or an award noted about itself."""
-        return _json(self.folder / "facts.json")
+        return Reader(self.folder.parent).mapping(self.folder / "facts.json")
 
 
 class ExamView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     trainings: list[Training]
     spent: list[Spent]
     events: list[dict[str, Any]]
+    unread: list[str]  # what of the folder could not be read, and is left out
 
     def of(self, kind: str) -> list[Step]:
         """The steps of a kind, in the order they were begun."""
@@ -108,14 +111,18 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     def exam_of(self, student: Step) -> ExamView | None:
         """The exam of the final table that a student sat."""
-        names, sat = names_of(student.folder), {sitting.step: sitting for sitting in self.sittings if sitting.whole}
+        names, sat = (
+            names_of(student.name, student.inputs),
+            {sitting.step: sitting for sitting in self.sittings if sitting.whole},
+        )
         asked = {step.name: step.inputs.get("model") for step in self.steps}
         ours = (step for step in self.promised if step in sat)
         return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
 
 
 def _checkpoint(model: Any) -> str | None:
-    return model.get("checkpoint") if isinstance(model, Mapping) else None
+    name = model.get("checkpoint") if isinstance(model, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
@@ -154,12 +161,15 @@ def open_run(path: Path) -> RunHistory:
     if not (path / "config.yaml").exists():
         parent = f"; its run is {path.parent}" if (path.parent / "config.yaml").exists() else ""
         raise RunError(f"{path} is not a run: it holds no config.yaml{parent}")
+    look = Reader(path)
     # What earlier versions have kept may hold secrets.
-    config, facts = redacted(read_yaml(path / "config.yaml")), redacted(_json(path / "run.json"))
-    events = [event for event in redacted(records.rows(path / "events.jsonl")) if isinstance(event.get("event"), str)]
+    config, facts = redacted(read_yaml(path / "config.yaml")), redacted(look.facts(path / "run.json"))
+    events: list[dict[str, Any]] = redacted(look.events(path / "events.jsonl"))
     promised = _promised(facts, config)
-    steps = _steps(path, events, promised, config)
-    state, error = _state(path, events)
+    steps = _steps(look, events, promised, config)
+    kept = {step.name: look.records(step.folder / "records.jsonl", _RECORDS[step.label.kind]) for step in steps if step.label.kind in _RECORDS}  # fmt: skip
+    told = {step.name: look.training(step.folder / "facts.json") for step in steps}
+    state, error = _state(look, events)
     return RunHistory(
         path=path,
         name=path.resolve().name,
@@ -167,27 +177,61 @@ def open_run(path: Path) -> RunHistory:
         error=error,
         config=config,
         facts=facts,
-        tick=_json(path / "progress.json"),
+        tick=look.tick(path / "progress.json"),
         steps=steps,
-        sittings=[_sitting(step) for step in steps if step.label.kind in SAT],
+        sittings=[
+            ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name])
+            for step in steps
+            if step.label.kind in SAT
+        ],
         promised=promised,
-        questions={question.id: question for question in records.so_far(path / "questions.jsonl", Question)},
-        lessons=[lesson for step in steps if step.label.kind == "lessons" for lesson in step.records(Lesson)],
-        feedback={step.name: step.records(Feedback) for step in steps if step.label.kind == "feedback"},
-        trainings=[Training(step=step.name, facts=facts) for step in steps if (facts := step.facts()).get("losses")],
-        spent=records.so_far(path / "calls.jsonl", Spent),
+        questions={question.id: question for question in look.records(path / "questions.jsonl", Question)},
+        lessons=[lesson for step in steps if step.label.kind == "lessons" for lesson in kept[step.name]],
+        feedback={step.name: kept[step.name] for step in steps if step.label.kind == "feedback"},
+        trainings=[Training(step=step, facts=facts) for step, facts in told.items() if facts],
+        spent=look.spent(path / "calls.jsonl"),
         events=events,
+        unread=look.unread,
     )
+
+
+class Sat(NamedTuple):
+    """A finished exam as its file holds it, which is refused where a line of it cannot be read."""
+
+    title: str
+    label: Label
+    file: Path
+    attempts: list[Attempt]
+
+
+def sat(path: Path) -> list[Sat]:
+    """The finished exams of a run, or the one exam of a step's folder."""
+    if os.path.lexists(path / "records.jsonl") and not (path / "config.yaml").exists():
+        return [_sat("exam", _label_at(path), path)]
+    run = open_run(path)
+    whole = {step.name: step.folder for step in run.steps if step.whole}
+    return [_sat(label.title or step, label, whole[step]) for step, label in run.promised.items() if step in whole]
 
 
 def exams(path: Path) -> dict[str, list[Attempt]]:
     """The finished exams of a run by their titles, or the one exam of a step's folder."""
-    if (path / "records.jsonl").exists():
-        return {"exam": records.read(path / "records.jsonl", Attempt)}
-    run = open_run(path)
-    whole = {step.name: step.folder / "records.jsonl" for step in run.steps if step.whole}
-    files = {label.title or step: whole[step] for step, label in run.promised.items() if step in whole}
-    return {title: records.read(file, Attempt) for title, file in files.items()}
+    return {one.title: one.attempts for one in sat(path)}
+
+
+def _sat(title: str, label: Label, folder: Path) -> Sat:
+    file = folder / "records.jsonl"
+    attempts = records.read(file, Attempt)
+    if not attempts:
+        raise RunError(f"{file} holds no records: it was emptied since it was written")
+    return Sat(title, label, file, attempts)
+
+
+def _label_at(folder: Path) -> Label:
+    """What a step's folder is, where its run can be told."""
+    if (folder.parent / "config.yaml").exists():
+        steps = {step.name: step.label for step in open_run(folder.parent).steps}
+        return steps.get(folder.resolve().name, Label())
+    return Label()
 
 
 def _promised(facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Label]:
@@ -197,54 +241,44 @@ def _promised(facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
     return {step: label for step, one in told.items() if (label := labels.read(one))}
 
 
-def _state(path: Path, events: list[dict[str, Any]]) -> tuple[State, str]:
+def _state(look: Reader, events: list[dict[str, Any]]) -> tuple[State, str]:
     ends = ("done", "failed", "stopped", "session")
     last: dict[str, Any] = next((event for event in reversed(events) if event["event"] in ends), {})
-    if is_held(path):
+    if _works(look):
         return "running", ""
     if last.get("event") == "done":
         return "finished", ""
     return ("failed", str(last.get("error", ""))) if last.get("event") == "failed" else ("stopped", "")
 
 
+def _works(look: Reader) -> bool:
+    """Whether a process is working in the run."""
+    try:
+        return is_held(look.path)
+    except OSError as error:
+        look.leave_out(look.path / ".lock", error.strerror or error)
+        return False
+
+
 def _steps(
-    path: Path, events: list[dict[str, Any]], promised: Mapping[str, Label], config: Mapping[str, Any]
+    look: Reader, events: list[dict[str, Any]], promised: Mapping[str, Label], config: Mapping[str, Any]
 ) -> list[Step]:
     """Finished steps and drafts, in the order they were begun."""
     begun: dict[str, int] = {}
     notes: dict[str, str] = {}
     for place, event in enumerate(events):
         if event["event"] in ("started", "reused"):
-            begun.setdefault(str(event.get("step")), place)
+            begun.setdefault(event["step"], place)
         elif event["event"] == "note":
-            notes[str(event.get("step"))] = str(event.get("line", ""))
+            notes[event["step"]] = event["line"]
     found = []
-    for folder in path.iterdir():
-        note = _json(folder / "step.json") if folder.is_dir() else {}
-        if isinstance(note.get("inputs"), dict) and folder.suffix in ("", ".draft"):
-            name, whole = folder.name.removesuffix(".draft"), folder.suffix == ""
+    for folder in sorted(look.path.iterdir()):
+        name, whole = folder.name.removesuffix(".draft"), folder.suffix == ""
+        note = look.step(folder) if folder.suffix in ("", ".draft") and folder.is_dir() else {}
+        if note:
             label = promised.get(name) or labels.read(note.get("label")) or labels.guessed(name, note["inputs"], config)
-            found.append(
-                Step(
-                    name=name,
-                    folder=folder,
-                    whole=whole,
-                    inputs=note["inputs"],
-                    label=label,
-                    seconds=float(note.get("seconds", 0)),
-                    note=notes.get(name, "") if whole else "",
-                )
+            step = Step(
+                name=name, folder=folder, whole=whole, inputs=note["inputs"], label=label, seconds=note["seconds"]
             )
+            found.append(msgspec.structs.replace(step, note=notes.get(name, "") if whole else ""))
     return sorted(found, key=lambda step: (begun.get(step.name, len(events)), step.name))
-
-
-def _sitting(step: Step) -> ExamView:
-    return ExamView(step=step.name, label=step.label, whole=step.whole, attempts=step.records(Attempt))
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        loaded = json_value(file.read_bytes())
-    except (OSError, Unreadable):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

@@ -9,17 +9,59 @@ from typing import Any
 import msgspec
 
 from tutelage.config import differences
+from tutelage.errors import DataError, RunError
 from tutelage.parsing import json_file
 from tutelage.runs import records as lines
 from tutelage.types import Chat, Checkpoint, Message, Question
 
 
-def names_of(step: Path) -> set[str]:
+def names_of(step: str, inputs: Mapping[str, Any]) -> set[str]:
     """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
-    inputs = json_file(step / "step.json")["inputs"]
     given = inputs.get("student")
-    names = {digest({"step": step.name, **inputs})}
-    return names | {given["checkpoint"]} if isinstance(given, dict) and "checkpoint" in given else names
+    awarded = given.get("checkpoint") if isinstance(given, Mapping) else None
+    return {digest({"step": step, **inputs})} | ({awarded} if isinstance(awarded, str) else set())
+
+
+def made_from(note: Path) -> dict[str, Any]:
+    """What a step on disk was made from; a note that does not say is an error that names it."""
+    inputs = json_file(note).get("inputs")
+    if not isinstance(inputs, dict):
+        raise RunError(
+            f"{note} is broken: it does not say what the step was made from ('inputs'); it was changed since"
+        )
+    return inputs
+
+
+def object_of(file: Path, key: str) -> dict[str, Any]:
+    """One of the objects in a run's small file, empty where there is none; anything else there is an error that names it."""
+    found = json_file(file).get(key, {})
+    if not isinstance(found, dict):
+        raise RunError(
+            f"{file} is broken: {key!r} is a {type(found).__name__}, not a JSON object; it was changed since"
+        )
+    return found
+
+
+def tell_apart(questions: Sequence[Question], known: dict[str, Question]) -> None:
+    """Add questions to those that are known by their ids; an id that stands for two questions is an error."""
+    for one in questions:
+        other = known.setdefault(one.id, one)
+        if (one.text, one.answer, one.choices) != (other.text, other.answer, other.choices):
+            places = " and ".join(each.source or f"the split {each.split!r}" for each in (other, one))
+            raise DataError(
+                f"the id {one.id!r} stands for two questions, at {places}: every question of a task needs an id of its own, "
+                "in all its splits together; or take the ids from another column (fields: {id: COLUMN})"
+            )
+
+
+def in_order(file: Path, rows: list[Any], asked: Sequence[str], needed: bool = True) -> None:
+    """Put a step's records into the order of the questions; where they are not about these, its file was changed."""
+    place = {question: index for index, question in enumerate(asked)}
+    lost = next((row.question for row in rows if row.question not in place), None)
+    if lost is not None or (needed and asked and not rows):
+        what = "no records" if lost is None else f"a record about {lost!r}, which was not asked"
+        raise RunError(f"{file} holds {what}: it was changed since it was written")
+    rows.sort(key=lambda row: (place[row.question], getattr(row, "sample", 0)))
 
 
 class ChatIdentity(msgspec.Struct, frozen=True):

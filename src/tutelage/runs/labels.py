@@ -96,10 +96,14 @@ def _kind(inputs: Mapping[str, Any]) -> str:
 def promised_by_0_1(config: Mapping[str, Any]) -> dict[str, Label]:
     """The exams of the final table of a run whose run.json promises none, by its config."""
     names = {"zero_shot": "zero-shot", "zero_shot_cot": "zero-shot-CoT", "few_shot_cot": "few-shot-CoT", "fine_tune": "fine-tune"}  # fmt: skip
-    asked, training = config.get("baselines") or (), config.get("training") or {}
+    asked, training = config.get("baselines"), config.get("training")
+    asked = asked if isinstance(asked, list) else []
+    training = training if isinstance(training, Mapping) else {}
+    rounds = config.get("rounds", 0)
+    rounds = min(rounds, 1000) if isinstance(rounds, int) else 0
     taught = {"exam": "exam"} if config.get("recipe") == "exam" else {"finetune_cot": "Fine-tune-CoT"}
     if config.get("recipe") == "tailored":
-        taught = {f"{number}-test": f"tailored, round {number}" for number in range(1, config.get("rounds", 0) + 1)}
+        taught = {f"{number}-test": f"tailored, round {number}" for number in range(1, rounds + 1)}
         if training.get("reflection") is None and not training.get("prompt_weight"):
             taught["1-test"] = "Fine-tune-CoT (round 1)"  # plain rationales and nothing else
     ours = {step: title for step, title in names.items() if step in asked} | taught

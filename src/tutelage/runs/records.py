@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import msgspec
 from tutelage.errors import RunError
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import strike
+from tutelage.regular import content, opened
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -26,21 +28,28 @@ def read(path: Path, kind: type[RecordType]) -> list[RecordType]:
     """Read a whole file of records; a line that does not parse is an error that names it."""
     decoder = msgspec.json.Decoder(kind)
     records = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                records.append(decoder.decode(line))
-            except _BROKEN as error:
-                raise RunError(f"{path}:{number} is not a {kind.__name__} record: {error}") from error
+    try:
+        with opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    records.append(decoder.decode(line))
+                except _BROKEN as error:
+                    raise RunError(f"{path}:{number} is not a {kind.__name__} record: {error}") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
     return records
 
 
 def recover(path: Path, kind: type[RecordType]) -> list[RecordType]:
     """Read what a killed process left: whole lines up to the first torn one, which is cut off the file."""
-    records, good = _whole(path, kind)
-    if path.exists():
-        with path.open("r+b") as file:
+    if not os.path.lexists(path):
+        return []
+    try:
+        records, good, _ = _whole(path, kind)
+        with opened(path, "r+b") as file:
             file.truncate(good)
+    except OSError as error:
+        raise RunError(f"{path} cannot be used: {error.strerror}") from None
     return records
 
 
@@ -49,50 +58,61 @@ def so_far(path: Path, kind: type[RecordType]) -> list[RecordType]:
     return _whole(path, kind)[0]
 
 
-def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int]:
-    """The records up to the first torn line, and how many bytes they take."""
+def as_far(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], str]:
+    """The same with what is wrong in the first line that is left out; empty where that may still be being written."""
+    records, _, problem = _whole(path, kind)
+    return records, problem
+
+
+def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int, str]:
+    """The records up to the first line that is none, how many bytes they take, and what is wrong with that line."""
     decoder = msgspec.json.Decoder(kind)
     records: list[RecordType] = []
     good = 0
-    if not path.exists():
-        return records, good
-    with path.open("rb") as file:
-        for line in file:
+    if not os.path.lexists(path):
+        return records, good, ""
+    with opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            whole = line.endswith(b"\n")
             try:
                 record = decoder.decode(line)
-            except _BROKEN:
-                break
-            if not line.endswith(b"\n"):
+            except _BROKEN as error:
+                return records, good, f"line {number} is no {kind.__name__} ({error})" if whole else ""
+            if not whole:
                 break
             records.append(record)
             good += len(line)
-    return records, good
+    return records, good, ""
 
 
 def mend(path: Path) -> bool:
     """Make a file of lines end in a whole one, so that the next is not glued to what a crash tore; says if one was cut off."""
-    content = path.read_bytes() if path.exists() else b""
-    if not content or content.endswith(b"\n"):
+    whole = content(path) if os.path.lexists(path) else b""
+    if not whole or whole.endswith(b"\n"):
         return False
-    torn = content[content.rfind(b"\n") + 1 :]
-    with path.open("r+b") as file:
+    torn = whole[whole.rfind(b"\n") + 1 :]
+    with opened(path, "r+b") as file:
         try:
             json_value(torn)
         except Unreadable:
-            file.truncate(len(content) - len(torn))
+            file.truncate(len(whole) - len(torn))
             return True
         file.seek(0, 2)
         file.write(b"\n")
     return False
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines, such as events.jsonl; a line that a crash tore is left out."""
-    found = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+def rows_and_torn(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The JSON objects of a file of lines, such as events.jsonl, and how many lines are none."""
+    found, torn = [], 0
+    for line in content(path).splitlines() if os.path.lexists(path) else ():
         with contextlib.suppress(Unreadable):
-            found.append(json_value(line))
-    return [row for row in found if isinstance(row, dict)]
+            row = json_value(line)
+            if isinstance(row, dict):
+                found.append(row)
+                continue
+        torn += 1
+    return found, torn
 
 
 def digest(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:

@@ -1,7 +1,6 @@
 """The teacher's replies in one SQLite file, keyed by the exact request: a reply that was paid for is never paid twice."""
 
 import contextlib
-import os
 import sqlite3
 import time
 import warnings
@@ -15,6 +14,7 @@ from tutelage.config import cache_folder
 from tutelage.errors import RunError
 from tutelage.redaction import strike
 from tutelage.runs import claims
+from tutelage.runs.private import make_private
 from tutelage.runs.waiting import Row, Waiting, left_behind
 from tutelage.types import Reply
 
@@ -61,11 +61,11 @@ class ReplyCache:
         self._read_only = ""  # why nothing can be written
         self._broken: set[str] = set()  # keys of rows that cannot be read
         try:
-            _make_private(path)
+            make_private(path)
             self._connection = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._make_tables()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise RunError(f"cannot use {path} as the file of teacher replies: {error}") from error
         self._claims = claims.Claims(self._connection, path)
         self._waiting = Waiting(path)
@@ -137,7 +137,10 @@ class ReplyCache:
 
     def put(self, key: str, request: bytes, reply: Reply, raw: bytes = b"") -> None:
         """Keep a reply with the request as JSON and the server's own bytes; a key that is there already stays as it is."""
-        row = (key, request, strike(msgspec.json.encode(reply)), time.time(), strike(raw))
+        told = msgspec.json.encode(reply)
+        kept = strike(told)
+        # The bytes that a reply with a secret in it came in may hold that in pieces, such as on both sides of a <think>.
+        row = (key, request, kept, time.time(), strike(raw) if kept == told else b"")
         try:
             # While some are waiting, others do not wait for the lock again: it is tried, and they join them.
             self._insert([*self._waiting.rows, row], patience=0 if self._waiting.rows else _PATIENCE)
@@ -216,18 +219,3 @@ class ReplyCache:
         self._waiting.close()
         self._claims.close()
         self._connection.close()
-
-
-def _make_private(path: Path) -> None:
-    """Paid replies and what was asked are their owner's: the file is made so, and one that anyone may read is mended."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        return
-    mode = path.stat().st_mode & 0o777
-    shared = mode & 0o020  # what the group may write was shared on purpose
-    wanted = mode & (0o770 if shared else 0o700)
-    if mode != wanted:
-        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-            with contextlib.suppress(OSError):  # another user's
-                file.chmod(wanted)

@@ -17,10 +17,11 @@ from tutelage.config import differences, read_yaml
 from tutelage.errors import Interrupted, RunError, TutelageError
 from tutelage.parsing import json_file
 from tutelage.redaction import redacted
+from tutelage.regular import opened
 from tutelage.runs import folder, labels
 from tutelage.runs import records as lines
 from tutelage.runs.files import link, write
-from tutelage.runs.inputs import changed, digest, jsonable
+from tutelage.runs.inputs import changed, digest, jsonable, made_from, object_of, tell_apart
 from tutelage.types import Checkpoint, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -57,6 +58,7 @@ class Run:
         self.reuse = reuse
         self._lock: IO[str] | None = None
         self._ticked = 0.0
+        self._known: dict[str, Question] = {}  # by id
         self._machine: Mapping[str, Any] = {}  # this one
         self._began: dict[str, Mapping[str, Any]] = {}  # step -> what its draft was made on before this session
 
@@ -100,7 +102,7 @@ class Run:
 
     def _note_machine(self) -> None:
         """Say so where a run goes on with other rounding than it began with."""
-        began = json_file(self.path / "run.json").get("machine", {})
+        began = object_of(self.path / "run.json", "machine")
         if other := differences(began, self._machine):
             self.warn(
                 f"the run began on another machine or with other versions ({'; '.join(other)}): what is finished stays, and "
@@ -111,16 +113,17 @@ class Run:
         """A choice that this machine makes for a run, such as its precision: made once, and kept in run.json."""
         file = self.path / "run.json"
         known = json_file(file)
-        if name not in known.setdefault("settled", {}):
-            known["settled"][name] = make()
-            write(file, json.dumps(known, indent=1).encode())
-        return known["settled"][name]
+        settled = object_of(file, "settled")
+        if name not in settled:
+            settled[name] = make()
+            write(file, json.dumps({**known, "settled": settled}, indent=1).encode())
+        return settled[name]
 
     def made_on(self, name: str, conditions: Mapping[str, Any]) -> None:
         """Note what the rounding of a step in hand depends on; say so where it was begun under other conditions."""
         note = self.path / f"{name}.draft" / "step.json"
         known = json_file(note)
-        began = self._began.setdefault(name, known.get("made_on", {}))  # what an earlier session left
+        began = self._began.setdefault(name, object_of(note, "made_on"))  # what an earlier session left
         if other := changed(began, conditions):
             self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
         lists = {key: began.get(key, []) for key, value in conditions.items() if isinstance(value, list)}
@@ -148,7 +151,7 @@ class Run:
         """Append an event to events.jsonl and tell whoever listens."""
         event = {"time": round(time.time(), 3), **event}
         kept = redacted(json.loads(json.dumps(event, default=str)))
-        with (self.path / "events.jsonl").open("ab") as file:
+        with opened(self.path / "events.jsonl", "ab") as file:
             file.write(json.dumps(kept).encode() + b"\n")
         self.listener(event)
 
@@ -162,11 +165,15 @@ class Run:
         self.listener(event)
 
     def know(self, questions: Sequence[Question]) -> None:
-        """Keep the questions that are asked, each once, so that a report needs nothing but this folder."""
+        """Keep the questions that are asked, each once, so that a report needs nothing but this folder.
+
+        All that a run keeps names a question by its id, so two questions that share one are refused.
+        """
+        tell_apart(questions, self._known)
         file = self.path / "questions.jsonl"
         ids = {row.id for row in lines.recover(file, Question)}
-        with file.open("ab") as opened:
-            opened.writelines(lines.encode(row) for row in questions if row.id not in ids)
+        with opened(file, "ab") as kept:
+            kept.writelines(lines.encode(row) for row in questions if row.id not in ids)
 
     def records(
         self,
@@ -186,7 +193,7 @@ class Run:
         with self._draft(name, inputs, label) as draft:
             file_path = draft / "records.jsonl"
             kept = lines.recover(file_path, kind)
-            with file_path.open("ab") as file:
+            with opened(file_path, "ab") as file:
                 for record in make(list(kept)):
                     file.write(lines.encode(record))
                     file.flush()
@@ -224,9 +231,13 @@ class Run:
 
     def _finished(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> bool:
         note = self.path / name / "step.json"
-        if not note.exists():
+        if not os.path.lexists(note):
+            if os.path.lexists(note.parent):
+                raise RunError(
+                    f"{note.parent} is no step of this run, since it holds no step.json; move it elsewhere, and the step is made"
+                )
             return any(self._borrow(name, inputs, label, other) for other in self.reuse)
-        if differing := differences(json_file(note)["inputs"], jsonable(inputs)):
+        if differing := differences(made_from(note), jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
                 f"Choose another --into, or delete {self.path / name} and the steps after it to make them again"
@@ -237,7 +248,7 @@ class Run:
     def _borrow(self, name: str, inputs: Mapping[str, Any], label: Label | None, other: Path) -> bool:
         """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
         note = other / name / "step.json"
-        if not note.exists() or differences(json_file(note)["inputs"], jsonable(inputs)):
+        if not note.exists() or differences(made_from(note), jsonable(inputs)):
             return False
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
@@ -246,7 +257,7 @@ class Run:
         write(draft / "step.json", json.dumps(mine, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="reused", step=name, run=str(other))
-        if differing := changed(json_file(note).get("made_on", {}), self._machine):
+        if differing := changed(object_of(note, "made_on"), self._machine):
             self.warn(
                 f"{name} is taken from {other}, which made it under other conditions ({'; '.join(differing)}): made here it "
                 "could be rounded otherwise"
@@ -259,7 +270,9 @@ class Run:
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
         wanted = {"step": name, **_labelled(label), "inputs": jsonable(inputs)}
-        if draft.exists() and (not note.exists() or json_file(note)["inputs"] != wanted["inputs"]):
+        if os.path.lexists(draft) and not draft.is_dir():
+            raise RunError(f"{draft} is no folder; move it elsewhere, and the step is made")
+        if draft.exists() and (not note.exists() or made_from(note) != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
         draft.mkdir(exist_ok=True)
         if not note.exists():

@@ -78,4 +78,4 @@ def _row(fields: Any) -> Row:
 
 
 def _files(database: Path) -> list[Path]:
-    return sorted(database.parent.glob(f"{database.name}.waiting-*"))
+    return sorted(file for file in database.parent.glob(f"{database.name}.waiting-*") if file.is_file())

@@ -1,5 +1,6 @@
 """From a record of any source to a question: which column holds what, and what each may look like."""
 
+import math
 import re
 import string
 from collections.abc import Mapping
@@ -92,6 +93,8 @@ def _text(where: str, column: str, value: Any) -> str:
             f"{where}: the field {column!r} holds half of a character (the lone surrogate {found}), which no file or server "
             "can be given; write the whole character"
         )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"{where}: the field {column!r} is {value}, and must be text or a number")
     if isinstance(value, str | int | float):
         return str(value).strip()
     raise DataError(f"{where}: the field {column!r} is a {type(value).__name__}, and must be text or a number")

@@ -74,7 +74,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 continue
             where = f"{path}:{number}"
             try:
-                record = json_value(line)
+                record = json_value(line, once=True)
             except Unreadable as error:
                 raise DataError(f"{where}: not JSON: {error}; each line must be one JSON object") from None
             if not isinstance(record, dict):
@@ -87,6 +87,9 @@ def _csv(path: Path) -> Iterator[Row]:
         csv.field_size_limit(min(sys.maxsize, 1 << 31))  # Python's own, 131,072 characters, is of another time
         reader = csv.DictReader(file, strict=True)
         try:
+            names = list(reader.fieldnames or ())
+            if doubled := sorted({name for name in names if names.count(name) > 1}):
+                raise DataError(f"{path}:1: the column {doubled[0]!r} stands twice in the header")
             for record in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in record or None in record.values():
@@ -99,7 +102,10 @@ def _csv(path: Path) -> Iterator[Row]:
 def _parquet(path: Path) -> Iterator[Row]:
     parquet = require("pyarrow.parquet", f"reading {path.name}", "pyarrow")
     try:
-        records = parquet.read_table(path).to_pylist()
+        table = parquet.read_table(path)
+        if doubled := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+            raise DataError(f"{path}: the column {doubled[0]!r} is there twice")
+        records = table.to_pylist()
     except (ValueError, TypeError) as error:  # pyarrow's own errors are ValueErrors
         raise DataError(f"{path}: not a Parquet file: {error}") from error
     for number, record in enumerate(records, start=1):
