@@ -160,7 +160,7 @@ def test_samples_are_single_requests_with_seeds_of_their_own(store: ReplyCache) 
 
 def test_the_request_says_what_was_asked_for(store: ReplyCache) -> None:
     with teaching() as teacher:
-        spec = {"kind": "openai", "name": "t", "base_url": teacher.url, "system": "Be brief."}
+        spec = {"kind": "openai", "name": "t", "base_url": teacher.url, "key": "OPENAI_API_KEY", "system": "Be brief."}
         sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_tokens=9, seed=3, stop=("\nQ:",))
         ((_, (reply,)),) = open_model(spec).answer(chats(1), sampling)
         (body,) = teacher.requests
