@@ -217,3 +217,15 @@ def test_a_long_refusal_holds_up_nobody(kind: str, status: int, store: ReplyCach
     assert all(str(status) in error and len(error) < 500 for error in errors)
     says = {302: "change base_url", 401: "check the key"}.get(status, "aaa")
     assert all(says in error for error in errors)
+
+
+@pytest.mark.parametrize("between", ["</think>", "<think>", " </think>\n"])
+def test_a_key_in_two_halves_around_a_thought_is_kept_as_none(between: str, store: ReplyCache) -> None:
+    with teaching(lambda messages: f"{SECRET[:12]}{between}{SECRET[12:]} It is 4.") as teacher:
+        spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "key": "OPENAI_API_KEY"}
+        chat = Chat(messages=(Message("user", "2 + 2?"),))
+        ((_, (reply,)),) = open_model(spec, purse=Purse(store=store)).answer([chat], Sampling())
+    kept = str(list(store.rows()))
+    for half in (SECRET[3:12], SECRET[12:]):
+        assert half not in reply.text + reply.thinking + kept
+    assert "4." in reply.text

@@ -118,7 +118,8 @@ def read_completion(raw: bytes, name: str) -> Read:
     content = message.get("content")
     apart = received.text_of(content, ("thinking", "reasoning")) if isinstance(content, list) else ""
     apart = received.string(message.get("reasoning_content")) or received.string(message.get("reasoning")) or apart
-    text, thinking = split_thinking(received.text_of(content), apart)
+    # Struck before it is cut: no half of a key is known for one.
+    text, thinking = split_thinking(redaction.strike(received.text_of(content)), apart)
     finish = received.finish_of(choice.get("finish_reason"))
     reply = Reply(
         text=text,
