@@ -12,8 +12,10 @@ from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import regrade
 from tutelage.grading.answers import READERS, Reading
 from tutelage.printing import say
+from tutelage.runs.inputs import tell_apart
 from tutelage.tasks import overlap
 from tutelage.tasks.rows import stream
+from tutelage.types import Question
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
 AsJson = Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")]
@@ -89,11 +91,13 @@ def audit(
     split: Annotated[str | None, typer.Option("--split", help="Only this one.")] = None,
     data: Data = None,
 ) -> None:
-    """Check that a task's own reader finds every gold answer right; exit code 2 if not."""
+    """Check that a task's own reader finds every gold answer right, and that an id names one question; exit code 2 if not."""
     found = tasks.find(task, data=data)
     total = bad = 0
+    known: dict[str, Question] = {}
     for name in [split] if split else found.splits:
         questions = found.load(name)
+        tell_apart(questions, known)
         total += len(questions)
         for one in tasks.misread(found, questions):
             bad += 1

@@ -170,6 +170,10 @@ def test_an_id_that_stands_for_two_questions_is_refused_before_anything_is_asked
     ):
         assert part in done.stderr
     assert not list((tmp_path / "run").glob("*/step.json"))
+    (tmp_path / "c.yaml").write_text(json.dumps(config))
+    done = cli("audit", "--task", tmp_path / "c.yaml")
+    assert done.returncode == 2
+    assert "the id '0' stands for two questions" in done.stderr
     (tmp_path / "c.json").write_text(json.dumps({**config, "task": two_files(tmp_path, "What is {} and 1?")}))
     done = cli("lessons", tmp_path / "c.json", "--into", tmp_path / "same")
     assert "stands for two questions" not in done.stderr  # the same question in both is one question
