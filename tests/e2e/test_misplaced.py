@@ -144,7 +144,7 @@ ODD = {
     "!!bool zz": "a value is not what its tag says it is",
     "!!binary aGk=": "c.yaml:3 is not YAML",
     "!!set {a, b}": "c.yaml:3 is not YAML",
-    "{kind: openai, name: m, timeout: .nan}": "timeout holds a number without an end",
+    "{kind: openai, name: m, timeout: .nan}": "timeout must be a number above 0, and is nan",
     "{kind: openai, name: m, extra: {a: [.nan]}}": "extra holds a number without an end",
     "{kind: openai, name: m, extra: {a: .inf}}": "extra holds a number without an end",
     "'worked:'\ncache: \"a\\0b\"": "c.yaml:4 is not YAML: a text with a NUL in it",
