@@ -107,6 +107,16 @@ def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): _copy(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
 
 
+def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
+    """A dotted key of a saved config; `default` where this recipe, or its version, has none."""
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value
+
+
 def build(kind: type[SettingsType], raw: Mapping[str, Any], source: str) -> SettingsType:
     """Check a mapping against its settings class; every problem is named by its dotted key."""
     try:

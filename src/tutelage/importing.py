@@ -8,15 +8,20 @@ from typing import Any
 from tutelage.errors import ConfigError
 
 
+def load(path: str) -> Any:
+    """What stands at "package.module:NAME" of an installed package."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def by_path(path: str, what: str) -> Any:
-    """Import what stands at "package.module:NAME"; `what` says in an error what it should have been.
+    """Import what a user named "package.module:NAME"; `what` says in an error what it should have been.
 
     The module may stand in the folder the user works in.
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # as `python -m` does; a console script's path has the script's folder instead
-    module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        return load(path)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"{what} {path!r} is no package.module:NAME that can be imported: {error}") from error

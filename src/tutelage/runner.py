@@ -19,6 +19,7 @@ from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.provenance import facts
 from tutelage.runs import history, labels
 from tutelage.runs.history import described
+from tutelage.runs.inputs import is_same
 from tutelage.runs.run import Listener, Run
 from tutelage.tasks.base import Task
 from tutelage.types import Question
@@ -181,7 +182,7 @@ def _asked(task: Task, exam: history.Sat) -> dict[str, Question]:
     names = {attempt.question for attempt in exam.attempts}
     for one in (question for split in splits for question in task.load(split) if question.id in names):
         other = known.setdefault(one.id, one)
-        if (one.text, one.answer) != (other.text, other.answer):
+        if not is_same(one, other):
             raise RunError(
                 f"{exam.file} does not say which of the two questions {one.id!r} of {task.name!r} it is about"
             )

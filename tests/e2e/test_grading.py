@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tutelage import tasks
+from tutelage.runs.run import Run
+from tutelage.types import Attempt
 
 ROOT = Path(__file__).parents[2]
 TASK = "word_problems?size=60"
@@ -245,3 +247,21 @@ def test_a_gold_answer_of_a_task_may_be_missing_from_no_row_either(tmp_path: Pat
         done = cli("audit", "--task", f"local?path={tmp_path / 'q.jsonl'}&kind=number")
         assert done.returncode == 2
         assert "q.jsonl:1" in done.stderr
+
+
+def test_an_id_with_other_choices_is_another_question(tmp_path: Path) -> None:
+    """In a run from before they were refused: a letter means what stands behind it."""
+    rows = [
+        {"id": "0", "question": "Which?", "choices": choices, "answer": "A"} for choices in (["x", "y"], ["y", "x"])
+    ]
+    task = {"name": "local", "kind": "choice", "path": {}}
+    for split, row in zip(("train", "test"), rows, strict=True):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
+        task["path"][split] = str(tmp_path / f"{split}.jsonl")  # type: ignore[index]
+    config = {"recipe": "exam", "model": "scripted:tests.e2e.test_grading:recite", "task": task, "split": "train"}
+    run = Run.start(tmp_path / "run", config, {"promised": {"exam": {"title": "exam"}}})
+    run.records("exam", Attempt, lambda kept: [Attempt(question="0", text="(A)", verdict="right")], {"paper": {}})
+    run.close()
+    done = cli("grade", tmp_path / "run")
+    assert done.returncode == 2
+    assert "does not say which of the two questions '0'" in done.stderr

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tutelage import runner
-from tutelage.errors import Interrupted
+from tutelage.errors import Interrupted, ModelError
 from tutelage.models import precision
 from tutelage.models.machine import machine
 
@@ -71,7 +71,7 @@ def test_it_is_measured_by_one_thread_in_the_processor_s_time(
 def test_a_processor_that_cannot_be_measured_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RuntimeError, match="give training.precision and the student's dtype instead of auto"):
+    with pytest.raises(ModelError, match="give training.precision and the student's dtype instead of auto"):
         precision.measured()
 
 

@@ -31,6 +31,13 @@ CONFIG = {
 }
 
 
+def unpacked(folder: Path) -> Path:
+    """The run that was made, and the student it began from, in a folder."""
+    with tarfile.open(Path(__file__).with_name("tailored-0.1.tar.gz")) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
 def small_student(folder: Path) -> None:
     """A model of 14,000 weights."""
     from tests.conftest import make_student

@@ -5,16 +5,15 @@ import os
 import shutil
 import signal
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runs.make_old import unpacked
 
 from tutelage import cli
 
-OLD = Path(__file__).with_name("tailored-0.1.tar.gz")
 FILES = [
     "config.yaml", "run.json", "events.jsonl", "questions.jsonl", "progress.json", "calls.jsonl", ".lock",
     "1-test/step.json", "1-test/records.jsonl", "1-student/facts.json", "1-student/step.json", "student/step.json",
@@ -25,9 +24,7 @@ FILES = [
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with the student it began from beside it, in little more than its records."""
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(OLD) as packed:
-        packed.extractall(folder, filter="data")
+    folder = unpacked(tmp_path_factory.mktemp("old"))
     spent = {"model": "m", "calls": 1, "tokens_in": 3, "dollars": "0.1", "step": "rationales"}
     (folder / "run" / "calls.jsonl").write_text(json.dumps(spent) + "\n")
     (folder / "run" / ".lock").touch()

@@ -2,21 +2,19 @@
 
 import json
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.report.runs import Made, attempt
-from tests.runs.make_old import CONFIG
+from tests.runs.make_old import CONFIG, unpacked
 
 from tutelage import cli
 from tutelage.runs import history, labels
 from tutelage.runs.run import Run
 from tutelage.types import Attempt, Label, Lesson, Question
 
-OLD = Path(__file__).with_name("tailored-0.1.tar.gz")
 TABLE = [
     "zero-shot", "zero-shot-CoT", "few-shot-CoT", "fine-tune", "Fine-tune-CoT (round 1)", "tailored, round 2", "teacher",
 ]  # fmt: skip
@@ -25,10 +23,7 @@ TABLE = [
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that version 0.1 made (make_old.py), with the student it began from beside it."""
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(OLD) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
+    return unpacked(tmp_path_factory.mktemp("old"))
 
 
 def tutelage(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -176,3 +171,19 @@ def test_a_run_that_goes_on_under_another_config_promises_what_that_one_does(tmp
     Run.start(tmp_path / "r", {"recipe": "mine", "rounds": 1}, {"promised": {"a": {}}}).close()
     Run.start(tmp_path / "r", {"recipe": "mine", "rounds": 2}, {"promised": {"b": {}}}).close()
     assert list(history.open_run(tmp_path / "r").promised) == ["b"]
+
+
+def test_a_label_that_is_none_is_said_and_guessed(tmp_path: Path) -> None:
+    promised = {"zero_shot": labels.written(Label(title="before")), "1-test": 7}
+    run = Run.start(tmp_path / "r", {"recipe": "mine"}, {"promised": promised})
+    run.records("1-dev", Attempt, lambda kept: [attempt("q", "right", "")], {"paper": {}})
+    run.close()
+    note = tmp_path / "r" / "1-dev" / "step.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "label": {"round": "two"}}))
+    opened = history.open_run(tmp_path / "r")
+    assert list(opened.promised) == ["zero_shot"]
+    assert opened.steps[0].label.title == "dev questions, after round 1"
+    assert opened.unread == [
+        "run.json: the label that it promises of 1-test is none",
+        "1-dev/step.json: its label is none; what the step is, is guessed by its name",
+    ]

@@ -1,5 +1,6 @@
 """Tasks by name, their options, the audit of golds and fixed subsets."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tutelage import tasks
 from tutelage.errors import ConfigError, DataError
+from tutelage.recipes import catalog
 from tutelage.tasks import benchmarks
 from tutelage.tasks.finding import TWICE
 from tutelage.types import Question
@@ -155,3 +157,16 @@ def test_subset() -> None:
     assert tasks.subset(questions, 8, seed=1) != tasks.subset(questions, 8)
     with pytest.raises(ConfigError, match="at least 1"):
         tasks.subset(questions, 0)
+
+
+def test_a_task_of_ours_opens_no_folder_of_the_user_s_to_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies where one works is imported only if it is named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    tasks.find("coin_flip?size=20")
+    catalog.find("exam")
+    assert str(tmp_path) not in sys.path
+    (tmp_path / "named_here.py").write_text("from tutelage import tasks\nTASK = tasks.find('coin_flip?size=20')\n")
+    assert tasks.find("named_here:TASK").name == "coin_flip"

@@ -37,12 +37,7 @@ class Taught(NamedTuple):
 
 def gather(source: Source) -> Taught:
     """Everything that was learned in a run, each lesson once, in the order in which it was taught."""
-    lessons: list[Lesson] = []
-    by_round: dict[int, list[Lesson]] = {}
-    for step in source.run.of("lessons"):
-        by_round.setdefault(step.label.round or 1, []).extend(step.records(Lesson))
-    for number in sorted(by_round):
-        lessons = reflection.merge(lessons, by_round[number])
+    lessons = reflection.merge((), sorted(source.run.lessons, key=lambda lesson: lesson.round or 1))
     wrong: dict[str, dict[str, str]] = {}
     for view in _on_training_questions(source):
         for mistake in _mistakes(source, view):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tutelage import models, tasks
+from tutelage.config import setting
 from tutelage.errors import RunError
 from tutelage.exam import Paper
 from tutelage.runs import history
@@ -51,7 +52,7 @@ class Source(NamedTuple):
 
     def setting(self, key: str, default: Any = None) -> Any:
         """A dotted key of the run's config, where its recipe has one."""
-        return history.setting(self.run.config, key, default)
+        return setting(self.run.config, key, default)
 
     def options(self) -> dict[str, Any]:
         """The options its exams opened the student with, such as dtype or batch."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from tutelage.config import cache_folder
+from tutelage.errors import ModelError
 from tutelage.models.machine import machine
 
 Use = Literal["training", "decoding"]
@@ -79,7 +80,7 @@ def _alone() -> dict[str, dict[str, float]]:
         here, env=one, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, start_new_session=True
     )
     if done.returncode:
-        raise RuntimeError(
+        raise ModelError(
             f"the speed of this processor could not be measured; give training.precision and the student's dtype instead of auto: {done.stderr[-500:]}"
         )
     found: dict[str, dict[str, float]] = json.loads(done.stdout)

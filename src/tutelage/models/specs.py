@@ -1,6 +1,5 @@
 """A model's spec: a text or a mapping that names who answers, as it is written in a config."""
 
-import importlib
 import inspect
 import os
 from collections.abc import Collection, Mapping
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError, nearest
+from tutelage.importing import load
 from tutelage.models import hiding, values
 from tutelage.redaction import is_clear_name, redact
 from tutelage.suspicion import told_apart
@@ -115,8 +115,7 @@ def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def factory_of(kind: str) -> Any:
     """The class of a kind of model."""
-    module, _, attribute = MODELS[kind][0].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return load(MODELS[kind][0])
 
 
 def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:

@@ -30,7 +30,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     `settings` has the fields `recipe`, `task`, `data`, `seed`, `cache` and `budget`, as `Teaching` has them. `teach` is the
     method. `promised` names the exams of its final table in their order, by step. `lessons` makes the teacher's part alone;
-    `calls` counts what the teacher will be asked, each as far as the recipe has it.
+    `calls` counts what the teacher will be asked, the first rationales first; each as far as the recipe has it.
     """
 
     summary: str

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,6 @@ from tutelage.types import Attempt, Feedback, Label, Lesson, Question, Spent
 SAT = ("exam", "review", "rationales", "votes")  # the kinds of step that hold graded answers
 _RECORDS: dict[str, Any] = {**dict.fromkeys(SAT, Attempt), "lessons": Lesson, "feedback": Feedback}
 State = Literal["running", "finished", "stopped", "failed"]
-RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +31,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     label: Label
     seconds: float = 0.0
     note: str = ""  # the number that matters of it
-
-    def records(self, kind: type[RecordType]) -> list[RecordType]:
-        """Its records, as far as they are written."""
-        return Reader(self.folder.parent).records(self.folder / "records.jsonl", kind)
 
     def facts(self) -> dict[str, Any]:
         """What a training or an award noted about itself."""
@@ -111,10 +106,8 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     def exam_of(self, student: Step) -> ExamView | None:
         """The exam of the final table that a student sat."""
-        names, sat = (
-            names_of(student.name, student.inputs),
-            {sitting.step: sitting for sitting in self.sittings if sitting.whole},
-        )
+        names = names_of(student.name, student.inputs)
+        sat = {sitting.step: sitting for sitting in self.sittings if sitting.whole}
         asked = {step.name: step.inputs.get("model") for step in self.steps}
         ours = (step for step in self.promised if step in sat)
         return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
@@ -123,16 +116,6 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 def _checkpoint(model: Any) -> str | None:
     name = model.get("checkpoint") if isinstance(model, Mapping) else None
     return name if isinstance(name, str) else None
-
-
-def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """A dotted key of a saved config; `default` where this recipe, or its version, has none."""
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return default
-        value = value[part]
-    return value
 
 
 def described(config: Mapping[str, Any]) -> str:
@@ -156,8 +139,18 @@ def open_runs(paths: Sequence[Path]) -> list[RunHistory]:
     return [msgspec.structs.replace(run, name=str(run.path)) if names.count(run.name) > 1 else run for run in runs]
 
 
-def open_run(path: Path) -> RunHistory:
-    """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
+class _Outline(NamedTuple):
+    """A run without its records."""
+
+    look: Reader
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    events: list[dict[str, Any]]
+    promised: dict[str, Label]
+    steps: list[Step]
+
+
+def _outline(path: Path) -> _Outline:
     if not (path / "config.yaml").exists():
         parent = f"; its run is {path.parent}" if (path.parent / "config.yaml").exists() else ""
         raise RunError(f"{path} is not a run: it holds no config.yaml{parent}")
@@ -165,8 +158,13 @@ def open_run(path: Path) -> RunHistory:
     # What earlier versions have kept may hold secrets.
     config, facts = redacted(read_yaml(path / "config.yaml")), redacted(look.facts(path / "run.json"))
     events: list[dict[str, Any]] = redacted(look.events(path / "events.jsonl"))
-    promised = _promised(facts, config)
-    steps = _steps(look, events, promised, config)
+    promised = _promised(look, facts, config)
+    return _Outline(look, config, facts, events, promised, _steps(look, events, promised, config))
+
+
+def open_run(path: Path) -> RunHistory:
+    """Read a run's directory. Nothing in it is changed, so that it may belong to a run that is working."""
+    look, config, facts, events, promised, steps = _outline(path)
     kept = {step.name: look.records(step.folder / "records.jsonl", _RECORDS[step.label.kind]) for step in steps if step.label.kind in _RECORDS}  # fmt: skip
     told = {step.name: look.training(step.folder / "facts.json") for step in steps}
     state, error = _state(look, events)
@@ -208,7 +206,7 @@ def sat(path: Path) -> list[Sat]:
     """The finished exams of a run, or the one exam of a step's folder."""
     if os.path.lexists(path / "records.jsonl") and not (path / "config.yaml").exists():
         return [_sat("exam", _label_at(path), path)]
-    run = open_run(path)
+    run = _outline(path)  # each exam's records are read below, and no others
     whole = {step.name: step.folder for step in run.steps if step.whole}
     return [_sat(label.title or step, label, whole[step]) for step, label in run.promised.items() if step in whole]
 
@@ -229,16 +227,19 @@ def _sat(title: str, label: Label, folder: Path) -> Sat:
 def _label_at(folder: Path) -> Label:
     """What a step's folder is, where its run can be told."""
     if (folder.parent / "config.yaml").exists():
-        steps = {step.name: step.label for step in open_run(folder.parent).steps}
+        steps = {step.name: step.label for step in _outline(folder.parent).steps}
         return steps.get(folder.resolve().name, Label())
     return Label()
 
 
-def _promised(facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Label]:
+def _promised(look: Reader, facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Label]:
     told = facts.get("promised")
     if not isinstance(told, Mapping):
         return labels.promised_by_0_1(config)
-    return {step: label for step, one in told.items() if (label := labels.read(one))}
+    found = {step: labels.read(one) for step, one in told.items()}
+    if odd := [step for step, label in found.items() if label is None]:
+        look.leave_out(look.path / "run.json", f"the label that it promises of {', '.join(odd)} is none")
+    return {step: label for step, label in found.items() if label is not None}
 
 
 def _state(look: Reader, events: list[dict[str, Any]]) -> tuple[State, str]:
@@ -276,9 +277,18 @@ def _steps(
         name, whole = folder.name.removesuffix(".draft"), folder.suffix == ""
         note = look.step(folder) if folder.suffix in ("", ".draft") and folder.is_dir() else {}
         if note:
-            label = promised.get(name) or labels.read(note.get("label")) or labels.guessed(name, note["inputs"], config)
-            step = Step(
-                name=name, folder=folder, whole=whole, inputs=note["inputs"], label=label, seconds=note["seconds"]
+            own = labels.read(note["label"]) if "label" in note else None
+            if own is None and "label" in note:
+                look.leave_out(folder / "step.json", "its label is none; what the step is, is guessed by its name")
+            found.append(
+                Step(
+                    name=name,
+                    folder=folder,
+                    whole=whole,
+                    inputs=note["inputs"],
+                    label=promised.get(name) or own or labels.guessed(name, note["inputs"], config),
+                    seconds=note["seconds"],
+                    note=notes.get(name, "") if whole else "",
+                )
             )
-            found.append(msgspec.structs.replace(step, note=notes.get(name, "") if whole else ""))
     return sorted(found, key=lambda step: (begun.get(step.name, len(events)), step.name))

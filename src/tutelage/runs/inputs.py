@@ -42,11 +42,16 @@ def object_of(file: Path, key: str) -> dict[str, Any]:
     return found
 
 
+def is_same(one: Question, other: Question) -> bool:
+    """Whether two questions ask the same, and have the same answer."""
+    return (one.text, one.answer, one.choices) == (other.text, other.answer, other.choices)
+
+
 def tell_apart(questions: Sequence[Question], known: dict[str, Question]) -> None:
     """Add questions to those that are known by their ids; an id that stands for two questions is an error."""
     for one in questions:
         other = known.setdefault(one.id, one)
-        if (one.text, one.answer, one.choices) != (other.text, other.answer, other.choices):
+        if not is_same(one, other):
             places = " and ".join(each.source or f"the split {each.split!r}" for each in (other, one))
             raise DataError(
                 f"the id {one.id!r} stands for two questions, at {places}: every question of a task needs an id of its own, "

@@ -53,13 +53,11 @@ def recover(path: Path, kind: type[RecordType]) -> list[RecordType]:
     return records
 
 
-def so_far(path: Path, kind: type[RecordType]) -> list[RecordType]:
-    """Read the whole lines of a file that another process may be writing; nothing is changed."""
-    return _whole(path, kind)[0]
-
-
 def as_far(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], str]:
-    """The same with what is wrong in the first line that is left out; empty where that may still be being written."""
+    """Read the whole lines of a file that another process may be writing; nothing is changed.
+
+    Beside them what is wrong in the first line that is left out; empty where that may still be being written.
+    """
     records, _, problem = _whole(path, kind)
     return records, problem
 
