@@ -16,11 +16,12 @@ import sys
 import time
 from typing import Any
 
-from tutelage import tasks
 from tutelage.config import cache_folder
 from tutelage.exam import few_shot_cot
-from tutelage.models import pretrained, rendering
-from tutelage.models.hf import Hf
+from tutelage.models.local import templates, weights
+from tutelage.models.local.hf import Hf
+from tutelage.tasks import questions
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Chat, Sampling
 
 NEW = 256
@@ -28,8 +29,8 @@ NEW = 256
 
 def chats(count: int, shots: int) -> list[Chat]:
     name = "gsm8k" if os.environ.get("TUTELAGE_DATA") else "word_problems?difficulty=2&size=2000"
-    task = tasks.find(name)
-    asked = [task.ask(question) for question in tasks.subset(task.load("test"), count)]
+    task = find_task(name)
+    asked = [task.ask(question) for question in questions.subset(task.load("test"), count)]
     if not shots:
         return asked
     shown = [
@@ -56,16 +57,16 @@ def ours(asked: list[Chat]) -> dict[str, Any]:
 def loaded() -> tuple[Any, Any, set[int]]:
     import torch
 
-    model, tokenizer = pretrained.load("smollm2", torch.bfloat16, cache_folder())
-    rendering.prepare(tokenizer)
-    return model.eval(), tokenizer, rendering.stop_ids(tokenizer, model.generation_config)
+    model, tokenizer = weights.load("smollm2", torch.bfloat16, cache_folder())
+    templates.prepare(tokenizer)
+    return model.eval(), tokenizer, templates.stop_ids(tokenizer, model.generation_config)
 
 
 def generate(asked: list[Chat], batch: int) -> dict[str, Any]:
     import torch
 
     model, tokenizer, stops = loaded()
-    prompts = [rendering.prompt_text(tokenizer, chat.messages) for chat in asked]
+    prompts = [templates.prompt_text(tokenizer, chat.messages) for chat in asked]
     texts, tokens, begun = [], 0, time.perf_counter()
     for start in range(0, len(prompts), batch):
         inputs = tokenizer(prompts[start : start + batch], return_tensors="pt", padding=True, add_special_tokens=False)
@@ -91,7 +92,7 @@ def lm_eval(asked: list[Chat]) -> dict[str, Any]:
     model, tokenizer, stops = loaded()
     lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=32, max_length=2048, add_bos_token=False)
     until = {"until": [tokenizer.decode([stop]) for stop in stops], "max_gen_toks": NEW, "do_sample": False}
-    prompts = [rendering.prompt_text(tokenizer, chat.messages) for chat in asked]
+    prompts = [templates.prompt_text(tokenizer, chat.messages) for chat in asked]
     requests = [Instance("generate_until", {}, (prompt, dict(until)), place) for place, prompt in enumerate(prompts)]
     begun = time.perf_counter()
     texts = [text.strip() for text in lm.generate_until(requests)]

@@ -130,9 +130,9 @@ def student(part: str, folder: Path) -> str:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     from tutelage.config import cache_folder
-    from tutelage.models import pretrained
+    from tutelage.models.local import weights
 
-    _, tokenizer = pretrained.load("smollm2", torch.float32, cache_folder())
+    _, tokenizer = weights.load("smollm2", torch.float32, cache_folder())
     with torch.device("cuda"):
         model = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer), **BIG)).to(torch.bfloat16)
     model.save_pretrained(folder / "big")
@@ -170,12 +170,12 @@ def exam(part: str) -> dict[str, Any]:
     """Tokens of greedy answers a second, on word problems."""
     import torch
 
-    from tutelage import tasks
     from tutelage.config import cache_folder
-    from tutelage.models.hf import Hf
+    from tutelage.models.local.hf import Hf
+    from tutelage.tasks.catalog import find_task
     from tutelage.types import Sampling
 
-    task = tasks.find("word_problems?difficulty=2&size=2000")
+    task = find_task("word_problems?difficulty=2&size=2000")
     chats = [task.ask(question) for question in task.load("test")[:256]]
     with tempfile.TemporaryDirectory() as name:
         model = Hf(student(part, Path(name)), device="cuda", cache=str(cache_folder()))
@@ -197,7 +197,7 @@ def demo(part: str) -> dict[str, Any]:
     from tutelage.runs.history import exams
 
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "tutelage.cli", "demo", "--into", f"{folder}/demo"]
+        words = [sys.executable, "-m", "tutelage", "demo", "--into", f"{folder}/demo"]
         begun = time.monotonic()
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=dict(os.environ))
         if done.returncode:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.report.runs import Made, attempt
 
-from tutelage import report
+from tutelage.report import writing
 from tutelage.types import Lesson, Question
 
 ROUNDS, TRAIN, TEST = 3, 1_500, 1_200
@@ -71,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = made_up(Path(folder) / "run")
         begun = time.perf_counter()
-        file = report.write([run])
+        file = writing.write([run])
         count = TEST * (ROUNDS + 1) + TRAIN * ROUNDS
         print(f"{count:,} attempts in {ROUNDS} rounds    {time.perf_counter() - begun:6.2f} s")
         print(f"peak memory of the process      {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:6.0f} MB")

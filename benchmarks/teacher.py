@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tutelage import exam, tasks
-from tutelage.models import Purse, open_model
-from tutelage.models.cached import key_of
+from tutelage import exam
+from tutelage.models.opening import Purse, open_model
+from tutelage.models.remote.cached import key_of
 from tutelage.runs.replies import ReplyCache
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Chat, Message, Reply, Sampling
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +126,7 @@ def cache_speed(folder: Path) -> None:
 
         def stop(self) -> None: ...
 
-    from tutelage.models.cached import Cached
+    from tutelage.models.remote.cached import Cached
 
     begun = time.monotonic()
     assert sum(1 for _ in Cached(Nobody(), store).answer(many, SAMPLING)) == len(many)  # type: ignore[arg-type]
@@ -136,7 +137,7 @@ def cache_speed(folder: Path) -> None:
 
 def rationales(url: str, count: int, folder: Path) -> float:
     """Two calls a row, as `tutelage lessons` asks for them."""
-    task = tasks.find(f"coin_flip?size={4 * count}")
+    task = find_task(f"coin_flip?size={4 * count}")
     questions = task.load("train")[:count]
     model = open_model(
         {"kind": "openai", "name": "t", "base_url": url}, purse=Purse(ReplyCache(folder / f"{time.time()}"))

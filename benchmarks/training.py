@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tutelage import tasks
 from tutelage.config import cache_folder
-from tutelage.models import pretrained, rendering
+from tutelage.models.local import templates, weights
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Lesson
 
 STUDENT = "smollm2"
@@ -28,7 +28,7 @@ STUDENT = "smollm2"
 
 def make_lessons(count: int) -> list[Lesson]:
     """Two wordings of `count / 2` worked solutions, each set against one wrong one."""
-    task = tasks.find("word_problems?difficulty=1&size=4000")
+    task = find_task("word_problems?difficulty=1&size=4000")
     assert task.worked is not None
     return [
         Lesson(
@@ -44,7 +44,7 @@ def make_lessons(count: int) -> list[Lesson]:
 
 
 def settings(batch: int, lora: bool, precision: str, reflection: bool) -> Any:
-    from tutelage.training.config import LoraConfig, ReflectionConfig, TrainingConfig
+    from tutelage.training.settings import LoraConfig, ReflectionConfig, TrainingConfig
 
     return TrainingConfig(
         epochs=1,
@@ -62,9 +62,9 @@ def settings(batch: int, lora: bool, precision: str, reflection: bool) -> Any:
 def examples(lessons: list[Lesson], tokenizer: Any) -> list[Any]:
     from tutelage.training import batches
 
-    rendering.prepare(tokenizer)
-    rendering.install_paper_template(tokenizer)
-    return batches.encode(tokenizer, lessons, rendering.stop_ids(tokenizer), 1024)
+    templates.prepare(tokenizer)
+    templates.install_paper_template(tokenizer)
+    return batches.encode(tokenizer, lessons, templates.stop_ids(tokenizer), 1024)
 
 
 def ours(lessons: list[Lesson], config: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def trl(lessons: list[Lesson], config: Any) -> dict[str, Any]:
 
     from tutelage.training import batches
 
-    model, tokenizer = pretrained.load(STUDENT, torch.float32, cache_folder())
+    model, tokenizer = weights.load(STUDENT, torch.float32, cache_folder())
     encoded = examples(lessons, tokenizer)
     order = [index for batch in batches.plan(encoded, config.model_copy(update={"epochs": 1}), 0) for index in batch]
     rows = [
@@ -165,7 +165,7 @@ def measure(arm: str, steps: int, batch: int, precision: str) -> dict[str, Any]:
 def _tokenizer() -> Any:
     import torch
 
-    return pretrained.load(STUDENT, torch.float32, cache_folder())[1]
+    return weights.load(STUDENT, torch.float32, cache_folder())[1]
 
 
 def run(arm: str, steps: int, batch: int = 16, precision: str = "bfloat16") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from tutelage.grading.answers import grading
 from tutelage.grading.verdicts import judge, strictly
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 STEPS = "She first has 48 / 2 = 24 of them, and after that 48 + 24 = 72 in all, which is more. " * 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tutelage import tasks
+from tutelage.tasks.catalog import find_task
 
 # A busy machine draws slowly and is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,7 +27,7 @@ def make_student(folder: Path, chat: bool) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    texts = [question.text for question in tasks.find("coin_flip?size=50").load("train")] + [LETTERS]
+    texts = [question.text for question in find_task("coin_flip?size=50").load("train")] + [LETTERS]
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()

@@ -13,12 +13,12 @@ import msgspec
 from tutelage.errors import TutelageError
 from tutelage.grading.answers import grading
 from tutelage.lessons import feedback, wording
-from tutelage.models.http import read_completion
-from tutelage.models.received import split_thinking
-from tutelage.models.traffic import Fault
+from tutelage.models.remote.dispatch import Fault
+from tutelage.models.remote.openai import read_completion
+from tutelage.models.remote.received import split_thinking
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.recipes import catalog
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 LIMIT = 2.0  # seconds of this process that any text may take

@@ -9,14 +9,16 @@ import pytest
 import yaml
 from rich.console import Console
 
-from tutelage import demo, tasks
-from tutelage.demo import demo_config, show_answers
-from tutelage.models import hf, precision
+from tutelage.cli.demo import demo_config, show_answers
+from tutelage.cli.main import demo
+from tutelage.models.local import hf, precision
 from tutelage.recipes.catalog import check
 from tutelage.runs import records
+from tutelage.tasks import questions
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
-QUESTION = tasks.find(demo_config()["task"]).load("train")[0]
+QUESTION = find_task(demo_config()["task"]).load("train")[0]
 
 
 def write(run: Path, step: str, record: object) -> None:
@@ -60,10 +62,10 @@ def test_it_says_when_nothing_was_mended(tmp_path: Path) -> None:
 def test_the_readme_says_what_test_and_training_questions_share() -> None:
     """Questions, and stories with their numbers, are kept apart; sums are not, and the README says how many."""
     config: Any = check(demo_config(), "demo")
-    task = tasks.find(config.task)
+    task = find_task(config.task)
     assert task.worked is not None
-    train = tasks.subset(task.load("train"), config.questions.train_limit)
-    test = tasks.subset(task.load("test"), config.questions.test_limit)
+    train = questions.subset(task.load("train"), config.questions.train_limit)
+    test = questions.subset(task.load("test"), config.questions.test_limit)
 
     def sums(question: Question) -> list[str]:
         return re.findall(r"\d+ [-+*/] \d+ = \d+", task.worked(question, 0))  # type: ignore[misc]

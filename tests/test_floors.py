@@ -11,30 +11,22 @@ FLOORS = [
     {"redaction"},
     {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
-    {"types", "config", "markup"},
+    {"types", "config", "markup", "machine"},
     {"grading"},
+    {"spending"},
     {"tasks", "models", "runs"},
-    {"exam", "lessons", "training", "evaluation"},
+    {"exam", "lessons", "evaluation"},
+    {"training", "serve"},
+    {"classroom"},
     {"recipes"},
     {"runner"},
-    {"report", "exporting", "serve", "console", "demo", "cli_cache", "cli_grade"},
-    {"cli_report", "cli_serve", "cli_share"},
+    {"report", "exporting"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
-TORCH_MAY = (
-    "training/",
-    "models/hf.py",
-    "models/kernels.py",
-    "models/control.py",
-    "models/decoding.py",
-    "models/pretrained.py",
-    "models/precision.py",
-    "models/reading.py",
-    "models/ability.py",
-    "exporting/model.py",
-)
+TORCH_MAY = ("training/", "models/local/", "exporting/student.py")
 
 
 def unit(path: Path) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from tutelage import runner, tasks
-from tutelage.models import pretrained, rendering
+from tutelage import runner
+from tutelage.models.local import templates, weights
 from tutelage.runs import records
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Lesson
 
 TASK = "coin_flip?size=40"
-QUESTIONS = {split: tasks.find(TASK).load(split) for split in ("train", "test")}
+QUESTIONS = {split: find_task(TASK).load(split) for split in ("train", "test")}
 GOLD = {q.text: q.answer for rows in QUESTIONS.values() for q in rows}
 EPOCHS = 25
 
@@ -74,8 +75,8 @@ def test_the_plain_file_and_the_library_agree(base_student: Path, tmp_path: Path
     import torch
 
     library(base_student, tmp_path / "run")
-    model, tokenizer = pretrained.load(str(base_student), torch.float32, Path())
-    rendering.prepare(tokenizer)
+    model, tokenizer = weights.load(str(base_student), torch.float32, Path())
+    templates.prepare(tokenizer)
     plain = {split: [{"question": q.text, "answer": q.answer} for q in rows] for split, rows in QUESTIONS.items()}
     rounds = plain_loop().tailored(
         model, tokenizer, plain["train"], plain["test"], lambda messages: reply(messages[0]["content"], len(messages) > 1),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tutelage import redaction
 from tutelage.errors import ConfigError, ModelError
-from tutelage.models import hiding
+from tutelage.models.remote import hiding
 
 SECRET = "tR7/q+Lm 'Ü2\"=zz9"
 

@@ -5,34 +5,36 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# name -> module: loaded when first used, so that `import tutelage` stays light.
+# name -> where it is: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {
-    "run": "tutelage.runner",
-    "classroom": "tutelage.runner",
-    "first_lessons": "tutelage.recipes.baselines",
-    "lessons_for": "tutelage.recipes.tutorial",
-    "Errors": "tutelage.recipes.tutorial",
-    "mistakes": "tutelage.exam",
-    "export": "tutelage.exporting",
-    "find_task": "tutelage.tasks",
-    "open_model": "tutelage.models",
-    "sit": "tutelage.exam",
-    "write_report": "tutelage.report",
-    "score": "tutelage.evaluation.scoreboard",
-    "ExamConfig": "tutelage.exam",
-    "FinetuneCot": "tutelage.recipes.finetune_cot",
-    "Tailored": "tutelage.recipes.tailored",
-    "TrainingConfig": "tutelage.training",
-    "Task": "tutelage.tasks.base",
-    "Attempt": "tutelage.types",
-    "Chat": "tutelage.types",
-    "Lesson": "tutelage.types",
-    "Message": "tutelage.types",
-    "Model": "tutelage.types",
-    "Question": "tutelage.types",
-    "Reply": "tutelage.types",
-    "Sampling": "tutelage.types",
-    "TutelageError": "tutelage.errors",
+    "run": "tutelage.runner:run",
+    "classroom": "tutelage.runner:enter",
+    "first_lessons": "tutelage.recipes.baselines:first_lessons",
+    "lessons_for": "tutelage.recipes.corrections:lessons_for",
+    "Errors": "tutelage.recipes.corrections:Errors",
+    "mistakes": "tutelage.exam:mistakes",
+    "export": "tutelage.exporting.folder:export",
+    "find_task": "tutelage.tasks.catalog:find_task",
+    "open_model": "tutelage.models.opening:open_model",
+    "sit": "tutelage.exam:sit",
+    "write_report": "tutelage.report.writing:write",
+    "score": "tutelage.evaluation.scoreboard:score",
+    "ExamConfig": "tutelage.exam:ExamConfig",
+    "FinetuneCot": "tutelage.recipes.finetune_cot:FinetuneCot",
+    "Recipe": "tutelage.recipes.recipe:Recipe",
+    "Tailored": "tutelage.recipes.tailored:Tailored",
+    "TrainingConfig": "tutelage.training.settings:TrainingConfig",
+    "Task": "tutelage.tasks.task:Task",
+    "Attempt": "tutelage.types:Attempt",
+    "Chat": "tutelage.types:Chat",
+    "Label": "tutelage.types:Label",
+    "Lesson": "tutelage.types:Lesson",
+    "Message": "tutelage.types:Message",
+    "Model": "tutelage.types:Model",
+    "Question": "tutelage.types:Question",
+    "Reply": "tutelage.types:Reply",
+    "Sampling": "tutelage.types:Sampling",
+    "TutelageError": "tutelage.errors:TutelageError",
 }
 __all__ = list(_PUBLIC)
 
@@ -41,5 +43,5 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tutelage' has no attribute {name!r}")
-    within = {"find_task": "find", "write_report": "write", "classroom": "enter"}.get(name, name)
-    return getattr(importlib.import_module(_PUBLIC[name]), within)
+    module, _, within = _PUBLIC[name].partition(":")
+    return getattr(importlib.import_module(module), within)

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import Judged, judged, second_reply
-from tutelage.models.cached import Cached
-from tutelage.models.streaming import Local
-from tutelage.tasks.base import Task
+from tutelage.models.local.streaming import Local
+from tutelage.models.remote.cached import Cached
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
 STEP_BY_STEP = "Let's think step by step."

@@ -7,21 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tutelage import models, tasks
+from tutelage.classroom.room import Classroom
 from tutelage.config import Settings, expand_path, read_yaml
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
+from tutelage.models import PAID, opening, specs
 from tutelage.recipes import calls
 from tutelage.recipes.baselines import Teaching
-from tutelage.recipes.catalog import check, find
-from tutelage.recipes.classroom import Classroom
-from tutelage.recipes.provenance import facts
+from tutelage.recipes.catalog import check, find_recipe
 from tutelage.runs import history, labels
+from tutelage.runs.environment import facts
 from tutelage.runs.history import described
 from tutelage.runs.inputs import is_same
 from tutelage.runs.run import Listener, Run
-from tutelage.tasks.base import Task
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 
@@ -39,7 +40,7 @@ def run(
     Steps that a run in `reuse` made from the same inputs are taken from there.
     """
     with _working(raw, into, source, reuse, listener, stopping) as (room, config):
-        find(config.recipe).teach(room, config)
+        find_recipe(config.recipe).teach(room, config)
         room.run.say(event="done")
     return scores(Path(into))
 
@@ -56,7 +57,7 @@ def lessons(
     The steps are those of the whole run: `run` with the same config and folder goes on from here.
     """
     with _working(raw, into, source, (), listener, stopping) as (room, config):
-        recipe = find(config.recipe)
+        recipe = find_recipe(config.recipe)
         if recipe.lessons is None:
             raise ConfigError(f"recipe {config.recipe!r} has no lessons of a teacher to make")
         recipe.lessons(room, config)
@@ -71,12 +72,12 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = check(raw, source)
-    count = find(config.recipe).calls
+    count = find_recipe(config.recipe).calls
     if count is None:
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
-    task = tasks.find(config.task, data=config.data)
-    if models.parse(config.teacher)["kind"] in models.PAID:
-        models.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
+    task = find_task(config.task, data=config.data)
+    if specs.parse(config.teacher)["kind"] in PAID:
+        opening.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
     lines = calls.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
@@ -116,14 +117,14 @@ def _working(
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
-    task = tasks.find(config.task, data=config.data)
+    task = find_task(config.task, data=config.data)
     doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
     plain = config.model_dump(mode="json")
     for role in ("teacher", "student", "model"):
         if role in plain:
-            models.check_key(plain[role])
-    promised: labels.Labels = find(config.recipe).promised(config)
+            specs.check_key(plain[role])
+    promised: labels.Labels = find_recipe(config.recipe).promised(config)
     told = {step: labels.written(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
     about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
@@ -148,8 +149,8 @@ def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     for role in {"teacher", "student", "model"} & kept.keys():
-        spec = models.checked(kept[role])  # one that was kept by an earlier version may hold secrets
-        kept[role] = models.essence(spec) if isinstance(spec, dict) else spec
+        spec = specs.checked(kept[role])  # one that was kept by an earlier version may hold secrets
+        kept[role] = specs.essence(spec) if isinstance(spec, dict) else spec
     return kept
 
 
@@ -168,7 +169,7 @@ def regrade(path: Path) -> dict[str, tuple[Score, Score]]:
     """A finished run's exams, or one step's, as they were graded and as today's reader grades them; nobody is asked."""
     run_at = path if (path / "config.yaml").exists() else path.parent
     config = read_yaml(_run_at(run_at) / "config.yaml")
-    task = tasks.find(config.get("task", ""), data=config.get("data"))
+    task = find_task(config.get("task", ""), data=config.get("data"))
     return {
         one.title: (score(one.attempts), score(again(task, _asked(task, one), one.attempts)))
         for one in history.sat(path)

@@ -284,7 +284,7 @@ def main() -> None:
     import torch
     from tests.conftest import make_student
 
-    from tutelage.models import ability, pretrained
+    from tutelage.models.local import ability, weights
     from tutelage.training import layout
     from tutelage.training.batches import Example
 
@@ -292,7 +292,7 @@ def main() -> None:
         tokenizer = make_student(Path(folder) / "tokenizer", chat=False)
         print("| Architecture | A batch of | Answering | Self-reflection |\n|---|---|---|---|")
         for name in ALL:
-            model, _ = pretrained.load(str(make(name, tokenizer, Path(folder) / name)), torch.float32, Path(folder))
+            model, _ = weights.load(str(make(name, tokenizer, Path(folder) / name)), torch.float32, Path(folder))
             example = Example(
                 list(range(3, 90)), list(range(90, 100)), "q", ([100, 101, 102],), ([103, 104, 105, 106],)
             )

@@ -10,11 +10,12 @@ import torch
 from tests.contracts import architectures
 
 from tutelage.errors import ModelError
-from tutelage.exporting import gguf_file, model
-from tutelage.models import pretrained, rendering
-from tutelage.models.hf import Hf
+from tutelage.exporting import gguf
+from tutelage.exporting.student import save
+from tutelage.models.local import templates, weights
+from tutelage.models.local.hf import Hf
 from tutelage.training import layout
-from tutelage.training.config import TrainingConfig
+from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
@@ -56,7 +57,7 @@ def replies(one: Hf, sampling: Sampling, *texts: str) -> list[list[Reply]]:
 
 def generated(folder: Path, *texts: str) -> list[str]:
     """What transformers' own loop makes of each text, with nothing else in the batch."""
-    plain, tokenizer = pretrained.load(str(folder), torch.float32, Path())
+    plain, tokenizer = weights.load(str(folder), torch.float32, Path())
     written = []
     for text in texts:
         ids = tokenizer(text.strip(), return_tensors="pt").input_ids
@@ -98,13 +99,13 @@ LESSONS = [lesson(1, "So"), lesson(1, "Then"), lesson(3, "Thus")]
 
 def by_hand(folder: Path) -> tuple[float, float]:
     """The language-model loss and the self-reflection of the lessons, every sequence in a pass of its own."""
-    plain, tokenizer = pretrained.load(str(folder), torch.float32, Path())
-    rendering.prepare(tokenizer)
-    rendering.install_paper_template(tokenizer)
+    plain, tokenizer = weights.load(str(folder), torch.float32, Path())
+    templates.prepare(tokenizer)
+    templates.install_paper_template(tokenizer)
 
     def run(prompt: str, completion: str) -> tuple[int, list[int], torch.Tensor, torch.Tensor]:
-        start = rendering.prompt_ids(tokenizer, [Message("user", prompt)])
-        ids = start + rendering.completion_ids(tokenizer, [Message("user", prompt)], completion, {1})
+        start = templates.prompt_ids(tokenizer, [Message("user", prompt)])
+        ids = start + templates.completion_ids(tokenizer, [Message("user", prompt)], completion, {1})
         with torch.no_grad(), layout.last_states(plain) as states:
             logits = plain(input_ids=torch.tensor([ids])).logits
         return len(start), ids, logits[0].double().log_softmax(-1), states[0][0, -1].double()
@@ -136,8 +137,8 @@ def train(folder: Path, into: Path, **settings: Any) -> dict[str, Any]:
 def test_adapters_are_learned_and_merged(name: str, base_student: Path, tmp_path: Path) -> None:
     folder = architectures.make(name, base_student, tmp_path / name)
     train(folder, tmp_path / "taught", lora={"r": 2}, reflection={})
-    before, _ = pretrained.load(str(folder), torch.float32, Path())
-    after, _ = pretrained.load(str(tmp_path / "taught"), torch.float32, Path())
+    before, _ = weights.load(str(folder), torch.float32, Path())
+    after, _ = weights.load(str(tmp_path / "taught"), torch.float32, Path())
     moved = [
         where for where, weights in after.named_parameters() if not torch.equal(weights, before.get_parameter(where))
     ]
@@ -154,11 +155,11 @@ def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder
     told = replies(taught, Sampling(max_tokens=6), "coin", "Is it?")
     paper = SimpleNamespace(sampling=Sampling(max_tokens=6))
     source: Any = SimpleNamespace(student=tmp_path / "reflected", options=lambda: {"dtype": "float32"}, paper=paper)
-    model.save(source, tmp_path / "exported", "exam")
+    save(source, tmp_path / "exported", "exam")
     handed = replies(student(tmp_path / "exported"), Sampling(max_tokens=6), "coin", "Is it?")
     assert [row[0].text for row in handed] == [row[0].text for row in told]
     if folder.name not in ("llama", "qwen2", "qwen3"):
         with pytest.raises(ModelError, match=r"--gguf does not know .*convert_hf_to_gguf"):
-            gguf_file.check_student(tmp_path / "reflected")
+            gguf.check_student(tmp_path / "reflected")
     row = architectures.row(folder.name, taught.way, facts["apart"])
     assert row in (ROOT / "docs" / "students.md").read_text(), f"python -m tests.contracts.architectures: {row}"

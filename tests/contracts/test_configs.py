@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tutelage.demo import demo_config
-from tutelage.recipes import RECIPES, catalog
+from tutelage.cli.demo import demo_config
+from tutelage.recipes import RECIPES
+from tutelage.recipes.catalog import check, find_recipe
 from tutelage.recipes.presets import options
 
 ROOT = Path(__file__).parents[2]
@@ -17,24 +18,24 @@ CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rgl
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid_configs(path: Path) -> None:
-    catalog.check(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    check(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
 
 
 def test_the_demo_is_a_valid_config() -> None:
-    assert catalog.check(demo_config(), "demo").model_dump()["recipe"] == "tailored"
+    assert check(demo_config(), "demo").model_dump()["recipe"] == "tailored"
 
 
 def test_the_readme_config_is_valid() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:
-        catalog.check(yaml.safe_load(block), "README.md")
+        check(yaml.safe_load(block), "README.md")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_setting_is_read_somewhere(name: str) -> None:
     for key in (
-        row.key for row in options(catalog.find(name).settings) if row.key != "preset"
+        row.key for row in options(find_recipe(name).settings) if row.key != "preset"
     ):  # it is resolved before it is read
         last = key.rpartition(".")[2]
         assert re.search(rf"(config|self|held|adapters?|splits|settings|wanted)\.(\w+\.)*{last}\b", CODE), (
@@ -44,6 +45,6 @@ def test_every_setting_is_read_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_defaults_alone_make_a_config(name: str) -> None:
-    needed = {row.key: "x" for row in options(catalog.find(name).settings) if row.default == "required"}
+    needed = {row.key: "x" for row in options(find_recipe(name).settings) if row.default == "required"}
     needed |= {"model": "worked:", "task": "coin_flip"} if "model" in needed else {}
-    assert catalog.check({"recipe": name, **needed}, "test")
+    assert check({"recipe": name, **needed}, "test")

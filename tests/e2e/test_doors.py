@@ -22,7 +22,7 @@ from tutelage.types import Attempt
 def cli(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as wide as a terminal."""
     environment = {**os.environ, "COLUMNS": "200", **options.pop("env", {})}
-    command = [sys.executable, "-m", "tutelage.cli", *words]
+    command = [sys.executable, "-m", "tutelage", *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
 
 
@@ -137,7 +137,7 @@ def test_kill_9_then_the_same_command_ends_alike(
     finished: Path, base_student: Path, tmp_path: Path, moment: str
 ) -> None:
     words = ["run", str(write(tmp_path / "c.yaml", config(base_student))), "--into", str(tmp_path / "run")]
-    with subprocess.Popen([sys.executable, "-m", "tutelage.cli", *words], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([sys.executable, "-m", "tutelage", *words], stdout=subprocess.DEVNULL) as process:
         while not (tmp_path / "run" / moment).exists() and process.poll() is None:
             time.sleep(0.0005)
         process.kill()
@@ -156,7 +156,7 @@ def test_kill_9_then_the_same_command_ends_alike(
 def test_ctrl_c_keeps_the_training_and_goes_on(finished: Path, base_student: Path, tmp_path: Path) -> None:
     words = ["run", str(write(tmp_path / "c.yaml", config(base_student))), "--into", str(tmp_path / "run")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tutelage.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tutelage", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     while not (tmp_path / "run" / "student.draft").exists():
         time.sleep(0.0005)
@@ -218,7 +218,7 @@ def test_a_bad_file_of_questions_is_named_by_line(tmp_path: Path, content: str, 
 def test_no_room_on_the_disk_is_said_and_nothing_is_half_written(base_student: Path, tmp_path: Path) -> None:
     raw = config(base_student, baselines=[])
     words = ["run", str(write(tmp_path / "c.yaml", raw)), "--into", str(tmp_path / "run")]
-    command = shlex.join([sys.executable, "-m", "tutelage.cli", *words])
+    command = shlex.join([sys.executable, "-m", "tutelage", *words])
     # A limit on the size of a file stands for a full disk: records fit, the student's weights do not.
     done = subprocess.run(["bash", "-c", f"ulimit -f 40; {command}"], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stdout + done.stderr

@@ -8,15 +8,16 @@ import pytest
 from tests.e2e.test_teacher import cli, write
 from tests.server import Teacher, teaching
 
-from tutelage import runner, tasks
+from tutelage import runner
 from tutelage.errors import LessonError
-from tutelage.recipes import catalog
-from tutelage.recipes.tutorial import Errors, lessons_for
+from tutelage.recipes.catalog import check
+from tutelage.recipes.corrections import Errors, lessons_for
 from tutelage.runs import records
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Lesson
 
 TASK = "coin_flip?size=200"
-ANSWERS = {q.text: q.answer for q in tasks.find(TASK).load("train")}
+ANSWERS = {q.text: q.answer for q in find_task(TASK).load("train")}
 
 
 def reason(messages: list[dict[str, str]]) -> str:
@@ -65,7 +66,7 @@ def test_cut_replies_stop_the_asking_and_what_was_paid_is_kept(tmp_path: Path) -
 
 def consulted(folder: Path, teacher: Teacher, **more: Any) -> list[Lesson]:
     """A round's tutorial: every training question was missed."""
-    kind = catalog.check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
+    kind = check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
     with runner.enter(kind, folder / "run") as room:
         train = room.questions("train")
         missed = [Attempt(question=q.id, text="It is. --> no", answer="no", verdict="wrong") for q in train]

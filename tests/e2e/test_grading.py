@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tutelage import tasks
 from tutelage.runs.run import Run
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ TASK = "word_problems?size=60"
 
 def cli(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tutelage.cli", *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-m", "tutelage", *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT
     )
 
 
@@ -28,7 +28,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_completions_are_graded_against_a_task(tmp_path: Path) -> None:
-    questions = tasks.find(TASK).load("test")
+    questions = find_task(TASK).load("test")
     says = ["The answer is {}.", "I think {}", "The answer is 123456.", "No idea."]
     rows = [{"id": q.id, "completion": says[i % 4].format(q.answer)} for i, q in enumerate(questions)]
     file, out = write(tmp_path / "c.jsonl", rows), tmp_path / "out.jsonl"
@@ -114,7 +114,7 @@ def test_golds_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
 
 
 def test_contamination_shows_what_is_shared(tmp_path: Path) -> None:
-    first, second = tasks.find(TASK).load("test")[:2]
+    first, second = find_task(TASK).load("test")[:2]
     changed = "".join("7" if letter.isdigit() else letter for letter in second.text)
     rows = [{"prompt": first.text.upper() + " "}, {"prompt": changed}, {"prompt": "How much is one and one?"}]
     file = write(tmp_path / "lessons.jsonl", rows)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tutelage import cli
+from tutelage.cli.main import main
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Reply
 
@@ -27,7 +27,7 @@ def tutelage(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     said = capsys.readouterr()
     return int(end.value.code or 0), said.out + said.err
 

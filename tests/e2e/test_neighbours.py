@@ -17,12 +17,13 @@ import tests.e2e.test_teacher as paying
 from tests.server import Teacher, teaching
 
 import tutelage
-from tutelage import cli, tasks
+from tutelage.cli.main import main
 from tutelage.errors import RunError
 from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.runs import records
 from tutelage.runs import replies as caches
 from tutelage.runs.replies import ReplyCache
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Lesson, Reply, Sampling
 
 ALL = 56  # requests of one whole run: 28 rationales and their answers
@@ -30,7 +31,7 @@ ALL = 56  # requests of one whole run: 28 rationales and their answers
 
 def starting(folder: Path, into: str, config: str = "c.yaml") -> subprocess.Popen[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OPENAI_API_KEY": paying.SECRET}
-    words = [sys.executable, "-m", "tutelage.cli", "lessons", config, "--into", into]
+    words = [sys.executable, "-m", "tutelage", "lessons", config, "--into", into]
     return subprocess.Popen(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -226,7 +227,7 @@ def test_what_ends_a_run_is_what_is_said_and_what_is_in_flight_is_kept(
     tmp_path: Path, leaves: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", paying.SECRET)
-    task = tasks.find(paying.TASK)
+    task = find_task(paying.TASK)
     chats = [task.ask(question) for question in task.load("train")[:12]]
     slow = [0.2]
     with teaching(lambda messages: "heads", lambda number, body: "", seconds=0.2) as teacher:
@@ -279,7 +280,7 @@ def test_what_is_no_file_of_replies_is_left_as_it_is(
     for words in (["ls"], ["stats"], ["prune", "--model", "m", "--yes"]):
         monkeypatch.setattr(sys, "argv", ["tutelage", "cache", *words, "--file", str(path)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         said = capsys.readouterr().err
         assert end.value.code == 2, said
         assert said.startswith("error: ")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, ModelError
-from tutelage.models import open_model
+from tutelage.models.opening import open_model
 from tutelage.recipes.catalog import check
 from tutelage.types import Chat, Message, Sampling
 
@@ -27,7 +27,7 @@ def limited(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))  # of addresses, which are more than memory
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "tutelage.cli", *words]
+    command = [sys.executable, "-m", "tutelage", *words]
     return subprocess.run(
         command, capture_output=True, text=True, cwd=folder, env=environment, preexec_fn=limits, timeout=30, check=False
     )

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "add-a-recipe.md"
 
 def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process and a folder of its own, as the console script starts it: not from a module's folder."""
-    here = [sys.executable, "-c", "from tutelage.cli import main; main()", *words]
+    here = [sys.executable, "-c", "from tutelage.cli.main import main; main()", *words]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONSAFEPATH": "1"}
     return subprocess.run(here, capture_output=True, text=True, check=False, cwd=folder, env=environment)
 

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from tests.server import serve
 
-from tutelage import tasks
 from tutelage.runs import records
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Feedback, Lesson
 
 TASK = "coin_flip?size=100"
-ANSWERS = {q.text: q.answer for split in ("train", "dev", "test") for q in tasks.find(TASK).load(split)}
+ANSWERS = {q.text: q.answer for split in ("train", "dev", "test") for q in find_task(TASK).load(split)}
 
 
 def teach(messages: list[dict[str, str]]) -> str:
@@ -58,7 +58,7 @@ def command(folder: Path, student: Path, url: str) -> tuple[list[str], dict[str,
     return [
         sys.executable,
         "-m",
-        "tutelage.cli",
+        "tutelage.cli.main",
         "run",
         str(folder / "c.yaml"),
         "--into",

@@ -53,7 +53,7 @@ def hunt(folder: Path, done: list[subprocess.CompletedProcess[str]], *secrets: s
 
 def cli(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "COLUMNS": "100", **variables}
-    command = [sys.executable, "-m", "tutelage.cli", *words]
+    command = [sys.executable, "-m", "tutelage", *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
 
 
@@ -347,7 +347,7 @@ def test_the_key_of_a_served_model(tmp_path: Path) -> None:
             "OPENAI_API_KEY": OPAQUE,
         }
         spec = f"openai:m?base_url={quote(with_user(teacher.url))}&key=OPENAI_API_KEY"
-        words = [sys.executable, "-m", "tutelage.cli", "serve", spec, "--port", "0", "--key-env", "SERVE_WITH"]
+        words = [sys.executable, "-m", "tutelage", "serve", spec, "--port", "0", "--key-env", "SERVE_WITH"]
         out, err = (tmp_path / "out").open("w+"), (tmp_path / "err").open("w+")
         with out, err, subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=out, stderr=err) as process:
             until = time.monotonic() + 60

@@ -20,8 +20,8 @@ from typing import Any
 import openai
 import pytest
 
-from tutelage.models import open_model
-from tutelage.models.hf import Hf
+from tutelage.models.local.hf import Hf
+from tutelage.models.opening import open_model
 from tutelage.serve import server
 from tutelage.types import Chat, Message, Sampling
 
@@ -49,7 +49,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*words: str, program: Sequence[str] = ("-m", "tutelage.cli"), **environment: str) -> Iterator[Served]:
+def serving(*words: str, program: Sequence[str] = ("-m", "tutelage"), **environment: str) -> Iterator[Served]:
     command = [sys.executable, *program, "serve", *words, "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -247,7 +247,7 @@ def test_our_own_teacher_client_and_the_exam_can_use_it(served: Served, tmp_path
     words = ["exam", f"openai:{served.name}", "--task", "coin_flip?size=20", "--limit", "4", "--into", "run"]
     environment = {**os.environ, "OPENAI_BASE_URL": served.url, "TUTELAGE_CACHE": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "tutelage.cli", *words, "exam.max_tokens=8"],
+        [sys.executable, "-m", "tutelage", *words, "exam.max_tokens=8"],
         capture_output=True, text=True, env=environment, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -300,7 +300,7 @@ def test_ctrl_c_answers_what_is_in_hand_and_twice_stops_now(chat_student: Path) 
 def run(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "COLUMNS": "200", **options.pop("env", {})}
     return subprocess.run(
-        [sys.executable, "-m", "tutelage.cli", *words],
+        [sys.executable, "-m", "tutelage", *words],
         capture_output=True, text=True, env=environment, check=False, **options,
     )  # fmt: skip
 
@@ -360,7 +360,7 @@ def test_another_address_is_warned_of(scripted: Scripted) -> None:
     assert "can be reached from other machines and anyone there may ask (--open)" in err
 
 
-HASTY = "import tutelage.serve.connection as c; c.SECONDS = 1.0; from tutelage.cli import main; main()"
+HASTY = "import tutelage.serve.connection as c; c.SECONDS = 1.0; from tutelage.cli.main import main; main()"
 
 
 def test_a_request_that_does_not_arrive_is_closed(scripted: Scripted) -> None:
@@ -484,7 +484,7 @@ class Terminal:
     def __init__(self, *words: str, **environment: str) -> None:
         self.mine, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tutelage.cli", "chat", *words],
+            [sys.executable, "-m", "tutelage", "chat", *words],
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             env={**os.environ, "TERM": "dumb", "COLUMNS": "200", **environment},
         )  # fmt: skip

@@ -14,13 +14,13 @@ import pytest
 import yaml
 from tests.server import Teacher, completion, reasoning, teaching
 
-from tutelage import tasks
 from tutelage.runs import records
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Lesson
 
 SECRET = "sk-very-secret-key-0001"
 TASK = "coin_flip?size=40"
-ANSWERS = {q.text: q.answer for split in ("train", "test") for q in tasks.find(TASK).load(split)}
+ANSWERS = {q.text: q.answer for split in ("train", "test") for q in find_task(TASK).load(split)}
 
 
 def say(messages: list[dict[str, str]]) -> str:
@@ -37,7 +37,7 @@ def config(teacher: Teacher, **more: Any) -> dict[str, Any]:
 
 def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OPENAI_API_KEY": SECRET, "COLUMNS": "200"}
-    command = [sys.executable, "-m", "tutelage.cli", *words]
+    command = [sys.executable, "-m", "tutelage", *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
 
 
@@ -78,7 +78,7 @@ def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int, how:
         raw["teacher"]["concurrency"] = 4
         write(tmp_path, raw)
         environment = {**os.environ, "TUTELAGE_CACHE": str(tmp_path / "cache"), "OPENAI_API_KEY": SECRET}
-        words = [sys.executable, "-m", "tutelage.cli", "lessons", "c.yaml", "--into", "run"]
+        words = [sys.executable, "-m", "tutelage", "lessons", "c.yaml", "--into", "run"]
         process = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while len(teacher.requests) < 4:
             time.sleep(0.02)

@@ -41,7 +41,7 @@ def followed(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     with serve(teach) as (url, _):
         environment = {**os.environ, "OPENAI_BASE_URL": url, "TUTELAGE_CACHE": str(folder / "cache"), "COLUMNS": "200"}
         for command in re.findall(r"^\$ (tutelage .*)$", TEXT, re.MULTILINE):
-            words = [sys.executable, "-m", "tutelage.cli", *shlex.split(command)[1:]]
+            words = [sys.executable, "-m", "tutelage", *shlex.split(command)[1:]]
             done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=folder, check=False)
             assert done.returncode == 0, f"{command}: {done.stderr}"
             printed[command] = done.stdout
@@ -79,7 +79,7 @@ def test_a_teacher_that_is_paid_shows_in_the_report_step_by_step(followed: tuple
 
 
 def test_the_live_page_and_the_events_are_for_programs_too(base_student: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "tutelage.cli", "exam", f"hf:{base_student}", "--task", "coin_flip?size=40", "--limit", "6", "--json", "--into", str(tmp_path / "it"), "exam.max_tokens=8"]  # fmt: skip
+    words = [sys.executable, "-m", "tutelage", "exam", f"hf:{base_student}", "--task", "coin_flip?size=40", "--limit", "6", "--json", "--into", str(tmp_path / "it"), "exam.max_tokens=8"]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from tests.server import teaching
 
-from tutelage import exam, runner, tasks
+from tutelage import exam, runner
 from tutelage.evaluation import regrade, scoreboard
 from tutelage.grading.answers import READERS
 from tutelage.runs import records
 from tutelage.runs.replies import ReplyCache
-from tutelage.tasks.base import Task
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question, Reply
 
 TASK = "word_problems?size=60"
-QUESTIONS = tasks.find(TASK).load("train")
+QUESTIONS = find_task(TASK).load("train")
 STUCK = ["7" * 5000, "5" + ",000" * 2000, "0." + "3" * 5000, "1/" + "0" * 9, "hundred " * 3000]
 
 
@@ -48,7 +49,7 @@ def test_a_file_with_odd_numbers_is_graded_whole(kind: str, tmp_path: Path) -> N
     rows = [{"id": str(i), "answer": "5", "completion": f"The answer is {text}"} for i, text in enumerate(texts)]
     rows.append({"id": "gold", "answer": "7" * 5000, "completion": "The answer is 5."})
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, "-m", "tutelage.cli", "grade", "c.jsonl", "--kind", kind, "--json"]
+    command = [sys.executable, "-m", "tutelage", "grade", "c.jsonl", "--kind", kind, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 import tutelage
 from tutelage import runner
-from tutelage.exporting import export, lessons, source
+from tutelage.exporting import lessons, source
+from tutelage.exporting.folder import export
 from tutelage.markup import block, front_matter, plain, table
 from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Lesson
@@ -58,12 +59,12 @@ def test_the_card_holds_the_runs_numbers(tailored: tuple[Path, Path]) -> None:
 def test_the_base_is_named_where_it_is_known(
     tailored: tuple[Path, Path], student: Any, base: str, licence: str
 ) -> None:
-    from tutelage.exporting import card
+    from tutelage.exporting import model_card
 
     read = source.read(tailored[0])
     read = read._replace(run=replace(read.run, config={**read.run.config, "student": student}))
-    written = card.Written("x", "float32", 1, lessons.gather(read), None, None)
-    text = card.text(read, written)
+    written = model_card.Written("x", "float32", 1, lessons.gather(read), None, None)
+    text = model_card.text(read, written)
     assert (f"base_model: {base}\n" in text) == bool(base)
     assert (f"license: {licence}\n" in text) == bool(licence)
     assert "secret" not in text

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import tutelage
-from tutelage import exporting, tasks
 from tutelage.errors import TutelageError
+from tutelage.exporting import folder
 from tutelage.exporting.checking import Checked
 from tutelage.runs import records
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt
 
 Finished = Callable[[str, str, bool], Path]
@@ -59,7 +60,7 @@ def exam_of(run: Path) -> dict[str, str]:
 
 
 def test_plain_transformers_gives_the_answers_of_the_exam(finished: Finished, tmp_path: Path) -> None:
-    questions = {question.id: question for question in tasks.find("coin_flip?size=100").load("test")}
+    questions = {question.id: question for question in find_task("coin_flip?size=100").load("test")}
     folders, expected = [], []
     for place, kind in enumerate(KINDS):
         run = finished(*kind)
@@ -148,7 +149,7 @@ def test_an_export_is_asked_as_it_was_taught(finished: Finished, tmp_path: Path)
 
 
 def cli(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tutelage.cli", "export", *map(str, words)]
+    command = [sys.executable, "-m", "tutelage", "export", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -199,7 +200,7 @@ def test_an_unfinished_run_says_what_is_missing(
 ) -> None:
     run = without(finished("finetune_cot", "base", False), *missing)(tmp_path)
     with pytest.raises(TutelageError, match="is not finished: ") as error:
-        exporting.export(run, tmp_path / "out")
+        folder.export(run, tmp_path / "out")
     assert says in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -207,13 +208,13 @@ def test_an_unfinished_run_says_what_is_missing(
 def test_what_is_no_run_is_said(finished: Finished, tmp_path: Path) -> None:
     run = finished("finetune_cot", "base", False)
     with pytest.raises(TutelageError, match="is not a run: it holds no config.yaml$"):
-        exporting.export(tmp_path, tmp_path / "out")
+        folder.export(tmp_path, tmp_path / "out")
     with pytest.raises(TutelageError, match=f"is not a run: it holds no config.yaml; its run is {run}$"):
-        exporting.export(run / "student", tmp_path / "out")
+        folder.export(run / "student", tmp_path / "out")
     raw = {"recipe": "exam", "model": "worked:", "task": "coin_flip?size=20"}
     tutelage.run(raw, tmp_path / "exam")
     with pytest.raises(TutelageError, match="recipe 'exam', which trains no student"):
-        exporting.export(tmp_path / "exam", tmp_path / "out")
+        folder.export(tmp_path / "exam", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_bad_options_are_named_before_anything_is_done(
     finished: Finished, tmp_path: Path, options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(TutelageError, match=says):
-        exporting.export(finished("finetune_cot", "base", False), tmp_path / "out", **options)
+        folder.export(finished("finetune_cot", "base", False), tmp_path / "out", **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -240,7 +241,7 @@ def test_a_folder_that_is_no_export_is_left_alone(finished: Finished, tmp_path: 
     assert "is not empty and no earlier export; choose another --to" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     with pytest.raises(TutelageError, match="is a file"):
-        exporting.export(finished("finetune_cot", "base", False), tmp_path / "mine" / "thesis.txt")
+        folder.export(finished("finetune_cot", "base", False), tmp_path / "mine" / "thesis.txt")
 
 
 def test_an_export_that_fails_leaves_the_earlier_one(
@@ -253,8 +254,8 @@ def test_an_export_that_fails_leaves_the_earlier_one(
     def full(*anything: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting.lessons, "write", full)
+    monkeypatch.setattr("tutelage.exporting.lessons.write", full)
     with pytest.raises(OSError, match="No space"):
-        exporting.export(run, tmp_path / "out", check=0)
+        folder.export(run, tmp_path / "out", check=0)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "out").iterdir()) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

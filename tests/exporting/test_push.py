@@ -103,7 +103,7 @@ def push(run: Path, out: Path, url: str, *words: str, **more: str) -> subprocess
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1",
     }
-    command = [sys.executable, "-m", "tutelage.cli", "export", str(run), "--to", str(out), "--check", "0", *words]
+    command = [sys.executable, "-m", "tutelage", "export", str(run), "--to", str(out), "--check", "0", *words]
     return subprocess.run(command, capture_output=True, text=True, env={**environment, **more}, check=False)
 
 

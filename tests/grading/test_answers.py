@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import ConfigError
 from tutelage.grading.answers import READERS, grading
 from tutelage.grading.verdicts import judge, strictly
-from tutelage.tasks.base import Task
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 COLOURS = ("orange ball", "white ball", "blue ball")
@@ -71,8 +71,8 @@ def test_sameness(kind: str, answer: str, gold: str, same: bool) -> None:
 
 def test_the_published_reading_is_the_first_number_behind_the_marker() -> None:
     """An option of every task of numbers, and off unless it is asked for."""
-    house, published = (tasks.find(f"word_problems?size=20{more}") for more in ("", "&reading=published"))
-    same = tasks.find({"name": "word_problems", "size": 20, "reading": "published"})
+    house, published = (find_task(f"word_problems?size=20{more}") for more in ("", "&reading=published"))
+    same = find_task({"name": "word_problems", "size": 20, "reading": "published"})
     question = Question(id="", text="", answer="5")
     texts = {
         "The answer is 5 + 2.": (None, "5"),
@@ -98,7 +98,7 @@ def test_the_published_reading_is_the_first_number_behind_the_marker() -> None:
 )
 def test_other_readings_are_refused(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        tasks.find(spec)
+        find_task(spec)
 
 
 def test_longer_choice_hides_shorter_one_inside_it() -> None:

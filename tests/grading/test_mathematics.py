@@ -17,7 +17,7 @@ from tutelage.grading import mathematics as symbolic
 from tutelage.grading.answers import grading
 from tutelage.grading.mathematics import read_math, same_math
 from tutelage.grading.verdicts import judge, strictly
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 PAIRS = [

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage import tasks
 from tutelage.lessons import feedback
 from tutelage.lessons.feedback import FeedbackConfig, Read
-from tutelage.tasks.base import Task
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task
 from tutelage.types import Feedback, Question
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return tasks.find("word_problems?size=40")
+    return find_task("word_problems?size=40")
 
 
 @pytest.fixture(scope="module")

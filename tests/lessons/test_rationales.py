@@ -2,7 +2,7 @@
 
 from tutelage.grading.answers import READERS
 from tutelage.lessons import rationales
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question, Verdict
 
 READ, SAME = READERS["number"]

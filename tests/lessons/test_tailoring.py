@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tutelage import exam, tasks
+from tutelage import exam
 from tutelage.grading.verdicts import judge
-from tutelage.lessons import feedback, offline, practice, reflection
-from tutelage.lessons.choosing import choose
+from tutelage.lessons import feedback, offline_teacher, practice, reflection
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.selection import choose
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
 
 
@@ -129,7 +130,7 @@ def exercise(problem: str, solution: str = "3 + 4 = 7. The answer is 7.") -> str
 
 
 def test_exercises_that_copy_the_test_or_have_no_answer_are_dropped() -> None:
-    task = tasks.find("word_problems?size=40")
+    task = find_task("word_problems?size=40")
     test = task.load("test")
     copied = test[0].text.upper().replace(" ", "  ")
     nearly = test[1].text + " Say it."
@@ -148,7 +149,7 @@ def test_exercises_that_copy_the_test_or_have_no_answer_are_dropped() -> None:
 
 def test_fresh_questions_of_a_task_are_no_copies_of_its_test() -> None:
     for name in ("word_problems?size=400", "coin_flip?size=400", "tracking_shuffled_objects?size=400"):
-        task = tasks.find(name)
+        task = find_task(name)
         held_out, train = practice.HeldOut(task.load("test")), task.load("train")
         assert task.similar is not None
         like = [task.similar(question, random.Random(question.id)) for question in train[:60]]
@@ -160,9 +161,9 @@ def test_fresh_questions_of_a_task_are_no_copies_of_its_test() -> None:
     ["word_problems", "coin_flip", "last_letter_concatenation", "tracking_shuffled_objects", "date_understanding"],
 )
 def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
-    task = tasks.find(f"{name}?size=60")
+    task = find_task(f"{name}?size=60")
     questions = {question.id: question for question in task.load("train")}
-    teacher = offline.Recital(task, questions)
+    teacher = offline_teacher.Recital(task, questions)
     config = FeedbackConfig(practice=2)
     replies = []
     for question in questions.values():
@@ -195,7 +196,7 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
     ],
 )
 def test_the_first_wrong_sum_is_found(attempt: str, says: str) -> None:
-    assert says in offline.first_wrong_step(attempt, ["She gets 10 + 4 = 14. Then 14 - 6 = 8 are left."], "8")
+    assert says in offline_teacher.first_wrong_step(attempt, ["She gets 10 + 4 = 14. Then 14 - 6 = 8 are left."], "8")
 
 
 @pytest.mark.parametrize(
@@ -212,4 +213,4 @@ def test_the_first_wrong_sentence_is_found_in_the_student_s_own_wording(attempt:
         "The coin starts heads up. Ann flips it: tails. It ends tails up.",
         "Start: heads. After Ann flips: tails. End: tails.",
     ]
-    assert says in offline.first_wrong_step(attempt, solutions, "no")
+    assert says in offline_teacher.first_wrong_step(attempt, solutions, "no")

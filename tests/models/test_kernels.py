@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.backends.cuda import cudnn_sdp_enabled, flash_sdp_enabled, math_sdp_enabled, mem_efficient_sdp_enabled
 
-from tutelage.models import kernels
-from tutelage.models.hf import Hf
+from tutelage.models.local import kernels
+from tutelage.models.local.hf import Hf
 from tutelage.training import layout, trainer
-from tutelage.training.config import TrainingConfig
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Chat, Lesson, Message, Sampling
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tutelage.models.pace import Limits
-from tutelage.models.traffic import Fault, Traffic
+from tutelage.models.remote.dispatch import Fault, Traffic
+from tutelage.models.remote.pace import Limits
 
 
 class _Clock(selectors.DefaultSelector):

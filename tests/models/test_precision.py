@@ -12,8 +12,8 @@ import torch
 
 from tutelage import runner
 from tutelage.errors import Interrupted, ModelError
-from tutelage.models import precision
-from tutelage.models.machine import machine
+from tutelage.machine import machine
+from tutelage.models.local import precision
 
 SLOW_TRAINING = {"training": {"float32": 100.0, "bfloat16": 63.0}, "decoding": {"float32": 7.0, "bfloat16": 110.0}}
 

@@ -11,9 +11,9 @@ import pytest
 from tests.server import Teacher, completion, teaching
 
 from tutelage.errors import ModelError
-from tutelage.models import Purse, open_model
-from tutelage.models.metered import Spending
+from tutelage.models.opening import Purse, open_model
 from tutelage.runs.replies import ReplyCache
+from tutelage.spending import Spending
 from tutelage.types import Chat, Message, Reply, Sampling
 
 SECRET = "sk-very-secret-key-0001"

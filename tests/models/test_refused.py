@@ -10,9 +10,9 @@ from tests.conftest import make_student
 
 from tutelage import runner
 from tutelage.errors import ModelError
-from tutelage.models import open_model
-from tutelage.models.hf import Hf
-from tutelage.training.config import TrainingConfig
+from tutelage.models.local.hf import Hf
+from tutelage.models.opening import open_model
+from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 

@@ -9,8 +9,11 @@ import pytest
 from tests.server import teaching
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import hiding, open_model, parse, specs
-from tutelage.models.http import OpenAICompatible
+from tutelage.models import specs
+from tutelage.models.opening import open_model
+from tutelage.models.remote import hiding
+from tutelage.models.remote.openai import OpenAICompatible
+from tutelage.models.specs import parse
 from tutelage.types import Chat, Message, Sampling
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from tutelage.errors import ModelError
-from tutelage.models import streaming
-from tutelage.models.decoding import Decoder
-from tutelage.models.hf import Hf
-from tutelage.models.reading import Reading
+from tutelage.models.local import streaming
+from tutelage.models.local.decoding import Decoder
+from tutelage.models.local.hf import Hf
+from tutelage.models.local.reading import Reading
+from tutelage.models.local.streaming import Local, Unfolding, settled
 from tutelage.models.scripted import Scripted
-from tutelage.models.streaming import Local, Unfolding, settled
 from tutelage.types import Chat, Message, Reply, Sampling
 
 TEXTS = ["A coin is heads up.", "Is the coin still heads up?", "no"]

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from tests.server import FATAL, FAULTS, PERMANENT, Teacher, teaching
 
 from tutelage.errors import BudgetError, ConfigError, ModelError
-from tutelage.models import Purse, open_model
-from tutelage.models.lanes import Lanes
-from tutelage.models.metered import BudgetConfig, Meter, Spending
-from tutelage.models.pace import seconds_to_wait
-from tutelage.models.received import split_thinking
-from tutelage.models.usage import Usage, worst_input
+from tutelage.models.opening import Purse, open_model
+from tutelage.models.remote.lanes import Lanes
+from tutelage.models.remote.meter import Meter
+from tutelage.models.remote.pace import seconds_to_wait
+from tutelage.models.remote.received import split_thinking
+from tutelage.models.remote.usage import Usage, worst_input
 from tutelage.redaction import redact
 from tutelage.runs.replies import ReplyCache
+from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Chat, Message, Reply, Sampling, Spent
 
 SECRET = "sk-very-secret-key-0001"
@@ -210,7 +211,7 @@ def test_a_server_that_refuses_everything_for_a_while_is_asked_by_few(store: Rep
 
 
 def test_requests_a_minute_are_kept(store: ReplyCache) -> None:
-    from tutelage.models.pace import Limits, Minute
+    from tutelage.models.remote.pace import Limits, Minute
 
     pace = Minute(Limits(requests_per_minute=3))
     for second in range(3):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.server import completion, teaching
 
 from tutelage.errors import BudgetError, ModelError
-from tutelage.models import Purse, open_model
-from tutelage.models.metered import BudgetConfig, Spending
-from tutelage.models.usage import least, usage, worst_input
+from tutelage.models.opening import Purse, open_model
+from tutelage.models.remote.usage import least, usage, worst_input
 from tutelage.runs.replies import ReplyCache
+from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Chat, Message, Reply, Sampling, Spent
 
 LIES: list[Any] = [-1_000_000, -1, 10**15, 10**30, 10**5000, 10.5, True, False, "10", "many", [3], {"n": 3}]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from tutelage import models
 from tutelage.errors import ConfigError, MissingPackage
-from tutelage.models import rendering
+from tutelage.models import opening
+from tutelage.models.local import templates
 from tutelage.types import Chat, Message, Sampling
 
 CHATS = [Chat(messages=(Message("user", text),), question=text) for text in ("heads", "the coin is up")]
@@ -40,15 +40,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_it_asks_as_a_local_model_is_asked(chat_student: Path, engine: dict[str, Any]) -> None:
-    model = models.open_model({"kind": "vllm", "name": str(chat_student), "memory": 0.5})
+    model = opening.open_model({"kind": "vllm", "name": str(chat_student), "memory": 0.5})
     got = dict(model.answer(CHATS, Sampling(n=2, temperature=0.7, max_tokens=9, seed=3, stop=("Q:",))))
     tokenizer = AutoTokenizer.from_pretrained(chat_student)
-    wanted = [rendering.prompt_ids(tokenizer, chat.messages) for chat in CHATS for _ in range(2)]
+    wanted = [templates.prompt_ids(tokenizer, chat.messages) for chat in CHATS for _ in range(2)]
     assert [one["prompt_token_ids"] for one in engine["prompts"]] == wanted
     assert len({one["seed"] for one in engine["settings"]}) == 4
     first = engine["settings"][0]
     assert (first["temperature"], first["max_tokens"], first["stop"], first["top_k"]) == (0.7, 9, ["Q:"], -1)
-    assert first["stop_token_ids"] == sorted(rendering.stop_ids(tokenizer))
+    assert first["stop_token_ids"] == sorted(templates.stop_ids(tokenizer))
     assert [reply.text for reply in got[1]] == ["yes 2", "yes 3"]
     assert [reply.finish for reply in got[0]] == ["length", "stop"]
     assert got[0][1].tokens_in == len(wanted[0])
@@ -58,10 +58,10 @@ def test_it_asks_as_a_local_model_is_asked(chat_student: Path, engine: dict[str,
 def test_without_the_package_it_says_what_to_install(chat_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(MissingPackage, match=r"tutelage\[vllm\]"):
-        list(models.open_model(f"vllm:{chat_student}").answer(CHATS, Sampling()))
+        list(opening.open_model(f"vllm:{chat_student}").answer(CHATS, Sampling()))
 
 
 def test_an_adapter_has_to_be_merged_first(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="tutelage export"):
-        models.open_model(f"vllm:{tmp_path}")
+        opening.open_model(f"vllm:{tmp_path}")

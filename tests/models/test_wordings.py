@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.server import teaching
 
-from tutelage.models import Purse, open_model
-from tutelage.models.adapting import refusal, refused
+from tutelage.models.opening import Purse, open_model
+from tutelage.models.remote.adapting import refusal, refused
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
 

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from tutelage import exam, runner, tasks
+from tutelage import classroom, exam, runner
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
-from tutelage.recipes import RECIPES, catalog, classroom
+from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import exemplars
+from tutelage.recipes.catalog import check, find_recipe
 from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.recipes.presets import options
 from tutelage.runs import records
-from tutelage.training.config import TrainingConfig
+from tutelage.tasks.catalog import find_task
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Lesson, Message
 
 
@@ -141,7 +143,7 @@ def test_exemplars_come_from_distinct_training_questions() -> None:
 
 
 def test_every_option_has_a_default_that_show_prints() -> None:
-    rows = {row.key: row for row in options(catalog.find("finetune_cot").settings)}
+    rows = {row.key: row for row in options(find_recipe("finetune_cot").settings)}
     assert (rows["training.learning_rate"].default, rows["training.learning_rate"].published) == ("0.0002", "0.0003")
     assert (rows["training.epochs"].default, rows["training.epochs"].published) == ("3", "20")
     assert "Ho et al. 2022" in rows["training.epochs"].source
@@ -152,7 +154,7 @@ def test_every_option_has_a_default_that_show_prints() -> None:
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win(recipe: str) -> None:
     needed = {"model": "worked:", "task": "coin_flip"} if recipe == "exam" else {}
-    kind: Any = catalog.find(recipe).settings
+    kind: Any = find_recipe(recipe).settings
     assert kind.published
 
     def value(settings: Any, key: str) -> Any:
@@ -160,16 +162,14 @@ def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win
             settings = settings[part]
         return settings
 
-    house = catalog.check({"recipe": recipe, **needed}, "test").model_dump()
-    paper = catalog.check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
+    house = check({"recipe": recipe, **needed}, "test").model_dump()
+    paper = check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
     for key, published in kind.published.items():
         assert value(paper, key) == published.value
         assert value(house, key) != published.value, f"{key}: no difference, so it is no preset"
-    again = catalog.check(paper, "a run's own config")
+    again = check(paper, "a run's own config")
     assert again.model_dump() == paper
-    mine = catalog.check(
-        {"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test"
-    ).model_dump()
+    mine = check({"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test").model_dump()
     assert mine["exam"]["stop"] == ("END",)
     assert mine["exam"]["n"] == paper["exam"]["n"]
 
@@ -192,7 +192,7 @@ WANG = {
 
 @pytest.mark.parametrize(("recipe", "published"), [("finetune_cot", HO), ("tailored", WANG)])
 def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: dict[str, Any]) -> None:
-    settings = catalog.check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
+    settings = check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
     found = {key: functools.reduce(lambda part, name: part[name], key.split("."), settings) for key in published}
     assert found == published
 
@@ -203,9 +203,7 @@ def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: di
 def test_examples_with_a_recorded_teacher_use_the_paper_s_preset(example: Path) -> None:
     raw = read_yaml(example)
     recorded = "recorded" in str(raw.get("teacher"))
-    assert catalog.check(raw, str(example)).model_dump()["preset"] == (
-        "paper" if recorded else raw.get("preset", "house")
-    )
+    assert check(raw, str(example)).model_dump()["preset"] == ("paper" if recorded else raw.get("preset", "house"))
 
 
 def test_the_preset_holds_for_settings_made_in_python() -> None:
@@ -230,7 +228,7 @@ ANSWERS: dict[str, str] = {}
 
 def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
     for split in ("train", "test"):
-        ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=120").load(split)})
+        ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=120").load(split)})
     ASKED.clear()
     house = config(teacher=f"scripted:{__name__}:one_call", preset="house", rationales={}, baselines=["teacher"])
     scores = runner.run(house, tmp_path / "run")

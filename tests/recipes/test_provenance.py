@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tutelage.recipes.provenance import facts
+from tutelage.runs.environment import facts
 
 SECRET = "sk-in-a-dot-env-file"
 

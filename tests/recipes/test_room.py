@@ -15,7 +15,7 @@ import tutelage
 from tutelage import runner
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
-from tutelage.models.hf import Hf
+from tutelage.models.local.hf import Hf
 from tutelage.recipes import catalog
 from tutelage.runs import records
 from tutelage.types import Attempt, Chat, Message, Sampling
@@ -54,7 +54,7 @@ def notes(run: Path) -> list[str]:
 def test_the_papers_own_student_goes_through_the_papers_own_recipe(gpt2: Path, tmp_path: Path) -> None:
     """All defaults, all baselines, through the command line; and again, where every step is read back."""
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(raw(gpt2)))
-    command = [sys.executable, "-m", "tutelage.cli", "run", "c.yaml", "--into", "it"]
+    command = [sys.executable, "-m", "tutelage", "run", "c.yaml", "--into", "it"]
     # A model as small as this one waits for its threads longer than it computes.
     environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     for words in (command, [*command[:4], "it/config.yaml"]):

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tutelage import runner
+from tutelage import classroom, runner
 from tutelage.errors import ConfigError, LessonError, RunError
-from tutelage.recipes import classroom, tailored
+from tutelage.recipes import tailored
 from tutelage.runs import records
-from tutelage.training.config import TrainingConfig
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson
 
 ASKED: list[Chat] = []
@@ -107,11 +107,11 @@ def config(**more: Any) -> dict[str, Any]:
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson], TrainingConfig]]:
     """Training is replaced by noting what would be taught; each round's student is a better script."""
-    from tutelage import tasks
+    from tutelage.tasks.catalog import find_task
 
     ASKED.clear()
     for split in ("train", "dev", "test"):
-        ANSWERS.update({q.id: q.answer for q in tasks.find("coin_flip?size=200").load(split)})
+        ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=200").load(split)})
     taught: list[tuple[str, Any, list[Lesson], TrainingConfig]] = []
 
     def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig, label: Any = None) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tests.report.runs import Made, attempt, story
 from tests.report.test_report import watched
 
-from tutelage import report
+from tutelage.report import writing
 from tutelage.types import Question
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -42,7 +42,7 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def shown(page: Any, run: Path) -> Any:
-    page.goto(report.write([run]).as_uri())
+    page.goto(writing.write([run]).as_uri())
     page.wait_for_selector("#questions > li")
     return page
 
@@ -93,7 +93,7 @@ def test_a_keyboard_reaches_a_question_and_the_search_finds_it(page: Any, tmp_pa
 
 def test_two_runs_share_a_page(page: Any, tmp_path: Path) -> None:
     runs = [story(tmp_path / name, text=f"In {name}.").end() for name in ("it", "other")]
-    page.goto(report.write(runs, tmp_path / "both").as_uri())
+    page.goto(writing.write(runs, tmp_path / "both").as_uri())
     page.wait_for_selector("#questions > li")
     page.select_option("#run", "1")
     assert "In other." in page.inner_text("#questions")

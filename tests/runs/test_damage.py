@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.runs.make_old import unpacked
 
-from tutelage import cli
+from tutelage.cli.main import main
 
 FILES = [
     "config.yaml", "run.json", "events.jsonl", "questions.jsonl", "progress.json", "calls.jsonl", ".lock",
@@ -43,7 +43,7 @@ def nobody_hangs() -> Iterator[None]:
 def say(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     told = capsys.readouterr()
     return int(end.value.code or 0), told.out, told.err
 

@@ -10,7 +10,7 @@ import yaml
 from tests.report.runs import Made, attempt
 from tests.runs.make_old import CONFIG, unpacked
 
-from tutelage import cli
+from tutelage.cli.main import main
 from tutelage.runs import history, labels
 from tutelage.runs.run import Run
 from tutelage.types import Attempt, Label, Lesson, Question
@@ -30,7 +30,7 @@ def tutelage(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     return int(end.value.code or 0)
 
 

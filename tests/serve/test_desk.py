@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tutelage.errors import ModelError
-from tutelage.models.streaming import Piece
-from tutelage.serve.desk import Closed, Desk, Full, Job, Told, TooLong, Unfit
+from tutelage.models.local.streaming import Piece
+from tutelage.serve.batcher import Closed, Desk, Full, Job, Told, TooLong, Unfit
 from tutelage.types import Chat, Message, Reply, Sampling
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import ConfigError, DataError
-from tutelage.recipes import catalog
-from tutelage.tasks import benchmarks
-from tutelage.tasks.finding import TWICE
+from tutelage.recipes.catalog import find_recipe
+from tutelage.tasks import TASKS, questions
+from tutelage.tasks.catalog import TWICE, find_task
+from tutelage.tasks.datasets import published
 from tutelage.types import Question
 
 
@@ -21,9 +21,9 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table_is_complete() -> None:
-    assert {*benchmarks.BENCHMARKS} <= {*tasks.TASKS}
-    assert all(entry.summary for entry in tasks.TASKS.values())
-    assert {name for name in TWICE if name in benchmarks.BENCHMARKS} == {*TWICE}
+    assert {*published.BENCHMARKS} <= {*TASKS}
+    assert all(entry.summary for entry in TASKS.values())
+    assert {name for name in TWICE if name in published.BENCHMARKS} == {*TWICE}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_table_is_complete() -> None:
     ],
 )
 def test_specs(spec: Any, options: dict[str, object]) -> None:
-    assert options.items() <= dict(tasks.find(spec).options).items()
+    assert options.items() <= dict(find_task(spec).options).items()
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_specs(spec: Any, options: dict[str, object]) -> None:
 )
 def test_errors(spec: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        tasks.find(spec)
+        find_task(spec)
 
 
 @pytest.mark.parametrize("spec", ["addsub", "coin_flip?source=published", "multiarith?template_split=true"])
 def test_what_is_not_on_the_hub_asks_for_a_folder(spec: str) -> None:
     with pytest.raises(DataError, match="not on the hub; name a folder"):
-        tasks.find(spec)
+        find_task(spec)
 
 
 def test_own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,76 +87,76 @@ def test_own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def wrong():\n    return 3\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert tasks.find("my_own_tasks:made").options["size"] == 10
-    assert tasks.find("my_own_tasks:make?flips=2").options["flips"] == 2
-    assert tasks.find({"name": "my_own_tasks:make", "flips": 2}).options["flips"] == 2
+    assert find_task("my_own_tasks:made").options["size"] == 10
+    assert find_task("my_own_tasks:make?flips=2").options["flips"] == 2
+    assert find_task({"name": "my_own_tasks:make", "flips": 2}).options["flips"] == 2
     with pytest.raises(ConfigError, match="needs the option 'flips'"):
-        tasks.find("my_own_tasks:make")
+        find_task("my_own_tasks:make")
     with pytest.raises(ConfigError, match="is a int; it must be a Task"):
-        tasks.find("my_own_tasks:wrong")
+        find_task("my_own_tasks:wrong")
 
 
 def test_published_data_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = "".join(f'{{"question": "Q{row}", "answer": "yes"}}\n' for row in range(10))
     (tmp_path / "coin_flip.jsonl").write_text(rows)
-    task = tasks.find("coin_flip?source=published", data=str(tmp_path))
+    task = find_task("coin_flip?source=published", data=str(tmp_path))
     assert (len(task.load("train")), len(task.load("test"))) == (7, 3)
     assert task.worked is None
     monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path))
-    assert tasks.find({"name": "coin_flip", "source": "published"}).load("test") == task.load("test")
-    assert tasks.find("coin_flip").worked is not None
+    assert find_task({"name": "coin_flip", "source": "published"}).load("test") == task.load("test")
+    assert find_task("coin_flip").worked is not None
     with pytest.raises(DataError, match="there is no folder"):
-        tasks.find("gsm8k", data=str(tmp_path / "nowhere"))
+        find_task("gsm8k", data=str(tmp_path / "nowhere"))
 
 
 def test_written_solutions_are_taken_apart(tmp_path: Path) -> None:
     line = '{"question": "Q", "answer": "2 * 500 = <<2*500=1000>>1000.\\n#### 1,000"}\n'
     (tmp_path / "gsm8k.test.jsonl").write_text(line)
-    task = tasks.find("gsm8k", data=str(tmp_path))
+    task = find_task("gsm8k", data=str(tmp_path))
     [question] = task.load("test")
     assert (question.answer, question.rationale) == ("1000", "2 * 500 = 1000.")
     with pytest.raises(DataError, match=r"no local copy of gsm8k \(train\).*it has gsm8k\.test\.jsonl"):
         task.load("train")
     with pytest.raises(DataError, match="it has no file of this data set"):
-        tasks.find("svamp", data=str(tmp_path)).load("train")
+        find_task("svamp", data=str(tmp_path)).load("train")
 
 
 def test_template_split(tmp_path: Path) -> None:
     rows = [("train", "test"), ("test", "train"), ("train", "train")]
     line = '{{"question": "Q", "answer": "1", "split": "{}", "template_split": "{}"}}\n'
     (tmp_path / "multiarith.jsonl").write_text("".join(line.format(*row) for row in rows))
-    plain, template = (tasks.find({"name": "multiarith", "template_split": on}, str(tmp_path)) for on in (False, True))
+    plain, template = (find_task({"name": "multiarith", "template_split": on}, str(tmp_path)) for on in (False, True))
     assert [question.id for question in plain.load("train")] == ["0", "2"]
     assert [question.id for question in template.load("train")] == ["1", "2"]
 
 
 def test_empty_split_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "svamp.jsonl").write_text('{"question": "Q", "answer": "1.0", "split": "train"}\n')
-    task = tasks.find("svamp", data=str(tmp_path))
+    task = find_task("svamp", data=str(tmp_path))
     assert task.load("train")[0].answer == "1"
     with pytest.raises(DataError, match="no row is in the split 'test'"):
         task.load("test")
 
 
 def test_audit_names_the_golds() -> None:
-    task = tasks.find("coin_flip?size=10")
+    task = find_task("coin_flip?size=10")
     good = task.load("train")
-    tasks.audit(task, good)
+    questions.audit(task, good)
     bad = [Question(id=f"q{index}", text="x", answer="perhaps", source=f"f.jsonl:{index}") for index in range(7)]
     with pytest.raises(DataError, match=r"7 of 14 gold.*q0 \(f\.jsonl:0\): gold 'perhaps' is read as None.*and 2 more"):
-        tasks.audit(task, [*good, *bad])
+        questions.audit(task, [*good, *bad])
 
 
 def test_subset() -> None:
-    questions = tasks.find("coin_flip?size=100").load("train")
-    assert tasks.subset(questions, None) == questions
+    questions = find_task("coin_flip?size=100").load("train")
+    assert questions.subset(questions, None) == questions
     order = np.random.RandomState(0).permutation(len(questions))
-    assert tasks.subset(questions, 8) == [questions[index] for index in order[:8]]
-    assert tasks.subset(questions, 32)[:8] == tasks.subset(questions, 8)
-    assert len(tasks.subset(questions, 10_000)) == len(questions)
-    assert tasks.subset(questions, 8, seed=1) != tasks.subset(questions, 8)
+    assert questions.subset(questions, 8) == [questions[index] for index in order[:8]]
+    assert questions.subset(questions, 32)[:8] == questions.subset(questions, 8)
+    assert len(questions.subset(questions, 10_000)) == len(questions)
+    assert questions.subset(questions, 8, seed=1) != questions.subset(questions, 8)
     with pytest.raises(ConfigError, match="at least 1"):
-        tasks.subset(questions, 0)
+        questions.subset(questions, 0)
 
 
 def test_a_task_of_ours_opens_no_folder_of_the_user_s_to_imports(
@@ -165,8 +165,8 @@ def test_a_task_of_ours_opens_no_folder_of_the_user_s_to_imports(
     """What lies where one works is imported only if it is named."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    tasks.find("coin_flip?size=20")
-    catalog.find("exam")
+    find_task("coin_flip?size=20")
+    find_recipe("exam")
     assert str(tmp_path) not in sys.path
-    (tmp_path / "named_here.py").write_text("from tutelage import tasks\nTASK = tasks.find('coin_flip?size=20')\n")
-    assert tasks.find("named_here:TASK").name == "coin_flip"
+    (tmp_path / "named_here.py").write_text("from tutelage import find_task\\nTASK = find_task('coin_flip?size=20')\n")
+    assert find_task("named_here:TASK").name == "coin_flip"

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import ConfigError, DataError, TutelageError
 from tutelage.grading.verdicts import judge
-from tutelage.tasks.base import Task, share_of
+from tutelage.tasks import questions
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task, share_of
 from tutelage.types import Question
 
 SPECS = [
@@ -36,7 +37,7 @@ OWN = [spec for spec in SPECS if not spec.startswith(("reasoning_gym", "word_pro
 
 @pytest.fixture(scope="module", params=SPECS)
 def task(request: pytest.FixtureRequest) -> Task:
-    return tasks.find(request.param)
+    return find_task(request.param)
 
 
 def everything(task: Task) -> list[Question]:
@@ -45,7 +46,7 @@ def everything(task: Task) -> list[Question]:
 
 def test_gold_is_right_and_other_golds_are_not(task: Task) -> None:
     questions = task.load("train")
-    tasks.audit(task, questions)
+    questions.audit(task, questions)
     if task.name == "reasoning_gym:propositional_logic":
         return  # many formulas follow from the premises: another question's answer may be right
     by_gold = {question.answer: question for question in questions}
@@ -75,8 +76,8 @@ def test_worked_solutions_lead_to_the_gold(task: Task) -> None:
 def test_same_seed_same_questions_and_another_seed_others(task: Task) -> None:
     name = task.name
     options = dict(task.options)
-    assert everything(tasks.find({"name": name, **_settable(options)})) == everything(task)
-    other = tasks.find({"name": name, **_settable(options), "seed": 99})
+    assert everything(find_task({"name": name, **_settable(options)})) == everything(task)
+    other = find_task({"name": name, **_settable(options), "seed": 99})
     assert [question.text for question in other.load("train")] != [question.text for question in task.load("train")]
 
 
@@ -106,7 +107,7 @@ def test_similar_questions_are_fresh_train_questions(task: Task) -> None:
     assert {one.split for one in fresh} == {"train"}
     assert not {one.text for one in fresh} & held_out
     assert len({one.text for one in fresh}) > 5
-    tasks.audit(task, fresh)
+    questions.audit(task, fresh)
     again = random.Random(1)
     assert [task.similar(question, again) for _ in range(20)] == fresh
 
@@ -121,7 +122,7 @@ def test_asked_question_holds_every_choice(task: Task) -> None:
 
 @pytest.mark.parametrize("spec", OWN)
 def test_variants_differ_in_wording(spec: str) -> None:
-    task = tasks.find(spec)
+    task = find_task(spec)
     assert task.worked is not None
     question = task.load("train")[0]
     assert len({task.worked(question, variant) for variant in range(3)}) == 3
@@ -143,17 +144,17 @@ def test_variants_differ_in_wording(spec: str) -> None:
 )
 def test_options_out_of_range(spec: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        tasks.find(spec)
+        find_task(spec)
 
 
 def test_unknown_split() -> None:
     with pytest.raises(TutelageError, match="did you mean 'train'"):
-        tasks.find("coin_flip").load("trian")
+        find_task("coin_flip").load("trian")
 
 
 def test_too_few_different_questions_is_said() -> None:
     with pytest.raises(DataError, match="cannot make 1400 different train questions; ask for at most"):
-        tasks.find("last_letter_concatenation?words=1").load("train")
+        find_task("last_letter_concatenation?words=1").load("train")
 
 
 @pytest.mark.parametrize(
@@ -161,23 +162,23 @@ def test_too_few_different_questions_is_said() -> None:
 )
 def test_unusable_data_sets_of_reasoning_gym_are_refused(dataset: str, text: str) -> None:
     with pytest.raises(DataError, match=text):
-        tasks.find(f"reasoning_gym:{dataset}?size=10").load("train")
+        find_task(f"reasoning_gym:{dataset}?size=10").load("train")
 
 
 def test_hash_seed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     with pytest.raises(ConfigError, match="PYTHONHASHSEED"):
-        tasks.find("reasoning_gym:ransom_note")
+        find_task("reasoning_gym:ransom_note")
 
 
 def test_entry_that_is_made_otherwise_is_noticed() -> None:
-    question = tasks.find("reasoning_gym:leg_counting?size=20").load("train")[0]
+    question = find_task("reasoning_gym:leg_counting?size=20").load("train")[0]
     with pytest.raises(DataError, match="no longer makes"):
-        tasks.find("reasoning_gym:leg_counting?size=20&seed=5").same("4", question)
+        find_task("reasoning_gym:leg_counting?size=20&seed=5").same("4", question)
 
 
 def test_choices_are_listed_without_final_periods() -> None:
-    task = tasks.find("tracking_shuffled_objects?size=10")
+    task = find_task("tracking_shuffled_objects?size=10")
     question = Question(id="q", text="Bob has the ", answer="A", choices=("red ball.", "blue ball."))
     assert task.ask(question).messages[0].content == (
         "Bob has the\nWhich choice is true? Answer choices: (A) red ball, (B) blue ball"
@@ -185,12 +186,12 @@ def test_choices_are_listed_without_final_periods() -> None:
 
 
 def test_coin_is_worked_out_as_the_text_says() -> None:
-    for question in tasks.find("coin_flip?size=50").load("train"):
+    for question in find_task("coin_flip?size=50").load("train"):
         flips = question.text.count(" flips the coin.")
         assert question.answer == ("yes" if flips % 2 == 0 else "no")
 
 
 def test_split_is_decided_by_the_question_alone() -> None:
-    one, other = tasks.find("coin_flip?flips=2&seed=1"), tasks.find("coin_flip?flips=2&seed=2&size=500")
+    one, other = find_task("coin_flip?flips=2&seed=1"), find_task("coin_flip?flips=2&seed=2&size=500")
     assert not {q.text for q in one.load("train")} & {q.text for q in other.load("test")}
     assert share_of("x") == share_of("x")

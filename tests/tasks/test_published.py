@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import DataError
 from tutelage.grading.answers import Grading, Reading, grading
-from tutelage.tasks.base import Task
-from tutelage.tasks.benchmarks import BENCHMARKS, make
+from tutelage.tasks.datasets.published import BENCHMARKS, make
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 FOLDER = os.environ.get("TUTELAGE_DATA", "")
@@ -37,7 +36,7 @@ def test_sizes_and_golds(name: str, split: str) -> None:
     questions = load(task, split)
     assert len(questions) == BENCHMARKS[name].sizes[split]
     assert len({question.id for question in questions}) == len(questions)
-    tasks.audit(task, questions)
+    questions.audit(task, questions)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import ConfigError, DataError, MissingPackage, TutelageError
-from tutelage.tasks.sources import make_hub, make_local, trained_rows
+from tutelage.tasks import questions
+from tutelage.tasks.catalog import anchored, find_task
+from tutelage.tasks.datasets.sources import make_hub, make_local, trained_rows
 
 GOOD = {"question": "1 + 1?", "answer": "2"}
 
@@ -101,7 +102,7 @@ def test_choices_and_their_gold(tmp_path: Path, choices: Any, answer: str, texts
     task = make_local(write(tmp_path / "q.jsonl", [row]), "choice")
     [question] = task.load("all")
     assert (question.choices, question.answer) == (texts, letter)
-    tasks.audit(task, [question])
+    questions.audit(task, [question])
     ending = " Answer choices: (A)" if texts else "Which?"
     assert ending in task.ask(question).messages[0].content
 
@@ -259,20 +260,20 @@ def test_hub_without_rows_or_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_config_file_names_its_task(tmp_path: Path) -> None:
     (tmp_path / "farm.yaml").write_text("recipe: tailored\ntask: {name: coin_flip, size: 50}\n")
-    assert len(tasks.find(str(tmp_path / "farm.yaml")).load("train")) == 35
+    assert len(find_task(str(tmp_path / "farm.yaml")).load("train")) == 35
     (tmp_path / "none.yaml").write_text("recipe: tailored\n")
     with pytest.raises(ConfigError, match="names no task"):
-        tasks.find(str(tmp_path / "none.yaml"))
+        find_task(str(tmp_path / "none.yaml"))
 
 
 def test_a_run_finds_its_questions_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "h.yaml").write_text("task: {name: local, path: q.jsonl, kind: number}\n")
     whole = {"name": "local", "path": str(tmp_path / "q.jsonl"), "kind": "number"}
-    assert tasks.anchored("h.yaml") == tasks.anchored("local?path=q.jsonl&kind=number") == whole
-    assert tasks.anchored(whole) == whole
-    assert tasks.anchored({"name": "local", "path": {"train": "a.csv", "test": "~/b.csv"}})["path"] == {  # type: ignore[index,call-overload]
+    assert anchored("h.yaml") == anchored("local?path=q.jsonl&kind=number") == whole
+    assert anchored(whole) == whole
+    assert anchored({"name": "local", "path": {"train": "a.csv", "test": "~/b.csv"}})["path"] == {  # type: ignore[index,call-overload]
         "train": str(tmp_path / "a.csv"),
         "test": "~/b.csv",
     }
-    assert tasks.anchored("coin_flip?size=50") == "coin_flip?size=50"
+    assert anchored("coin_flip?size=50") == "coin_flip?size=50"

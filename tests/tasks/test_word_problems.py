@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
-from tutelage import tasks
 from tutelage.errors import ConfigError, DataError
 from tutelage.grading.verdicts import judge
-from tutelage.tasks.base import share_of
-from tutelage.tasks.story import solve
-from tutelage.tasks.word_problems import LEVELS, STORIES, draw
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.generated.story import solve
+from tutelage.tasks.generated.word_problems import LEVELS, STORIES, draw
+from tutelage.tasks.task import share_of
 from tutelage.types import Question
 
 SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
@@ -19,7 +19,7 @@ OPERATORS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__fl
 
 
 def load(split: str = "train", **options: object) -> list[Question]:
-    return tasks.find({"name": "word_problems", **options}).load(split)
+    return find_task({"name": "word_problems", **options}).load(split)
 
 
 def fingerprint(question: Question) -> str:
@@ -28,7 +28,7 @@ def fingerprint(question: Question) -> str:
 
 @pytest.mark.parametrize("difficulty", [1, 2, 3])
 def test_every_sum_of_a_worked_solution_holds_and_the_last_is_the_answer(difficulty: int) -> None:
-    task = tasks.find(f"word_problems?difficulty={difficulty}&size=700")
+    task = find_task(f"word_problems?difficulty={difficulty}&size=700")
     most, _, highest = LEVELS[difficulty]
     for question in task.load("train"):
         assert task.worked is not None
@@ -98,7 +98,7 @@ def test_questions_repeat_from_seed_and_index() -> None:
 
 
 def test_similar_questions_tell_the_same_story_with_other_numbers() -> None:
-    task = tasks.find("word_problems?difficulty=2")
+    task = find_task("word_problems?difficulty=2")
     assert task.similar is not None
     for question in task.load("test")[:40]:
         other = task.similar(question, random.Random(1))

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from tutelage.errors import LessonError
-from tutelage.models import pretrained, rendering
+from tutelage.models.local import templates, weights
 from tutelage.training import batches
 from tutelage.training.batches import Example, Row, Totals
-from tutelage.training.config import TrainingConfig
 from tutelage.training.losses import IGNORED
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Lesson, Message
 
 
 def opened(folder: Path) -> Any:
-    _, tokenizer = pretrained.load(str(folder), torch.float32, Path())
-    rendering.prepare(tokenizer)
+    _, tokenizer = weights.load(str(folder), torch.float32, Path())
+    templates.prepare(tokenizer)
     return tokenizer
 
 
@@ -121,11 +121,11 @@ def test_pairs_are_drawn_anew_each_epoch_and_repeat_for_a_place() -> None:
 def test_a_lesson_is_what_an_exam_shows_plus_completion_plus_stop(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = opened(request.getfixturevalue(kind))
     if not tokenizer.chat_template:
-        rendering.install_paper_template(tokenizer)
-    stops = rendering.stop_ids(tokenizer)
+        templates.install_paper_template(tokenizer)
+    stops = templates.stop_ids(tokenizer)
     lesson = Lesson(question="1", prompt="A coin is heads up.", completion="It is up. --> yes", kind="rationale")
     (example,) = batches.encode(tokenizer, [lesson], stops, 512)
-    assert example.prompt == rendering.prompt_ids(tokenizer, [Message("user", lesson.prompt)])
+    assert example.prompt == templates.prompt_ids(tokenizer, [Message("user", lesson.prompt)])
     assert example.completion[-1] in stops
     assert not set(example.completion[:-1]) & stops
     assert tokenizer.decode(example.completion, skip_special_tokens=True).strip() == lesson.completion
@@ -133,7 +133,7 @@ def test_a_lesson_is_what_an_exam_shows_plus_completion_plus_stop(kind: str, req
 
 def test_too_long_lessons_are_dropped_never_cut(chat_student: Path) -> None:
     tokenizer = opened(chat_student)
-    stops = rendering.stop_ids(tokenizer)
+    stops = templates.stop_ids(tokenizer)
     short = Lesson(question="1", prompt="coin", completion="yes", kind="answer")
     long = Lesson(question="2", prompt="coin " * 400, completion="yes", kind="answer")
     assert len(batches.encode(tokenizer, [short, long], stops, 100)) == 1
@@ -147,4 +147,4 @@ def test_a_template_without_a_stop_is_refused(base_student: Path) -> None:
     tokenizer = opened(base_student)
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
     with pytest.raises(Exception, match="never learn to stop.*training.template=paper"):
-        rendering.completion_ids(tokenizer, [Message("user", "coin")], "yes", {1})
+        templates.completion_ids(tokenizer, [Message("user", "coin")], "yes", {1})

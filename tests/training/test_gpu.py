@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tutelage.errors import Interrupted
-from tutelage.models import kernels, pretrained
-from tutelage.models.hf import Hf
-from tutelage.training.config import TrainingConfig
+from tutelage.models.local import kernels, weights
+from tutelage.models.local.hf import Hf
+from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 
@@ -108,7 +108,7 @@ def test_bfloat16_is_chosen_and_trains(chat_student: Path, tmp_path: Path) -> No
 def real_heads(chat_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student whose attention has the sizes of real ones, so that the kernels chosen for it are those of real ones."""
     folder = tmp_path_factory.mktemp("heads") / "student"
-    _, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    _, tokenizer = weights.load(str(chat_student), torch.float32, Path())
     torch.manual_seed(0)
     sizes = {"hidden_size": 192, "intermediate_size": 256, "num_attention_heads": 3, "num_key_value_heads": 1}
     config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=1024, **sizes)

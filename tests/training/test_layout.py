@@ -11,7 +11,7 @@ from tests.contracts import architectures
 from tests.training.test_reflection import LESSONS, train
 
 from tutelage import runner
-from tutelage.models import pretrained
+from tutelage.models.local import weights
 from tutelage.training import layout
 from tutelage.training.batches import Example
 
@@ -46,7 +46,7 @@ def test_a_short_lesson_with_a_long_mistake_is_looked_at(tmp_path: Path) -> None
 
 
 def test_the_student_is_as_it_was_after_the_look(base_student: Path) -> None:
-    model, _ = pretrained.load(str(base_student), torch.float32, Path())
+    model, _ = weights.load(str(base_student), torch.float32, Path())
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
     for training in (True, False):
         model.train(training)

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from tutelage.errors import Interrupted, LessonError
-from tutelage.models import pretrained, rendering
+from tutelage.models.local import templates, weights
 from tutelage.training import batches
 from tutelage.training.batches import Example, Row, Totals
-from tutelage.training.config import TrainingConfig
 from tutelage.training.layout import last_states
+from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Lesson
 
@@ -51,7 +51,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_shared_prompt_gives_the_states_of_separate_passes(
     kind: str, attention: str, gpt2: Any, base_student: Path
 ) -> None:
-    model = gpt2 if kind == "gpt2" else pretrained.load(str(base_student), torch.float32, Path())[0].eval()
+    model = gpt2 if kind == "gpt2" else weights.load(str(base_student), torch.float32, Path())[0].eval()
     model.set_attn_implementation(attention)
     rows = [
         Row(Example([5, 6, 7], [8, 9, 1]), [10, 1], [11, 12, 13, 1]),
@@ -86,8 +86,8 @@ def test_the_first_loss_is_the_formula(chat_student: Path, tmp_path: Path, pooli
     facts = train(
         tmp_path / "s", chat_student, lessons, batch=3, epochs=1, prompt_weight=0.1, reflection={"pooling": pooling}
     )
-    model, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
-    rendering.prepare(tokenizer)
+    model, tokenizer = weights.load(str(chat_student), torch.float32, Path())
+    templates.prepare(tokenizer)
 
     def run(prompt: str, completion: str) -> tuple[int, list[int], torch.Tensor, torch.Tensor]:
         turns = [{"role": "user", "content": prompt}]
@@ -175,9 +175,9 @@ def test_an_adapter_is_trained_on_as_the_adapter_it_is(base_student: Path, tmp_p
     lora = {"lora": {"r": 2}, "learning_rate": 0.01}
     train(tmp_path / "one", base_student, LESSONS, **lora)
     train(tmp_path / "two", tmp_path / "one", LESSONS, **{**lora, "learning_rate": 1e-9})
-    first, _ = pretrained.load(str(tmp_path / "one"), torch.float32, Path())
-    second, _ = pretrained.load(str(tmp_path / "two"), torch.float32, Path())
-    base, _ = pretrained.load(str(base_student), torch.float32, Path())
+    first, _ = weights.load(str(tmp_path / "one"), torch.float32, Path())
+    second, _ = weights.load(str(tmp_path / "two"), torch.float32, Path())
+    base, _ = weights.load(str(base_student), torch.float32, Path())
     moved = 0.0
     for (_, a), (_, b), (_, c) in zip(
         first.named_parameters(), second.named_parameters(), base.named_parameters(), strict=True

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from tutelage.errors import Interrupted, LessonError
-from tutelage.models import pretrained
+from tutelage.models.local import weights
 from tutelage.training import batches, layout
-from tutelage.training.config import TrainingConfig
+from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import Doors, fit
 from tutelage.types import Lesson
 
@@ -31,13 +31,13 @@ def train(folder: Path, student: Path, stopping: Callable[[], bool] = lambda: Fa
     return fit(spec, LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
 
 
-def weights(folder: Path, name: str = "model.safetensors") -> dict[str, torch.Tensor]:
+def tensors_of(folder: Path, name: str = "model.safetensors") -> dict[str, torch.Tensor]:
     return load_file(folder / name)
 
 
 def test_the_first_loss_is_the_mean_over_completion_tokens(chat_student: Path, tmp_path: Path) -> None:
     facts = train(tmp_path / "s", chat_student, batch=10, epochs=1)
-    model, tokenizer = pretrained.load(str(chat_student), torch.float32, Path())
+    model, tokenizer = weights.load(str(chat_student), torch.float32, Path())
     total, count = 0.0, 0
     for lesson in LESSONS:
         turns = [{"role": "user", "content": lesson.prompt}]
@@ -65,17 +65,17 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(base_student: Path
     assert (tmp_path / "part" / "trainer").exists()
     resumed = train(tmp_path / "part", base_student)
     assert resumed["losses"] == whole["losses"]
-    expected = weights(tmp_path / "whole")
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "part").items())
+    expected = tensors_of(tmp_path / "whole")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors_of(tmp_path / "part").items())
     assert not (tmp_path / "part" / "trainer").exists()
 
 
 def test_micro_batches_train_the_same_student(base_student: Path, tmp_path: Path) -> None:
     train(tmp_path / "whole", base_student)
     train(tmp_path / "micro", base_student, micro_batch=3)
-    expected = weights(tmp_path / "whole")
-    before = weights(base_student)
-    for name, tensor in weights(tmp_path / "micro").items():
+    expected = tensors_of(tmp_path / "whole")
+    before = tensors_of(base_student)
+    for name, tensor in tensors_of(tmp_path / "micro").items():
         assert torch.allclose(tensor, expected[name], atol=2e-4), name
         assert not torch.equal(tensor, before[name])
 
@@ -83,10 +83,10 @@ def test_micro_batches_train_the_same_student(base_student: Path, tmp_path: Path
 def test_lora_trains_the_adapters_only_and_loads_merged(chat_student: Path, tmp_path: Path) -> None:
     facts = train(tmp_path / "s", chat_student, lora={"r": 2}, epochs=12, learning_rate=0.02)
     assert facts["last_loss"] < facts["first_loss"]
-    names = weights(tmp_path / "s", "adapter_model.safetensors")
+    names = tensors_of(tmp_path / "s", "adapter_model.safetensors")
     assert all("lora_" in name for name in names)
-    merged, _ = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
-    plain, _ = pretrained.load(str(chat_student), torch.float32, Path())
+    merged, _ = weights.load(str(tmp_path / "s"), torch.float32, Path())
+    plain, _ = weights.load(str(chat_student), torch.float32, Path())
     assert not torch.equal(merged.model.layers[0].mlp.up_proj.weight, plain.model.layers[0].mlp.up_proj.weight)
     assert torch.equal(merged.model.embed_tokens.weight, plain.model.embed_tokens.weight)
 
@@ -132,7 +132,7 @@ def test_gradients_that_are_no_numbers_stop_a_training_at_once(
 
 def test_the_base_model_leaves_with_the_paper_format(base_student: Path, tmp_path: Path) -> None:
     train(tmp_path / "s", base_student, epochs=1)
-    _, tokenizer = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
+    _, tokenizer = weights.load(str(tmp_path / "s"), torch.float32, Path())
     turns = [{"role": "user", "content": "Is it?"}]
     assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) == "Is it? ###"
     turns.append({"role": "assistant", "content": "It is. --> yes"})
@@ -177,8 +177,8 @@ def test_a_training_in_several_processes_is_refused(
 
 def test_an_adapter_is_merged_in_float32_and_rounded_once(chat_student: Path, tmp_path: Path) -> None:
     train(tmp_path / "s", chat_student, lora={"r": 2}, epochs=4, learning_rate=0.01)
-    exact, _ = pretrained.load(str(tmp_path / "s"), torch.float32, Path())
-    rounded, _ = pretrained.load(str(tmp_path / "s"), torch.bfloat16, Path())
+    exact, _ = weights.load(str(tmp_path / "s"), torch.float32, Path())
+    rounded, _ = weights.load(str(tmp_path / "s"), torch.bfloat16, Path())
     for (name, one), (_, other) in zip(exact.named_parameters(), rounded.named_parameters(), strict=True):
         assert torch.equal(one.bfloat16(), other), name
 

@@ -14,8 +14,8 @@ from tutelage.evaluation import intervals
 from tutelage.grading.answers import Reading, grading
 from tutelage.grading.verdicts import judged, second_reply
 from tutelage.parsing import HALF
-from tutelage.tasks.base import Task
-from tutelage.tasks.rows import stream
+from tutelage.tasks.datasets.files import stream
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question, Verdict
 
 _COMPLETIONS = ("completion", "text", "response", "output", "generation", "prediction")

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tutelage import models, tasks
 from tutelage.config import setting
 from tutelage.errors import RunError
 from tutelage.exam import Paper
+from tutelage.models import specs
 from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
-from tutelage.tasks.base import Task
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt
 
 
@@ -56,11 +57,11 @@ class Source(NamedTuple):
 
     def options(self) -> dict[str, Any]:
         """The options its exams opened the student with, such as dtype or batch."""
-        return {k: value for k, value in models.parse(self.setting("student")).items() if k not in ("kind", "name")}
+        return {k: value for k, value in specs.parse(self.setting("student")).items() if k not in ("kind", "name")}
 
     def name(self, role: str) -> str:
         """Who was the teacher or the student, as one names it to others: of a path only the last part."""
-        spec = models.parse(self.setting(role, "worked:"))
+        spec = specs.parse(self.setting(role, "worked:"))
         if spec["kind"] == "worked":
             return "worked: (the task's own solutions, no language model)"
         name = str(spec["name"])
@@ -85,7 +86,7 @@ def read(path: Path) -> Source:
         missing = "the final exam of its student" if made else "its student"
         raise RunError(f"{path} is not finished: {missing} is missing. Go on with: tutelage run {path / 'config.yaml'}")
     inputs = next(step.inputs for step in run.steps if step.name == view.step)
-    task = tasks.find(run.config.get("task", ""), data=run.config.get("data"))
+    task = find_task(run.config.get("task", ""), data=run.config.get("data"))
     try:
         paper = msgspec.convert(inputs.get("paper"), Paper)
     except msgspec.ValidationError as error:

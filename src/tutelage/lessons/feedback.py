@@ -17,7 +17,7 @@ from tutelage.config import Settings
 from tutelage.grading.verdicts import judge
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW, reasoning, same_words
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Reply, Sampling
 
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from tutelage.grading.verdicts import readable
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
 from tutelage.lessons.wording import ARROW
-from tutelage.tasks.base import Task
-from tutelage.tasks.overlap import HeldOut, plain
+from tutelage.tasks.contamination import HeldOut, plain
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 

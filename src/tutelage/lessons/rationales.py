@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from tutelage.grading.verdicts import readable
 from tutelage.lessons.wording import ARROW, reasoning, same_words
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Lesson, Question, Verdict
 
 

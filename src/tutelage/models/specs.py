@@ -10,30 +10,10 @@ from pydantic import AfterValidator, ValidationInfo
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError, nearest
 from tutelage.importing import load
-from tutelage.models import hiding, values
+from tutelage.models import LIMITS, LOCAL, MODELS, PAID, PAYING
+from tutelage.models.remote import hiding, values
 from tutelage.redaction import is_clear_name, redact
 from tutelage.suspicion import told_apart
-
-MODELS = {
-    "hf": ("tutelage.models.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
-    "vllm": ("tutelage.models.vllm:Vllm", "the same by vLLM's engine on this machine; needs the extra 'vllm'"),
-    "openai": ("tutelage.models.http:OpenAICompatible", "any OpenAI-compatible endpoint; base_url= for other servers"),
-    "anthropic": ("tutelage.models.anthropic:Anthropic", "Anthropic's models; needs the extra 'anthropic'"),
-    "google": ("tutelage.models.google:Google", "Google's Gemini models; needs the extra 'google'"),
-    "recorded": ("tutelage.models.recorded:Recorded", "replies from a JSONL file; a question it lacks is an error"),
-    "scripted": ("tutelage.models.scripted:Scripted", "a Python function package.module:NAME; the test double"),
-    "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
-}
-PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
-FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time
-# What these take is written down here too, so that it can be checked without loading what computes them.
-LOCAL = {
-    "hf": ("name", "batch", "dtype", "device", "trust_remote_code", "cache"),
-    "vllm": ("name", "dtype", "gpus", "memory", "max_length", "trust_remote_code"),
-}
-# Options that decide how a model is asked and paid, and nothing about what it answers.
-LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}
-PAYING = {"price", "batch", "poll"}
 
 Spec = str | Mapping[str, Any]
 

@@ -5,19 +5,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ANOTHER_QUESTION, ExamConfig, Paper
 from tutelage.lessons import rationales
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.wording import ARROW
-from tutelage.models import ModelSpec
-from tutelage.models.metered import BudgetConfig
-from tutelage.recipes.classroom import Classroom
+from tutelage.models.specs import ModelSpec
 from tutelage.recipes.presets import Preset, Published, resolved
-from tutelage.tasks import overlap
-from tutelage.tasks.overlap import HeldOut
-from tutelage.training.config import TrainingConfig
+from tutelage.spending import BudgetConfig
+from tutelage.tasks import contamination
+from tutelage.tasks.contamination import HeldOut
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Form, Label, Lesson, Question
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
@@ -129,14 +129,14 @@ def without_copies(
 ) -> list[Question]:
     """The training questions that are not asked in the end, too; what else they share with those is told."""
     against = HeldOut(held_out)
-    found = overlap.find(((question.id, question.text) for question in train), against)
+    found = contamination.find(((question.id, question.text) for question in train), against)
     room.note("train", found.line())
     for kind, (name, shared) in found.examples.items():
         room.run.say(event="contamination", kind=kind, question=name, held_out=shared.question, text=shared.text)
     if splits.copies == "keep" or not found.counts["same"]:
         return list(train)
-    known = {overlap.plain(question.text) for question in held_out}
-    return [question for question in train if overlap.plain(question.text) not in known]
+    known = {contamination.plain(question.text) for question in held_out}
+    return [question for question in train if contamination.plain(question.text) not in known]
 
 
 def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from tutelage.exam import asker
 from tutelage.lessons.trial import loss_of
-from tutelage.models import Spec, parse, price_of
-from tutelage.models.metered import MILLION
+from tutelage.models.opening import price_of
+from tutelage.models.specs import Spec, parse
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.recipe import Expected
-from tutelage.tasks import subset
-from tutelage.tasks.base import Task
+from tutelage.spending import MILLION
+from tutelage.tasks.questions import subset
+from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question
 
 _CHARACTERS = 4  # in a token of English, about; the range of a plan is far wider than this is wrong

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tutelage import tasks
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError, nearest
 from tutelage.importing import by_path, load
 from tutelage.recipes import RECIPES
 from tutelage.recipes.recipe import NEEDED, Recipe
+from tutelage.tasks.catalog import anchored
 
 
-def find(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """A recipe by its name, or by "package.module:RECIPE", which may stand in the folder the user works in."""
     if name not in RECIPES and ":" not in name:
         raise ConfigError(f"unknown recipe {name!r}; {nearest(name, RECIPES)}, or package.module:NAME")
@@ -28,5 +28,5 @@ def check(raw: Mapping[str, Any], source: str) -> Settings:
     """A raw config as the settings of the recipe it names."""
     if "recipe" not in raw:
         raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")
-    whole = {**raw, "task": tasks.anchored(raw["task"])} if isinstance(raw.get("task"), str | Mapping) else raw
-    return build(find(str(raw["recipe"])).settings, whole, source)
+    whole = {**raw, "task": anchored(raw["task"])} if isinstance(raw.get("task"), str | Mapping) else raw
+    return build(find_recipe(str(raw["recipe"])).settings, whole, source)

@@ -6,16 +6,16 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
-from tutelage.models import ModelSpec, Spec, parse
-from tutelage.models.metered import BudgetConfig
+from tutelage.models.specs import ModelSpec, Spec, parse
 from tutelage.parsing import json_file
 from tutelage.recipes import RECIPES
-from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.recipes.recipe import Recipe
+from tutelage.spending import BudgetConfig
 from tutelage.types import Attempt, Form, Label
 
 

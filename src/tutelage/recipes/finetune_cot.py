@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import (
     Teaching,
@@ -14,7 +15,6 @@ from tutelage.recipes.baselines import (
     without_copies,
 )
 from tutelage.recipes.calls import of_teaching
-from tutelage.recipes.classroom import Classroom
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Recipe
 from tutelage.types import Checkpoint, Label, Lesson

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
-from tutelage.recipes.classroom import Classroom
-from tutelage.tasks.base import Task
+from tutelage.tasks.task import Task
 from tutelage.types import Label
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tutelage import exam, tasks
+from tutelage import exam
+from tutelage.classroom.room import Classroom, Who
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
 from tutelage.evaluation import intervals
@@ -28,13 +29,13 @@ from tutelage.recipes.baselines import (
     without_copies,
 )
 from tutelage.recipes.calls import of_teaching
-from tutelage.recipes.classroom import Classroom, Who
+from tutelage.recipes.corrections import Errors, calls_for, lessons_for, seed_of
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.recipe import Expected, Recipe
-from tutelage.recipes.tutorial import Errors, calls_for, lessons_for, seed_of
 from tutelage.runs import labels
-from tutelage.tasks.base import Task
-from tutelage.training.config import TrainingConfig
+from tutelage.tasks import questions
+from tutelage.tasks.task import Task
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
 ROUNDS = 20  # the most
@@ -141,7 +142,7 @@ def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
     train, dev = _train_and_dev(room, config.questions)
     asked = asked_in_the_end(room, config.questions)
     train = without_copies(room, config.questions, train, (*dev, *asked))
-    return first_lessons(room, config, tasks.subset(train, config.first))
+    return first_lessons(room, config, questions.subset(train, config.first))
 
 
 def teach(room: Classroom, config: Tailored) -> Checkpoint:
@@ -154,7 +155,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     check_room(room, config, [*train, *dev, *test], train)
     paper = config.exam.paper("taught", room.seed)
 
-    lessons = first_lessons(room, config, tasks.subset(train, config.first))
+    lessons = first_lessons(room, config, questions.subset(train, config.first))
     baselines(room, config, lessons, train, test)
     student: Who = config.student
     sat: list[tuple[list[Attempt], Checkpoint]] = []
@@ -181,7 +182,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             room.sit(
                 f"{number}-review",
                 trained,
-                tasks.subset(mended, config.review),
+                questions.subset(mended, config.review),
                 paper,
                 label=_told("taught questions again", number, config.questions.train, "review"),
             )
@@ -213,7 +214,7 @@ def _train_and_dev(room: Classroom, splits: TailoredSplits) -> tuple[list[Questi
         raise ConfigError(
             f"split {splits.train!r} has {len(every)} questions, too few to hold dev questions out; name a split in questions.dev"
         )
-    dev = tasks.subset(every, count)
+    dev = questions.subset(every, count)
     texts = {question.text for question in dev}
     return [question for question in every if question.text not in texts], dev
 
@@ -283,7 +284,7 @@ def _told(what: str, after: int, split: str, kind: str = "exam") -> Label:
 
 def calls(config: Tailored, task: Task) -> list[Expected]:
     """The teacher's calls: the first lessons, and in each further round as many as there may be mistakes."""
-    train = tasks.subset(task.load(config.questions.train), config.questions.train_limit)
+    train = questions.subset(task.load(config.questions.train), config.questions.train_limit)
     asked = config.mistakes.questions or len(train)
     each = calls_for(config, task, train, asked, config.exam.longest())
     later = [row.times(config.rounds - 1) for row in each] if config.rounds > 1 else []

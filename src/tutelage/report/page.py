@@ -10,7 +10,7 @@ import msgspec
 from markupsafe import Markup
 
 from tutelage.report.contents import Contents
-from tutelage.report.lessonbook import OUTCOMES, pages
+from tutelage.report.questions import OUTCOMES, pages
 
 
 def render(contents: Contents, live: bool = False) -> str:

@@ -20,11 +20,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tutelage.errors import ConfigError
-from tutelage.serve import shapes, wire
+from tutelage.serve import openai_requests, openai_responses
+from tutelage.serve.access import Gate, Rules, body_of, refusal
+from tutelage.serve.batcher import Closed, Desk, Full, Job, Told, TooLong, Unfit
 from tutelage.serve.connection import Connection
-from tutelage.serve.desk import Closed, Desk, Full, Job, Told, TooLong, Unfit
-from tutelage.serve.gate import Gate, Rules, body_of, refusal
-from tutelage.serve.wire import Asked, Problem, Terms
+from tutelage.serve.openai_requests import Asked, Problem, Terms
 from tutelage.types import Reply
 
 T = TypeVar("T")
@@ -38,17 +38,17 @@ def make_app(desk: Desk, terms: Terms, rules: Rules) -> Starlette:
         return _json({"status": "ok"})
 
     async def models(request: Request) -> Response:
-        return _json(shapes.models(terms.name, since))
+        return _json(openai_responses.models(terms.name, since))
 
     async def model(request: Request) -> Response:
-        wire.check_model(request.path_params["name"], terms)
-        return _json(shapes.model(terms.name, since))
+        openai_requests.check_model(request.path_params["name"], terms)
+        return _json(openai_responses.model(terms.name, since))
 
     async def chat(request: Request) -> Response:
-        asked = wire.read(await body_of(request), terms)
+        asked = openai_requests.read(await body_of(request), terms)
         visit = Visit(desk, asked)
         answer = _stream if asked.stream else _whole
-        return await _unless_gone(request, visit, answer(visit, shapes.Completion(terms.name), asked))
+        return await _unless_gone(request, visit, answer(visit, openai_responses.Completion(terms.name), asked))
 
     return Starlette(
         routes=[
@@ -125,7 +125,7 @@ class Visit:
         self._job.left = True
 
 
-async def _whole(visit: Visit, completion: shapes.Completion, asked: Asked) -> Response:
+async def _whole(visit: Visit, completion: openai_responses.Completion, asked: Asked) -> Response:
     replies: dict[int, Reply] = {}
     while len(replies) < visit.samples:
         sample, piece = await visit.next()
@@ -135,14 +135,14 @@ async def _whole(visit: Visit, completion: shapes.Completion, asked: Asked) -> R
     return Response(body, media_type="application/json")
 
 
-async def _stream(visit: Visit, completion: shapes.Completion, asked: Asked) -> Response:
+async def _stream(visit: Visit, completion: openai_responses.Completion, asked: Asked) -> Response:
     first = await visit.next()  # what cannot be answered gets a status of its own
     events = _events(visit, completion, first, asked.usage)
     return StreamingResponse(events, headers={"cache-control": "no-cache"}, media_type="text/event-stream")
 
 
 async def _events(
-    visit: Visit, completion: shapes.Completion, first: tuple[int, str | Reply], usage: bool
+    visit: Visit, completion: openai_responses.Completion, first: tuple[int, str | Reply], usage: bool
 ) -> AsyncIterator[bytes]:
     replies: dict[int, Reply] = {}
     try:
@@ -160,9 +160,9 @@ async def _events(
             sample, piece = await visit.next()
         if usage:
             yield completion.used(list(replies.values()))
-        yield shapes.DONE
+        yield openai_responses.DONE
     except Problem as problem:
-        yield shapes.event(problem.body())
+        yield openai_responses.event(problem.body())
     finally:
         visit.leave()
 

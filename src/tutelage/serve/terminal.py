@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable, Iterator
 from tutelage.errors import ModelError, nearest
 from tutelage.grading.verdicts import judge
 from tutelage.printing import console, shown, visible
-from tutelage.serve.talk import Conversation, one_line
-from tutelage.tasks.base import Task
+from tutelage.serve.conversation import Conversation, one_line
+from tutelage.tasks.task import Task
 from tutelage.types import Question
 
 

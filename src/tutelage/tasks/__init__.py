@@ -1,58 +1,55 @@
-"""Tasks: sets of questions that can be loaded, asked, read and graded, each found by its name."""
+"""Tasks: sets of questions that can be loaded, asked, read and graded; `catalog` finds each by its name."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from tutelage.errors import ConfigError, DataError
-from tutelage.grading.verdicts import judge
-from tutelage.tasks.base import Task
-from tutelage.tasks.finding import TASKS, anchored, find
-from tutelage.types import Question
 
-__all__ = ["TASKS", "Misread", "anchored", "audit", "find", "misread", "subset"]
+class Entry(NamedTuple):
+    """One named task: where its factory is, what it is, and the options that the name decides."""
 
-_SHOWN = 5  # golds in an error message
+    factory: str  # "module:function", imported when the task is asked for
+    summary: str
+    fixed: Mapping[str, object] = {}
 
 
-class Misread(NamedTuple):
-    """A gold answer that its own reader does not find right."""
-
-    question: Question
-    read: str | None
-
-    def line(self) -> str:
-        """The gold answer with its place in one line."""
-        place = f" ({self.question.source})" if self.question.source else ""
-        return f"{self.question.id}{place}: gold {self.question.answer!r} is read as {self.read!r}"
+_PUBLISHED = "tutelage.tasks.datasets.published:make"
 
 
-def misread(task: Task, questions: Iterable[Question]) -> Iterator[Misread]:
-    """The questions whose own gold answer, said plainly, would not be graded as right."""
-    for question in questions:
-        said = f"\\boxed{{{question.answer}}}" if task.kind == "math" else question.answer
-        answer, verdict = judge(task, question, f"The answer is {said}")
-        if verdict != "right":
-            yield Misread(question, answer)
+def _procedural(name: str, summary: str) -> Entry:
+    return Entry(f"tutelage.tasks.{name}:make", summary)
 
 
-def audit(task: Task, questions: Sequence[Question]) -> None:
-    """Refuse questions whose own gold answer, said plainly, would not be graded as right."""
-    bad = list(misread(task, questions))
-    if bad:
-        more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise DataError(
-            f"task {task.name!r}: {len(bad)} of {len(questions)} gold answers are not read back as right by the "
-            f"reader for {task.kind!r} answers: {'; '.join(one.line() for one in bad[:_SHOWN])}{more}"
-        )
+def published(name: str, summary: str) -> Entry:
+    return Entry(_PUBLISHED, summary, {"name": name})
 
 
-def subset(questions: Sequence[Question], limit: int | None, seed: int = 0) -> list[Question]:
-    """All questions, or the first `limit` of a seeded permutation (the rule of Ho et al., 2022, for size studies)."""
-    if limit is None:
-        return list(questions)
-    if limit < 1:
-        raise ConfigError(f"a limit of {limit} leaves no questions; give at least 1, or none for all")
-    import numpy as np
-
-    order = np.random.RandomState(seed).permutation(len(questions))[:limit]
-    return [questions[index] for index in order.tolist()]
+TASKS: dict[str, Entry] = {
+    "word_problems": _procedural("word_problems", "arithmetic word problems, made on the spot"),
+    "coin_flip": _procedural("coin_flip", "is the coin still heads up?; made on the spot, or source=published"),
+    "last_letter_concatenation": _procedural(
+        "last_letter_concatenation", "join the last letters of words; made on the spot, or source=published"
+    ),
+    "tracking_shuffled_objects": _procedural(
+        "tracking_shuffled_objects", "who holds what after some swaps; made on the spot, or source=published"
+    ),
+    "date_understanding": _procedural(
+        "date_understanding", "which date is meant; made on the spot, or source=published"
+    ),
+    "reasoning_gym": _procedural("reasoning_gym", "any data set of reasoning-gym: reasoning_gym:leg_counting"),
+    "gsm8k": published("gsm8k", "grade-school word problems with written solutions"),
+    "multiarith": published("multiarith", "word problems of several steps"),
+    "svamp": published("svamp", "short word problems with distracting numbers"),
+    "addsub": published("addsub", "word problems of addition and subtraction"),
+    "single_eq": published("single_eq", "word problems of one equation"),
+    "aqua": published("aqua", "algebra with five choices"),
+    "commonsense_qa": published("commonsense_qa", "everyday knowledge with five choices"),
+    "strategy_qa": published("strategy_qa", "yes or no, by way of unstated facts"),
+    "arc_challenge": published("arc_challenge", "school science with four choices"),
+    "math500": published("math500", "competition mathematics, 500 questions of MATH"),
+    "olympiadbench": published("olympiadbench", "olympiad mathematics with a final answer"),
+    "aime24": published("aime24", "AIME 2024, 30 questions with whole numbers as answers"),
+    "aime25": published("aime25", "AIME 2025, 30 questions with whole numbers as answers"),
+    "amc23": published("amc23", "AMC 12 of 2023, 40 questions"),
+    "local": Entry("tutelage.tasks.datasets.sources:make_local", "your own .jsonl, .csv or .parquet file"),
+    "hub": Entry("tutelage.tasks.datasets.sources:make_hub", "a data set of the Hugging Face hub"),
+}

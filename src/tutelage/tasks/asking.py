@@ -3,7 +3,7 @@
 import re
 import string
 
-from tutelage.tasks.base import ask_plainly
+from tutelage.tasks.task import ask_plainly
 from tutelage.types import Chat, Message, Question
 
 

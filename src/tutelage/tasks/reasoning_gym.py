@@ -9,9 +9,9 @@ from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.grading import lines
-from tutelage.tasks.base import Task, check_split, share_of
-from tutelage.tasks.procedural import check_option, share_sizes
-from tutelage.tasks.rows import require
+from tutelage.tasks.datasets.files import require
+from tutelage.tasks.generated.making import check_option, share_sizes
+from tutelage.tasks.task import Task, check_split, share_of
 from tutelage.types import Question
 
 # Data sets whose entries bring a written solution, and the metadata that holds it.

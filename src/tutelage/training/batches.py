@@ -8,9 +8,9 @@ import torch
 from msgspec import Struct
 
 from tutelage.errors import LessonError
-from tutelage.models import rendering
-from tutelage.training.config import TrainingConfig
+from tutelage.models.local import templates
 from tutelage.training.losses import IGNORED
+from tutelage.training.settings import TrainingConfig
 from tutelage.types import Lesson, Message
 
 POSITIVES = 10  # how many right rationales of its question a lesson may be drawn towards [Wang et al. 2023]
@@ -57,9 +57,9 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], stops: set[int], max_lengt
     examples = []
     for lesson in lessons:
         messages = [Message("user", lesson.prompt)]
-        prompt = rendering.prompt_ids(tokenizer, messages)
+        prompt = templates.prompt_ids(tokenizer, messages)
         completion, *others = (
-            rendering.completion_ids(tokenizer, messages, text, stops)
+            templates.completion_ids(tokenizer, messages, text, stops)
             for text in (lesson.completion, *lesson.wrong, *lesson.right)
         )
         wrong, right = others[: len(lesson.wrong)], others[len(lesson.wrong) :]

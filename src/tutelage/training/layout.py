@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from tutelage.errors import LessonError
-from tutelage.models import ability
-from tutelage.models.reading import taken
+from tutelage.models.local import ability
+from tutelage.models.local.reading import taken
 from tutelage.training import batches
 
 

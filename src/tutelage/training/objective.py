@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 from transformers import Trainer
 
 from tutelage.training import batches, layout
-from tutelage.training.config import TrainingConfig
 from tutelage.training.losses import completion_nll, pool, self_reflection, weighted_nll
+from tutelage.training.settings import TrainingConfig
 
 Item = tuple[list[batches.Row], batches.Totals]
 

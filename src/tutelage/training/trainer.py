@@ -14,11 +14,11 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
-from tutelage.models import control, kernels, precision, pretrained, rendering
-from tutelage.models.hf import choose_device
+from tutelage.models.local import control, kernels, precision, templates, weights
+from tutelage.models.local.hf import choose_device
 from tutelage.training import batches, layout
-from tutelage.training.config import LoraConfig, TrainingConfig
 from tutelage.training.objective import Batches, LessonTrainer
+from tutelage.training.settings import LoraConfig, TrainingConfig
 from tutelage.types import Lesson
 
 
@@ -85,11 +85,11 @@ def fit(
     device = choose_device(student.get("device", "auto"))
     trust = bool(student.get("trust_remote_code", False))
     model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
-    rendering.prepare(tokenizer)
+    templates.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
-        rendering.install_paper_template(tokenizer)
-    stops = rendering.stop_ids(tokenizer, model.generation_config)
-    limit = min(config.max_length, pretrained.room_of(model.config))
+        templates.install_paper_template(tokenizer)
+    stops = templates.stop_ids(tokenizer, model.generation_config)
+    limit = min(config.max_length, weights.room_of(model.config))
     examples = batches.pair(batches.encode(tokenizer, lessons, stops, limit))
     _check_reflection(examples, config)
     model = _ready(model, config, device)
@@ -162,9 +162,9 @@ def _account(trainer: LessonTrainer, dataset: Batches) -> dict[str, Any]:
 
 def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:
     """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
-    if lora is None or not pretrained.is_adapter(name):
-        return pretrained.load(name, torch.float32, cache, trust)
-    model, tokenizer = pretrained.load_adapter(name, torch.float32, cache, trust, train=True)
+    if lora is None or not weights.is_adapter(name):
+        return weights.load(name, torch.float32, cache, trust)
+    model, tokenizer = weights.load_adapter(name, torch.float32, cache, trust, train=True)
     rank = model.peft_config["default"].r
     if rank != lora.r:
         raise LessonError(
@@ -256,7 +256,7 @@ def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
 def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -> None:
     last = get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").exists() else None
     trainer.remove_callback(_printer())
-    with pretrained.quiet():  # else a bar of its own breaks into ours at every checkpoint
+    with weights.quiet():  # else a bar of its own breaks into ours at every checkpoint
         trainer.train(resume_from_checkpoint=last)
     if stopping() and trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
@@ -277,7 +277,7 @@ def _save(model: Any, tokenizer: Any, stops: set[int], folder: Path) -> None:
     target.generation_config.eos_token_id = sorted(stops)
     target.generation_config.pad_token_id = tokenizer.pad_token_id
     try:
-        with pretrained.quiet():
+        with weights.quiet():
             model.save_pretrained(folder)
     except SafetensorError as error:  # how a full disk shows here
         raise RunError(

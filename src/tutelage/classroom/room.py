@@ -1,0 +1,299 @@
+"""The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from tutelage import exam
+from tutelage.classroom.conditions import Conditions, settled
+from tutelage.classroom.paying import open_purse
+from tutelage.classroom.remarks import of_training
+from tutelage.config import cache_folder
+from tutelage.errors import LessonError
+from tutelage.evaluation import scoreboard
+from tutelage.lessons import feedback, rationales
+from tutelage.lessons.offline_teacher import Recital
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, sheets
+from tutelage.machine import machine
+from tutelage.models import FREE, PAID, opening, specs
+from tutelage.models.local import streaming
+from tutelage.models.opening import Purse
+from tutelage.runs import labels
+from tutelage.runs.files import link
+from tutelage.runs.inputs import asked, content, in_order
+from tutelage.runs.replies import default_path
+from tutelage.runs.run import Run
+from tutelage.spending import BudgetConfig
+from tutelage.tasks import questions
+from tutelage.tasks.task import Task
+from tutelage.training.settings import TrainingConfig
+from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Label, Lesson, Model, Question, Sampling
+
+Who = str | Mapping[str, Any] | Checkpoint
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
+
+
+class Account(Protocol):
+    """Lessons that were kept, and one line on what became of the rest."""
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What is learned."""
+        ...
+
+    def line(self) -> str:
+        """The account."""
+        ...
+
+
+class Classroom:
+    """Everything with an effect that a recipe uses: questions, models, the run, and one line a finished step."""
+
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        seed: int = 0,
+        cache: Path | None = None,
+        budget: BudgetConfig | None = None,
+        promised: labels.Labels | None = None,
+    ) -> None:
+        self.run = run
+        self.promised = promised or {}  # the exams of the final table, by step
+        self.task = task
+        self.seed = seed
+        self._cache_path = cache or default_path()
+        self._budget = budget or BudgetConfig()
+        self._purse: Purse | None = None
+        self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
+        self._opened: tuple[str, Model] | None = None
+        self._conditions = Conditions(run)
+        self._step = ""  # that asks, for the ledger
+        self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
+
+    def questions(self, split: str, limit: int | None = None) -> list[Question]:
+        """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
+        chosen = questions.subset(self.task.load(split), limit)
+        questions.audit(self.task, chosen)
+        fresh = [question for question in chosen if question.id not in self._asked]
+        self._asked |= {question.id: question for question in fresh}
+        self.run.know(chosen)
+        return chosen
+
+    def open(self, who: Who) -> Model:
+        """A model from its spec or checkpoint. The last one is kept open; another one takes its place in memory."""
+        spec = self._spec(who)
+        label = str(sorted(spec.items()))
+        if self._opened is None or self._opened[0] != label:
+            self._opened = None  # let go of the old weights before new ones are loaded
+            if spec["kind"] in PAID and self._purse is None:
+                self._purse, self._close_purse = open_purse(
+                    self.run, self._cache_path, self._budget, lambda: self._step
+                )
+            recite = Recital(self.task, self._asked) if self.task.worked else None
+            if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
+                spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
+            self._opened = (label, opening.open_model(spec, recite, self._purse))
+        return self._opened[1]
+
+    def check(self, *everybody: Who) -> None:
+        """Open every model of a recipe once, so that a missing one is found before work begins."""
+        for who in everybody:
+            self.open(who)
+
+    def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
+        """Whether a local model can hold the questions of its exams, before anything is paid for."""
+        for paper in papers:
+            chats = exam.put(self.task, questions, paper)
+            streaming.check_room(self.open(who), chats, paper.sampling, paper.form == "taught")
+
+    def sit(
+        self,
+        step: str,
+        who: Who,
+        questions: Sequence[Question],
+        paper: exam.Paper,
+        trial: Trial | None = None,
+        label: Label | None = None,
+    ) -> list[Attempt]:
+        """One exam, as a step: attempts in the order of the questions.
+
+        With a trial its first replies are asked for alone, and looked at before the rest is. `label` says what it is to
+        whoever reads the run; an exam that the recipe promised has its label already.
+        """
+        kind = self._spec(who)["kind"]
+
+        def make(kept: list[Attempt]) -> Iterable[Attempt]:
+            self._step = step
+            total = len(questions) * paper.sampling.n
+            seen = Counter(attempt.verdict for attempt in kept)
+            self.run.show(event="progress", step=step, done=len(kept), of=total)
+            tried = trial if kind not in FREE else None
+            parts = first_and_rest(questions, tried, paper.sampling.n)
+            sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, paper, kept))
+            for attempt in kept if tried else ():
+                tried.look(loss_of(attempt))  # type: ignore[union-attr]
+            for done, attempt in enumerate(sat, len(kept) + 1):
+                seen[attempt.verdict] += 1
+                marks = {"right": seen["right"], "unread": seen["unread"]}
+                self.run.show(event="progress", step=step, done=done, of=total, **marks)
+                self._conditions.note(step, self._opened[1] if self._opened else None)
+                yield attempt
+                if tried:
+                    tried.look(loss_of(attempt))
+            for line in streaming.remarks(self.open(who)):
+                self.note(step, line)
+
+        inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": paper}
+        own = label or self.promised.get(step) or self._label("exam", step, who, questions)
+        attempts = self.run.records(step, Attempt, make, inputs, own)
+        in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
+        score = f"{len(attempts)} worked solutions" if kind == "worked" else scoreboard.score(attempts).line()
+        self.note(step, score)
+        return attempts
+
+    def keep(
+        self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question], number: int = 0
+    ) -> list[Lesson]:
+        """The lessons of a round among a teacher's attempts, as a step."""
+        kept = rationales.keep(attempts, self.task, questions, number)
+        return self.lessons(step, kept, {"attempts": list(attempts), "questions": content(questions)})
+
+    def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
+        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed."""
+        whole = {**inputs, "task": self._task()}
+        number = max((lesson.round for lesson in kept.lessons), default=0) or labels.round_of(step) or 1
+        label = Label(kind="lessons", who="teacher", round=number)
+        made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], whole, label)
+        self.note(step, kept.line())
+        if needed and not made:
+            raise LessonError(
+                f"nothing is left to learn from: {kept.line()}; see the steps before {step!r} in {self.run.path}"
+            )
+        return made
+
+    def consult(
+        self,
+        step: str,
+        who: Who,
+        chats: Sequence[Chat],
+        sampling: Sampling,
+        names: Mapping[str, tuple[str, ...]],
+        bounds: Bounds = Bounds(),  # noqa: B008 - immutable
+    ) -> list[Feedback]:
+        """Ask a teacher for feedback, a chat a question, as a step; `names` are the attempts each chat shows.
+
+        A chat that failed is a reply with an error. With a trial the first replies are looked at before the rest is asked for.
+        """
+        most = bounds.tokens
+        tried = bounds.trial if self._spec(who)["kind"] not in FREE else None
+
+        def make(kept: list[Feedback]) -> Iterable[Feedback]:
+            self._step = step
+            have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
+            for had in kept if tried else ():
+                tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
+            for part in sheets([chat for chat in chats if chat.question not in have], most, tried):
+                if most is not None and spent >= most:
+                    return
+                for index, (reply, *_) in self.open(who).answer(part, sampling):
+                    spent += reply.tokens_in + reply.tokens_out
+                    kept.append(feedback.written(part[index], reply, names))
+                    self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
+                    self._conditions.note(step, self._opened[1] if self._opened else None)
+                    yield kept[-1]
+                    if tried:
+                        tried.look(feedback.loss_of(kept[-1]))
+
+        inputs = {
+            "model": self._identity(who),
+            "task": self._task(),
+            "chats": asked(chats),
+            "sampling": sampling,
+            "tokens": most,
+        }
+        replies = self.run.records(step, Feedback, make, inputs, self._label("feedback", step, who))
+        in_order(self.run.path / step / "records.jsonl", replies, [chat.question for chat in chats], needed=False)
+        failed = sum(bool(reply.error) for reply in replies)
+        tokens = sum(reply.tokens_in + reply.tokens_out for reply in replies)
+        left = f", {len(chats) - len(replies)} left out at feedback.tokens={most}" if len(replies) < len(chats) else ""
+        self.note(step, f"{len(replies)} replies, {failed} failed, {tokens} tokens{left}")
+        return replies
+
+    def fit(
+        self,
+        step: str,
+        student: Who,
+        lessons: Sequence[Lesson],
+        config: TrainingConfig,
+        label: Label | None = None,
+    ) -> Checkpoint:
+        """Train a student on lessons, as a step; one that is no student of the method's has a label that says so."""
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            from tutelage.models.local.hf import choose_device
+            from tutelage.training.trainer import Doors, fit
+
+            self._opened = None  # training needs the memory
+            show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
+            spec = {**self._spec(student), "cache": str(cache_folder())}
+            chosen = config
+            if config.precision == "auto":
+                chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
+            device = choose_device(str(spec.get("device", "auto")))
+            self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
+            return fit(spec, lessons, chosen, self.seed, folder, Doors(show, self.run.stopping))
+
+        self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
+        inputs = {
+            "student": self._identity(student),
+            "lessons": list(lessons),
+            "training": config,
+            "seed": self.seed,
+        }
+        own = label or Label(kind="training", round=labels.round_of(step) or 1)
+        checkpoint = self.run.artifact(step, make, inputs, own)
+        for line in of_training(self.run.facts(step)):
+            self.note(step, line)
+        return checkpoint
+
+    def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
+        """One of the students as the run's student, as a step; the files are shared where the disk allows it."""
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            for file in Path(checkpoint.path).iterdir():
+                if file.name not in ("step.json", "facts.json"):
+                    link(file, folder / file.name)
+            return {"why": why}
+
+        awarded = self.run.artifact(step, make, {"student": checkpoint}, Label(kind="award"))
+        self.note(step, why)
+        return awarded
+
+    def note(self, step: str, line: str) -> None:
+        """Say the number that matters of a step."""
+        self.run.say(event="note", step=step, line=line)
+
+    def close(self) -> None:
+        """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""
+        self._opened = None
+        if self._purse is not None:
+            self._close_purse()
+
+    def _spec(self, who: Who) -> dict[str, Any]:
+        return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else specs.parse(who)
+
+    def _label(self, kind: str, step: str, who: Who, questions: Sequence[Question] = ()) -> Label:
+        """What a step is that its recipe says nothing of: by who is asked, and by the round that its name begins with."""
+        local = isinstance(who, Checkpoint) or self._spec(who)["kind"] in ("hf", "vllm")
+        role = "student" if isinstance(who, Checkpoint) else "baseline" if local else "teacher"
+        return Label(kind=kind, who=role, round=labels.round_of(step), split=questions[0].split if questions else "")
+
+    def _identity(self, who: Who) -> Any:
+        return who if isinstance(who, Checkpoint) else specs.essence(self._spec(who))
+
+    def _task(self) -> dict[str, Any]:
+        return {"name": self.task.name, **self.task.options}

@@ -1,0 +1,42 @@
+"""The commands that show a run: report, status, watch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from tutelage.printing import say
+from tutelage.report import status, watching, writing
+from tutelage.runs import history
+
+Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
+
+
+def report(
+    runs: Runs,
+    into: Annotated[Path | None, typer.Option("--into", help="Folder of the report; default: the first run's.")] = None,
+) -> None:
+    """Write a run as one page that opens from disk, and as Markdown; several runs side by side."""
+    file = writing.write(runs, into)
+    say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def show_status(
+    run: Path, as_json: Annotated[bool, typer.Option("--json", help="As one JSON object, for programs.")] = False
+) -> None:
+    """Say how a run stands: working, finished, stopped or failed, what is done and what is missing."""
+    opened = history.open_run(run)
+    for line in [msgspec.json.encode(status.facts(opened)).decode()] if as_json else status.lines(opened):
+        say(line)
+
+
+def watch(
+    runs: Runs,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0: any free one.")] = 8765,
+) -> None:
+    """Show the report in the browser while the run works; it grows as steps finish. Ctrl-C ends it."""
+    try:
+        watching.watch(runs, port, lambda address: say(f"{address}  (Ctrl-C ends it)"))
+    except KeyboardInterrupt:
+        say("ended; the run goes on by itself")

@@ -1,0 +1,284 @@
+"""A local Hugging Face model that answers chats in batches."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.config import cache_folder
+from tutelage.errors import ModelError
+from tutelage.models.local import precision, templates, weights
+from tutelage.models.local.seeds import seed_of
+from tutelage.models.local.streaming import Piece, Unfolding
+from tutelage.models.local.templates import Prompt
+from tutelage.types import Chat, Reply, Sampling
+
+
+class Hf:
+    """Answers with a causal language model through transformers.
+
+    Prompts follow the tokenizer's chat template, or are plain text for a base model. Batches are sorted by length and
+    padded on the left; a row that has ended leaves its batch; the samples of one question share one prefill. Every
+    sample has a random stream of its own, so it does not depend on what else is in the batch (beyond rounding).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        batch: int | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        cache: str = "",
+    ) -> None:
+        weights.check(name)
+        self.source = name
+        self.name = f"hf:{name}" + ("" if dtype == "auto" else f"?dtype={dtype}")
+        self.batch = batch
+        self.dtype = dtype
+        self.device = device
+        self.trust_remote_code = trust_remote_code
+        self.cache = Path(cache) if cache else cache_folder()
+        self._loaded: tuple[Any, Any, set[int]] | None = None
+        self._rows: list[int] = []  # of each batch that was written
+        self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
+        self.way: Any = None  # of reading: what the loaded model can do in a batch
+        self._remarks: list[str] = []
+        self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
+
+    def loaded(self) -> tuple[Any, Any, set[int]]:
+        """The model, its tokenizer and its stop tokens; loaded at the first call."""
+        if self._loaded is None:
+            import torch
+
+            from tutelage.models.local import ability
+
+            device = choose_device(self.device)
+            dtype = getattr(torch, precision.choose("decoding", device) if self.dtype == "auto" else self.dtype)
+            model, tokenizer = weights.load(self.source, dtype, self.cache, self.trust_remote_code)
+            templates.prepare(tokenizer)
+            model.to(device).eval()
+            self.way = ability.measure(model)
+            self._remarks += [f"{self.name}: {line}" for line in ability.said(self.way)]
+            self._loaded = model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
+        return self._loaded
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        """Yield replies as questions end, batch by batch, longest prompts first (so that what does not fit shows at once)."""
+        prompts, rows = self._prompts(chats, sampling)
+        owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
+        while owed:
+            part, done = self._together(owed, prompts)[:rows], set[int]()
+            self._rows.append(len(part) * sampling.n)
+            seeds = [[seed_of(chats[i], sampling.seed, s) for s in range(sampling.n)] for i in part]
+            try:
+                for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
+                    done.add(part[place])
+                    yield part[place], replies
+            except _memory_errors() as error:
+                if rows == 1:
+                    raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
+                rows = rows // 2
+            owed = [i for i in owed if i not in done]
+
+    def conditions(self) -> dict[str, Any]:
+        """What the rounding of its answers depends on, once it is loaded."""
+        if self._loaded is None:
+            return {}
+        model = self._loaded[0]
+        kind = str(model.dtype).removeprefix("torch.")
+        return {"device": device_name(model.device), "precision": kind, "rows": list(self._rows)}
+
+    def _together(self, owed: Sequence[int], prompts: Sequence[Prompt]) -> list[int]:
+        """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""
+        return [i for i in owed if self.way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
+
+    def room(self, chat: Chat) -> int:
+        """How many tokens the answer to a chat may have."""
+        model, tokenizer, _ = self.loaded()
+        return weights.room_of(model.config) - len(templates.prompt_ids(tokenizer, chat.messages))
+
+    def check_room(self, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
+        """Refuse questions that the model cannot hold, knowing its tokenizer and no weights yet.
+
+        `taught`: they are put to it once it is trained, so a base model knows the paper's format by then.
+        """
+        self._outline = self._outline or weights.outline(self.source, self.cache, self.trust_remote_code)
+        config, tokenizer = self._outline
+        template = tokenizer.chat_template
+        if taught and not template:
+            templates.install_paper_template(tokenizer)
+        ids = [templates.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        tokenizer.chat_template = template
+        for chat, one in zip(chats, ids, strict=True):
+            self._prompt(chat, one, sampling, weights.room_of(config))
+
+    def remarks(self) -> list[str]:
+        """What a reader of the answers should know of how they were made, once each."""
+        said, self._remarks = self._remarks, []
+        if self._shortened:
+            wanted, most = self._shortened[0][0], sorted(left for _, left in self._shortened)
+            span = f"{most[0]}" if most[0] == most[-1] else f"{most[0]} to {most[-1]}"
+            said.append(
+                f"max_tokens {wanted} -> {span} on {len(most)} questions: what their prompts leave of the "
+                f"{weights.room_of(self.loaded()[0].config):,} tokens that {self.name} holds"
+            )
+        self._shortened = []
+        return said
+
+    def stream(
+        self, chats: Sequence[Chat], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, int, Piece]]:
+        """Answer, and yield `(index, sample, text)` while it is written and `(index, sample, reply)` at an answer's end.
+
+        The pieces of an answer, joined, are the text of its reply, which is the one that `answer` gives. `seeds` holds
+        one for each chat, instead of the sampling's. Whoever closes the iterator ends the writing.
+        """
+        prompts, rows = self._prompts(chats, sampling)
+        given = seeds if seeds is not None else [sampling.seed] * len(chats)
+        owed = list(range(len(chats)))
+        while owed:
+            part = self._together(owed, prompts)[:rows]
+            owed = [i for i in owed if i not in part]
+            streams = [seed_of(chats[i], given[i], s) for i in part for s in range(sampling.n)]
+            try:
+                for row, piece in self._write([prompts[i] for i in part], streams, sampling):
+                    yield part[row // sampling.n], row % sampling.n, piece
+            except _memory_errors() as error:
+                raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
+
+    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
+        """The prompts as tokens, and how many of them a batch may have."""
+        model, tokenizer, _ = self.loaded()
+        room = weights.room_of(model.config)
+        ids = [templates.prompt_ids(tokenizer, chat.messages) for chat in chats]
+        prompts = [self._prompt(chat, one, sampling, room) for chat, one in zip(chats, ids, strict=True)]
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
+        longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
+        rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
+        return prompts, even(len(prompts), rows, stretch=self.batch is None)
+
+    def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
+        new = max(1, min(sampling.max_tokens, room - len(ids))) if sampling.flexible else sampling.max_tokens
+        if len(ids) + new > room:
+            advice = "show fewer worked examples" if len(chat.messages) > 2 else "lower max_tokens"
+            raise ModelError(
+                f"question {chat.question!r} has {len(ids)} tokens as a prompt, and with {new} new ones it passes the "
+                f"{room} that {self.name} can hold; leave the question out or {advice}"
+            )
+        return Prompt(ids, new)
+
+    def _generate(
+        self, prompts: Sequence[Prompt], seeds: list[list[int]], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Reply]]]:
+        """One batch: yields each question as soon as its last sample has ended, so that it can be kept."""
+        decoder, n = self._decoder(sampling), sampling.n
+        owed = set(range(len(prompts)))
+        written: list[list[int]] = [[] for _ in range(len(prompts) * n)]
+        for step, written in enumerate(decoder.steps(prompts, [seed for row in seeds for seed in row]), 1):
+            over = [i for i in sorted(owed) if all(len(tokens) < step for tokens in written[i * n : i * n + n])]
+            owed -= set(over)
+            for i in over:
+                yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
+        for i in sorted(owed):
+            yield i, [self._reply(decoder, tokens, prompts[i].ids) for tokens in written[i * n : i * n + n]]
+
+    def _write(self, prompts: Sequence[Prompt], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
+        """Like `_generate`, one batch, row by row as it is written."""
+        decoder = self._decoder(sampling)
+        answers = [Unfolding(sampling.stop) for _ in seeds]
+        for step, written in enumerate(decoder.steps(prompts, seeds), 1):
+            for row, tokens in enumerate(written):
+                if len(tokens) < step:
+                    continue  # it had ended before
+                if step < prompts[row // sampling.n].most and not decoder.ended(tokens):
+                    if piece := answers[row].more(decoder.raw(tokens)):
+                        yield row, piece
+                    continue
+                reply = self._reply(decoder, tokens, prompts[row // sampling.n].ids)
+                if rest := answers[row].rest(reply.text):
+                    yield row, rest
+                yield row, reply
+
+    def _decoder(self, sampling: Sampling) -> Any:
+        from tutelage.models.local.decoding import Decoder
+
+        return Decoder(*self.loaded(), sampling, self.way)
+
+    def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
+        text, stopped = decoder.text(tokens)
+        ended = bool(tokens) and tokens[-1] in decoder.stops
+        return Reply(
+            text=text,
+            finish="stop" if ended or stopped else "length",
+            tokens_in=len(prompt),
+            tokens_out=len(tokens),
+            model=self.name,
+        )
+
+
+def even(count: int, rows: int, stretch: bool) -> int:
+    """Rows of batches of one size for `count` questions, since a small last batch takes nearly as long as a full one.
+
+    At most `rows`, or with `stretch` up to half as many more, where that saves a batch.
+    """
+    batches = max(1, round(count / rows) if stretch else math.ceil(count / rows))
+    return max(1, math.ceil(count / batches))
+
+
+_MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
+
+
+def fitting(model: Any, length: int) -> int:
+    """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two."""
+    import torch
+
+    config, kind = model.config.get_text_config(), model.device.type
+    layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
+    # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
+    # the next token in float32 with their sorted copy.
+    row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
+    free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
+    rows = _MOST.get(kind, 32)
+    while rows > 1 and rows * row > free // 2:
+        rows //= 2
+    return rows
+
+
+def _keys(layer: Any) -> int:
+    """How many numbers are the keys of one token in a layer with this config."""
+    heads = getattr(layer, "num_attention_heads", None) or 1
+    width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
+    kept: int = (getattr(layer, "num_key_value_heads", None) or heads) * width
+    return kept
+
+
+def _free_memory() -> int:
+    """Bytes that the machine can still give."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30  # elsewhere: what any machine has
+
+
+def _memory_errors() -> tuple[type[BaseException], ...]:
+    import torch
+
+    return (torch.OutOfMemoryError,)
+
+
+def device_name(device: Any) -> str:
+    """A device with the name of its hardware."""
+    import torch
+
+    return f"{device.type}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device.type)
+
+
+def choose_device(wanted: str) -> str:
+    """ "auto" is the GPU where there is one."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted

@@ -1,0 +1,164 @@
+"""The tutorial after an exam: chosen mistakes go up to the teacher and come back as lessons."""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from tutelage.classroom.room import Classroom, Who
+from tutelage.exam import ExamConfig, taught
+from tutelage.lessons import feedback, practice
+from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.selection import choose
+from tutelage.lessons.trial import Bounds, Trial
+from tutelage.recipes.baselines import RationalesConfig
+from tutelage.recipes.calls import tokens
+from tutelage.recipes.recipe import Expected
+from tutelage.tasks.contamination import HeldOut
+from tutelage.tasks.task import Task
+from tutelage.types import Attempt, Label, Lesson, Question
+
+
+class Tutoring(Protocol):
+    """What a recipe says about its tutorials."""
+
+    @property
+    def teacher(self) -> Who:
+        """Who gives the lessons."""
+        ...
+
+    @property
+    def rationales(self) -> RationalesConfig:
+        """How the teacher reasons aloud."""
+        ...
+
+    @property
+    def feedback(self) -> FeedbackConfig:
+        """Which mistakes go up, and what is asked for."""
+        ...
+
+
+class Errors(NamedTuple):
+    """What the exam of a round showed."""
+
+    train: Sequence[Question]
+    attempts: Sequence[Attempt]
+    mistakes: Sequence[Attempt]
+    lessons: Sequence[Lesson]  # learned so far
+
+    def shown(self, most: int) -> dict[str, list[Attempt]]:
+        """Up to `most` mistakes a question: those with different answers first."""
+        found: dict[str, list[Attempt]] = {}
+        for mistake in self.mistakes:
+            found.setdefault(mistake.question, []).append(mistake)
+        return {key: _different_first(mistakes)[:most] for key, mistakes in found.items()}
+
+
+def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
+    firsts = {mistake.answer: mistake for mistake in reversed(mistakes)}
+    return sorted(mistakes, key=lambda mistake: firsts[mistake.answer] is not mistake)
+
+
+def lessons_for(
+    room: Classroom, config: Tutoring, number: int, errors: Errors, held_out: Sequence[Question]
+) -> list[Lesson]:
+    """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
+    settings = config.feedback
+    missed = {mistake.question for mistake in errors.mistakes}
+    candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
+    if settings.fresh:
+        taught, most = {lesson.question for lesson in errors.lessons}, settings.most(config.rationales.calls)
+        others = [q for q in candidates if q.id not in taught]
+        candidates = others if most is not None and len(others) >= most else candidates
+    rng = random.Random(f"{room.seed}/{number}/choose")
+    chosen = choose(settings.choose, settings.most(config.rationales.calls), candidates, errors.attempts, rng)
+    which = "of them" if settings.of == "missed" else "of all, missed or not,"
+    room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
+    if settings.writes == "rationales":
+        paper = _aloud(config, settings.rationales).paper(config.rationales.form, seed_of(room, number))
+        label = _told("rationales", number)
+        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, paper, _trial(config), label)
+        return room.keep(f"{number}-lessons", attempts, chosen, number)
+    return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
+
+
+def _feedback(
+    room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: Errors, held_out: HeldOut
+) -> list[Lesson]:
+    settings, wrong = config.feedback, errors.shown(config.feedback.shown)
+    examples = [lesson.completion for lesson in errors.lessons[:2]]
+    chats = [
+        feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
+        for question in chosen
+    ]
+    names = {
+        key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
+        for key, mistakes in wrong.items()
+    }
+    sampling = settings.sampling(seed_of(room, number))
+    bounds = Bounds(settings.tokens, _trial(config))
+    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
+    kept = feedback.keep(
+        replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
+    )
+    inputs = {"replies": replies, "feedback": settings, "learned": list(errors.lessons)}
+    if kept.repeated and not kept.lessons:  # nothing new is no failure
+        room.note(f"{number}-feedback", kept.line())
+        lessons = []
+    else:
+        lessons = room.lessons(f"{number}-lessons", kept, inputs)
+    if not settings.practice:
+        return lessons
+    made = practice.exercises(replies, room.task, held_out, settings, number)
+    if not made.questions:
+        room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
+        return lessons
+    paper = _aloud(config, settings.votes).paper(config.rationales.form, seed_of(room, number))
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper, _trial(config), _told("votes", number))
+    agreed = practice.agreed(made, cast, settings.agree)
+    voted_in = {"replies": replies, "votes": cast, "feedback": settings}
+    return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
+
+
+def _told(what: str, number: int) -> Label:
+    return Label(kind=what, who="teacher", round=number, title=f"teacher's {what} in round {number}")
+
+
+def _aloud(config: Tutoring, samples: int) -> ExamConfig:
+    """The teacher solves questions by itself, with the room that its feedback has."""
+    settings = config.feedback
+    temperature = settings.temperature or (0.7 if samples > 1 else 0.0)
+    return ExamConfig(n=samples, temperature=temperature, max_tokens=settings.max_tokens)
+
+
+def _trial(config: Tutoring) -> Trial | None:
+    """A look at the first replies of each step, unless the user goes on whatever they are."""
+    return None if config.rationales.accept_cut else Trial(config.feedback.max_tokens, "feedback")
+
+
+def seed_of(room: Classroom, number: int) -> int:
+    """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
+    return room.seed + 1000 * number
+
+
+def calls_for(config: Tutoring, task: Task, train: Sequence[Question], asked: int, longest: int) -> list[Expected]:
+    """The teacher's calls of one round at the most, where `asked` questions are in its exam and each may be missed.
+
+    `longest` is how many tokens an answer of the student's may have.
+    """
+    settings = config.feedback
+    most = min(len(train), asked)
+    most = min(most, settings.most(config.rationales.calls) or most)
+    if most == 0:
+        return []
+    each = sum(tokens(taught(task.ask(question)).messages[-1].content) for question in train) // len(train)
+    if settings.writes == "rationales":
+        out, calls = settings.max_tokens, config.rationales.calls * settings.rationales * most
+        span = ((0, calls * (each + out // 2)), (0, calls * out // 2))
+        return [Expected("further rationales, at the most", calls, *span)]
+    prompt = 400 + each + settings.shown * longest
+    rows = [Expected("feedback, at the most", most, (0, most * prompt), (0, most * settings.max_tokens))]
+    if settings.practice:
+        votes = config.rationales.calls * most * settings.practice * settings.votes
+        span = ((0, votes * each * 3), (0, votes * settings.max_tokens // 2))
+        rows.append(Expected("votes on exercises, at the most", votes, *span))
+    return rows

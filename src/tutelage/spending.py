@@ -1,0 +1,49 @@
+"""Money as nouns: what was spent, and the most that may be."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Struct
+from pydantic import Field
+
+from tutelage.config import Settings
+
+MILLION = Decimal(1_000_000)
+
+
+class Spending(Struct, kw_only=True):
+    """What was spent. `dollars` is None as soon as something had no known price."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: Decimal | None = Decimal(0)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all."""
+        return self.tokens_in + self.tokens_out
+
+    def line(self) -> str:
+        """The spending in one line."""
+        price = "unpriced" if self.dollars is None else f"${self.dollars:.4f}"
+        return f"{self.calls} calls, {self.tokens_in} + {self.tokens_out} tokens, {price}"
+
+
+class BudgetConfig(Settings):
+    """The most a run may spend on its teacher, over all its sessions."""
+
+    dollars: Annotated[Decimal, Field(gt=0)] | None = Field(None, description="needs a model whose price is known")
+    tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="of prompts and replies")
+    calls: Annotated[int, Field(ge=1)] | None = Field(None, description="requests sent, retries included")
+
+    def left(self, spent: Spending) -> str:
+        """What remains of each cap, in one line; empty without caps."""
+        parts = []
+        if self.dollars is not None and spent.dollars is not None:
+            parts.append(f"${max(self.dollars - spent.dollars, Decimal(0)):.4f}")
+        if self.tokens is not None:
+            parts.append(f"{max(self.tokens - spent.tokens, 0)} tokens")
+        if self.calls is not None:
+            parts.append(f"{max(self.calls - spent.calls, 0)} calls")
+        return ", ".join(parts)
