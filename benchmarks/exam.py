@@ -17,11 +17,11 @@ import time
 from typing import Any
 
 from tutelage.config import cache_folder
-from tutelage.exam import few_shot_cot
 from tutelage.models.local import templates, weights
 from tutelage.models.local.hf import Hf
-from tutelage.tasks import questions
+from tutelage.tasks.asking import few_shot_cot
 from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import subset
 from tutelage.types import Chat, Sampling
 
 NEW = 256
@@ -30,7 +30,7 @@ NEW = 256
 def chats(count: int, shots: int) -> list[Chat]:
     name = "gsm8k" if os.environ.get("TUTELAGE_DATA") else "word_problems?difficulty=2&size=2000"
     task = find_task(name)
-    asked = [task.ask(question) for question in questions.subset(task.load("test"), count)]
+    asked = [task.ask(question) for question in subset(task.load("test"), count)]
     if not shots:
         return asked
     shown = [

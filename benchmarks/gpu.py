@@ -146,7 +146,7 @@ def train(part: str) -> dict[str, Any]:
     from benchmarks.training import make_lessons, settings
 
     from tutelage.config import cache_folder
-    from tutelage.training.trainer import Doors, fit
+    from tutelage.training.trainer import Callbacks, fit
 
     ticks: list[float] = []
     with tempfile.TemporaryDirectory() as name:
@@ -156,8 +156,8 @@ def train(part: str) -> dict[str, Any]:
         config = settings(32, " lora " in part, "bfloat16", False)
         steps = 20
         torch.cuda.reset_peak_memory_stats()
-        doors = Doors(lambda tick: ticks.append(time.monotonic()), lambda: False)
-        facts = fit(spec, make_lessons(32 * steps), config, 0, folder, doors)
+        callbacks = Callbacks(lambda tick: ticks.append(time.monotonic()), lambda: False)
+        facts = fit(spec, make_lessons(32 * steps), config, 0, folder, callbacks)
     share = (len(ticks) - 1) / facts["steps"]
     return {
         "tokens_per_second": round(share * facts["tokens"] / (ticks[-1] - ticks[0])),

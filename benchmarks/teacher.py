@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tutelage import exam
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.cached import key_of
 from tutelage.runs.replies import ReplyCache
 from tutelage.tasks.catalog import find_task
@@ -65,7 +65,7 @@ def chats(count: int) -> list[Chat]:
 
 def ours(url: str, count: int, concurrency: int, store: ReplyCache | None = None) -> float:
     spec = {"kind": "openai", "name": "t", "base_url": url, "concurrency": concurrency}
-    model = open_model(spec, purse=Purse(store) if store else None)
+    model = open_model(spec, context=Context(store) if store else None)
     begun = time.monotonic()
     replies = dict(model.answer(chats(count), SAMPLING))
     seconds = time.monotonic() - begun
@@ -140,10 +140,10 @@ def rationales(url: str, count: int, folder: Path) -> float:
     task = find_task(f"coin_flip?size={4 * count}")
     questions = task.load("train")[:count]
     model = open_model(
-        {"kind": "openai", "name": "t", "base_url": url}, purse=Purse(ReplyCache(folder / f"{time.time()}"))
+        {"kind": "openai", "name": "t", "base_url": url}, context=Context(ReplyCache(folder / f"{time.time()}"))
     )
     begun = time.monotonic()
-    sat = list(exam.sit(model, task, questions, exam.ExamConfig(max_tokens=64).paper("zero_shot_cot", 0)))
+    sat = list(exam.sit(model, task, questions, exam.ExamConfig(max_tokens=64).setup("zero_shot_cot", 0)))
     assert len(sat) == len(questions) == count
     assert not any(attempt.error for attempt in sat)
     return time.monotonic() - begun

@@ -69,13 +69,13 @@ def examples(lessons: list[Lesson], tokenizer: Any) -> list[Any]:
 
 def ours(lessons: list[Lesson], config: Any) -> dict[str, Any]:
     """Our training, through the function that recipes call."""
-    from tutelage.training.trainer import Doors, fit
+    from tutelage.training.trainer import Callbacks, fit
 
     ticks: list[float] = []
     spec = {"name": STUDENT, "cache": str(cache_folder()), "device": "cpu"}
     with tempfile.TemporaryDirectory() as folder:
-        doors = Doors(lambda tick: ticks.append(time.monotonic()), lambda: False)
-        facts = fit(spec, lessons, config, 0, Path(folder), doors)
+        callbacks = Callbacks(lambda tick: ticks.append(time.monotonic()), lambda: False)
+        facts = fit(spec, lessons, config, 0, Path(folder), callbacks)
     return {"losses": facts["losses"], "ticks": ticks}
 
 

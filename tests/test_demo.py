@@ -14,8 +14,8 @@ from tutelage.cli.main import demo
 from tutelage.models.local import hf, precision
 from tutelage.recipes.catalog import check
 from tutelage.runs import records
-from tutelage.tasks import questions
 from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import subset
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
 QUESTION = find_task(demo_config()["task"]).load("train")[0]
@@ -64,8 +64,8 @@ def test_the_readme_says_what_test_and_training_questions_share() -> None:
     config: Any = check(demo_config(), "demo")
     task = find_task(config.task)
     assert task.worked is not None
-    train = questions.subset(task.load("train"), config.questions.train_limit)
-    test = questions.subset(task.load("test"), config.questions.test_limit)
+    train = subset(task.load("train"), config.questions.train_limit)
+    test = subset(task.load("test"), config.questions.test_limit)
 
     def sums(question: Question) -> list[str]:
         return re.findall(r"\d+ [-+*/] \d+ = \d+", task.worked(question, 0))  # type: ignore[misc]

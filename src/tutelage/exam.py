@@ -1,9 +1,9 @@
 """The exam: a model answers questions and every answer gets a verdict."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Self
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from pydantic import Field, model_validator
 
@@ -11,14 +11,21 @@ from tutelage.config import Settings
 from tutelage.grading.verdicts import Judged, judged, second_reply
 from tutelage.models.local.streaming import Local
 from tutelage.models.remote.cached import Cached
+from tutelage.tasks.asking import asker
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
 
-STEP_BY_STEP = "Let's think step by step."
 ANOTHER_QUESTION = "\nQ:"  # what a base model goes on with: it asks itself the next one
 
 
 LONGEST = 1024  # tokens of an answer where nothing else is asked for
+
+
+def renamed(given: Any) -> Any:
+    """The settings of an exam as a run of an earlier version wrote them, by today's names: a chunk was a sheet."""
+    if isinstance(given, Mapping) and "sheet" in given and "chunk" not in given:
+        return {("chunk" if key == "sheet" else key): value for key, value in given.items()}
+    return given
 
 
 class ExamConfig(Settings):
@@ -33,9 +40,9 @@ class ExamConfig(Settings):
         description=f"longest answer; what is cut there is flagged. null: {LONGEST}, or what the prompt leaves of the tokens "
         "that a local model holds [Ho et al. 2022: prompt and answer up to 1024 together]",
     )
-    sheet: Annotated[int, Field(ge=1)] = Field(
+    chunk: Annotated[int, Field(ge=1)] = Field(
         256,
-        description="questions handed to a local model at once; an interrupted exam loses at most the sheet in hand",
+        description="questions handed to a local model at once; an interrupted exam loses at most the chunk in hand",
     )
 
     answer_tokens: Annotated[int, Field(ge=1)] = Field(
@@ -44,6 +51,11 @@ class ExamConfig(Settings):
     stop: tuple[str, ...] = Field(
         (ANOTHER_QUESTION,), description="texts that end an answer, but not one of a student that was taught here"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        return renamed(given)
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
@@ -55,8 +67,8 @@ class ExamConfig(Settings):
         """The most tokens of an answer, where there is room for them."""
         return LONGEST if self.max_tokens is None else self.max_tokens
 
-    def paper(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "Paper":
-        """The exam paper these settings make."""
+    def setup(self, form: Form, seed: int, exemplars: Sequence[tuple[str, str]] = ()) -> "ExamSetup":
+        """What these settings make of an exam in one form."""
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -67,157 +79,91 @@ class ExamConfig(Settings):
             stop=() if form == "taught" else self.stop,
             flexible=True if self.max_tokens is None else None,  # only what nobody asked for is shortened
         )
-        return Paper(
+        return ExamSetup(
             form=form,
             sampling=sampling,
             exemplars=tuple(exemplars),
-            sheet=self.sheet,
+            chunk=self.chunk,
             answer_tokens=self.answer_tokens,
         )
 
 
-class Paper(Struct, frozen=True, kw_only=True):
+class ExamSetup(Struct, frozen=True, kw_only=True):
     """How questions are put and answers are drawn in one exam."""
 
     form: Form
     sampling: Sampling
     exemplars: tuple[tuple[str, str], ...] = ()  # (question, rationale with answer) shown first, for few_shot_cot
-    sheet: int = 256
+    chunk: int = field(default=256, name="sheet")  # as it stands in the steps of every run so far
     answer_tokens: int = 32
 
 
-def taught(chat: Chat) -> Chat:
-    """The question alone, as a trained student is asked; its tokenizer knows the format."""
-    return chat
-
-
-def zero_shot(chat: Chat) -> Chat:
-    """ "Q: ... A:" [Ho et al. 2022, baseline]."""
-    return _with_text(chat, f"Q: {_text(chat)}\n\nA:")
-
-
-def zero_shot_cot(chat: Chat) -> Chat:
-    """The first call of zero-shot-CoT [Kojima et al. 2022; Ho et al. 2022, section 3]."""
-    return _with_text(chat, f"Q: {_text(chat)}\nA: {STEP_BY_STEP}", purpose="rationale")
-
-
-def one_call_cot(kind: str) -> Callable[[Chat], Chat]:
-    """Reasoning and answer in one reply: half the calls of zero-shot-CoT, for models that follow instructions."""
-    answer = _ANSWERS.get(kind, "the final answer alone")
-
-    def ask(chat: Chat) -> Chat:
-        wanted = f'Reason step by step, then end with the sentence "The answer is X." where X is {answer}.'
-        return _with_text(chat, f"{_text(chat)}\n\n{wanted}")
-
-    return ask
-
-
-_ANSWERS = {"choice": "the letter of the right choice", "yes_no": "yes or no", "number": "the number alone"}
-
-
-def few_shot_cot(exemplars: Sequence[tuple[str, str]]) -> Callable[[Chat], Chat]:
-    """Worked examples as earlier turns, then the question [Wei et al. 2022]; `exemplars` are (question, rationale with answer).
-
-    A question that is an example itself is not shown its own solution.
-    """
-
-    def ask(chat: Chat) -> Chat:
-        turns = [
-            message
-            for question, rationale in exemplars
-            if question != _text(chat)
-            for message in (Message("user", f"Q: {question}\nA:"), Message("assistant", rationale))
-        ]
-        return replace(chat, messages=(*turns, Message("user", f"Q: {_text(chat)}\nA:")))
-
-    return ask
-
-
-def asker(paper: Paper, kind: str) -> Callable[[Chat], Chat]:
-    """What a paper makes of a question of a task of this kind (number, choice, …)."""
-    plain = {
-        "taught": taught,
-        "zero_shot": zero_shot,
-        "zero_shot_cot": zero_shot_cot,
-        "one_call_cot": one_call_cot(kind),
-    }
-    return plain[paper.form] if paper.form in plain else few_shot_cot(paper.exemplars)
-
-
-def _text(chat: Chat) -> str:
-    return chat.messages[-1].content
-
-
-def _with_text(chat: Chat, text: str, purpose: str = "exam") -> Chat:
-    return replace(chat, messages=(*chat.messages[:-1], Message("user", text)), purpose=purpose)
-
-
 def sit(
-    model: Model, task: Task, questions: Sequence[Question], paper: Paper, kept: Iterable[Attempt] = ()
+    model: Model, task: Task, questions: Sequence[Question], setup: ExamSetup, kept: Iterable[Attempt] = ()
 ) -> Iterator[Attempt]:
-    """Let a model answer questions and grade it: yields `paper.sampling.n` attempts a question, a sheet at a time.
+    """Let a model answer questions and grade it: yields `setup.sampling.n` attempts a question, a chunk at a time.
 
-    `kept` holds the attempts an interrupted exam has on disk; a sheet that is whole there is not asked again. A sheet
+    `kept` holds the attempts an interrupted exam has on disk; a chunk that is whole there is not asked again. A chunk
     that is not whole is asked again whole, because rounding depends on which questions share a batch, and an
     interrupted exam must end like an undisturbed one. A model behind a network answers each request by itself and its
-    replies are kept: it is given all that is missing at once, since it would stand idle at the end of each sheet.
+    replies are kept: it is given all that is missing at once, since it would stand idle at the end of each chunk.
     """
     have = {(attempt.question, attempt.sample) for attempt in kept}
 
     def is_owed(question: Question) -> bool:
-        return any((question.id, sample) not in have for sample in range(paper.sampling.n))
+        return any((question.id, sample) not in have for sample in range(setup.sampling.n))
 
     if isinstance(model, Cached):
-        sheets = [[question for question in questions if is_owed(question)]]
+        chunks = [[question for question in questions if is_owed(question)]]
     else:
-        sheets = [list(questions[start : start + paper.sheet]) for start in range(0, len(questions), paper.sheet)]
-    for sheet in sheets:
-        if any(map(is_owed, sheet)):
-            for attempt in _sit_sheet(model, task, sheet, paper):
+        chunks = [list(questions[start : start + setup.chunk]) for start in range(0, len(questions), setup.chunk)]
+    for chunk in chunks:
+        if any(map(is_owed, chunk)):
+            for attempt in _sit_chunk(model, task, chunk, setup):
                 if (attempt.question, attempt.sample) not in have:
                     yield attempt
 
 
-def put(task: Task, questions: Sequence[Question], paper: Paper) -> list[Chat]:
+def put(task: Task, questions: Sequence[Question], setup: ExamSetup) -> list[Chat]:
     """What a model is shown first of each question."""
-    ask = asker(paper, task.kind)
+    ask = asker(setup.form, task.kind, setup.exemplars)
     return [ask(task.ask(question)) for question in questions]
 
 
-def _sit_sheet(model: Model, task: Task, sheet: Sequence[Question], paper: Paper) -> Iterator[Attempt]:
-    chats = put(task, sheet, paper)
-    replies = model.answer(chats, paper.sampling)
-    if paper.form == "zero_shot_cot":
-        yield from _second_call(model, task, sheet, chats, dict(replies), paper)
+def _sit_chunk(model: Model, task: Task, chunk: Sequence[Question], setup: ExamSetup) -> Iterator[Attempt]:
+    chats = put(task, chunk, setup)
+    replies = model.answer(chats, setup.sampling)
+    if setup.form == "zero_shot_cot":
+        yield from _second_call(model, task, chunk, chats, dict(replies), setup)
         return
     for index, samples in replies:
         for sample, reply in enumerate(samples):
-            yield grade(task, sheet[index], reply, sample)
+            yield grade(task, chunk[index], reply, sample)
 
 
 def _second_call(
     model: Model,
     task: Task,
-    sheet: Sequence[Question],
+    chunk: Sequence[Question],
     chats: Sequence[Chat],
     rationales: Mapping[int, list[Reply]],
-    paper: Paper,
+    setup: ExamSetup,
 ) -> Iterator[Attempt]:
     """Show each rationale to the model again and ask for the answer alone, greedily whatever the rationale's temperature."""
     asked = []
     for index in sorted(rationales):
         for sample, reply in enumerate(rationales[index]):
             if reply.finish == "error":
-                yield grade(task, sheet[index], reply, sample)
+                yield grade(task, chunk[index], reply, sample)
             else:
                 asked.append((index, sample))
-    first = paper.sampling
-    sampling = Sampling(max_tokens=min(first.max_tokens, paper.answer_tokens), seed=first.seed, stop=first.stop)
+    first = setup.sampling
+    sampling = Sampling(max_tokens=min(first.max_tokens, setup.answer_tokens), seed=first.seed, stop=first.stop)
     shown = [(chats[i], rationales[i][s].text, s) for i, s in asked]
     follow_ups = [_fitting(model, _follow_up(*one, task.trigger), sampling.max_tokens) for one in shown]
     for place, (answer, *_) in model.answer(follow_ups, sampling):
         index, sample = asked[place]
-        yield grade(task, sheet[index], rationales[index][sample], sample, answer)
+        yield grade(task, chunk[index], rationales[index][sample], sample, answer)
 
 
 def _fitting(model: Model, chat: Chat, most: int) -> Chat:
@@ -257,17 +203,3 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
         key=reply.key,
         error=failed,
     )
-
-
-def mistakes(attempts: Iterable[Attempt], keep: int | None = None) -> list[Attempt]:
-    """The wrong attempts, at most `keep` different ones a question; unread and truncated ones are no mistakes to learn from."""
-    seen: dict[str, set[str]] = {}
-    found = []
-    for attempt in attempts:
-        said = seen.setdefault(attempt.question, set())
-        words = " ".join(attempt.text.lower().split())
-        if attempt.verdict == "wrong" and not attempt.truncated and words not in said:
-            said.add(words)
-            if keep is None or len(said) <= keep:
-                found.append(attempt)
-    return found

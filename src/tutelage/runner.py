@@ -87,8 +87,8 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if sample:
         with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
-            paper = config.rationales.paper(config.rationales.exam(), room.seed)
-            attempts = room.sit("rationales", config.teacher, asked, paper)
+            setup = config.rationales.setup(config.rationales.exam(), room.seed)
+            attempts = room.sit("rationales", config.teacher, asked, setup)
             lines.append(calls.sampled(config.teacher, expected[0].calls, attempts))
     return lines
 
@@ -118,7 +118,7 @@ def _working(
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
     task = find_task(config.task, data=config.data)
-    doors = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
+    callbacks = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
     plain = config.model_dump(mode="json")
     for role in ("teacher", "student", "model"):
@@ -128,7 +128,7 @@ def _working(
     told = {step: labels.written(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
     about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
-    held = Run.start(Path(into), plain, about, _essence, reuse=shared, **doors)
+    held = Run.start(Path(into), plain, about, _identity_of, reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, cache, config.budget, promised)
     try:
         yield room, config
@@ -143,14 +143,14 @@ def _working(
         held.close()
 
 
-def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
+def _identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked."""
     kept = {key: value for key, value in config.items() if key != "budget"}
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     for role in {"teacher", "student", "model"} & kept.keys():
         spec = specs.checked(kept[role])  # one that was kept by an earlier version may hold secrets
-        kept[role] = specs.essence(spec) if isinstance(spec, dict) else spec
+        kept[role] = specs.identity(spec) if isinstance(spec, dict) else spec
     return kept
 
 

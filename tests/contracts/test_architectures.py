@@ -16,7 +16,7 @@ from tutelage.models.local import templates, weights
 from tutelage.models.local.hf import Hf
 from tutelage.training import layout
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Doors, fit
+from tutelage.training.trainer import Callbacks, fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +128,7 @@ def train(folder: Path, into: Path, **settings: Any) -> dict[str, Any]:
     into.mkdir()
     config = TrainingConfig(epochs=1, batch=3, precision="float32", prompt_weight=0.1, learning_rate=1e-3, **settings)
     spec = {"name": str(folder), "cache": "", "device": "cpu"}
-    return fit(spec, LESSONS, config, 3, into, Doors(lambda tick: None, lambda: False))
+    return fit(spec, LESSONS, config, 3, into, Callbacks(lambda tick: None, lambda: False))
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder
     assert facts["first_loss"] == pytest.approx(plain, abs=3e-4)
     taught = student(tmp_path / "reflected")
     told = replies(taught, Sampling(max_tokens=6), "coin", "Is it?")
-    paper = SimpleNamespace(sampling=Sampling(max_tokens=6))
-    source: Any = SimpleNamespace(student=tmp_path / "reflected", options=lambda: {"dtype": "float32"}, paper=paper)
+    setup = SimpleNamespace(sampling=Sampling(max_tokens=6))
+    source: Any = SimpleNamespace(student=tmp_path / "reflected", options=lambda: {"dtype": "float32"}, setup=setup)
     save(source, tmp_path / "exported", "exam")
     handed = replies(student(tmp_path / "exported"), Sampling(max_tokens=6), "coin", "Is it?")
     assert [row[0].text for row in handed] == [row[0].text for row in told]

@@ -34,7 +34,7 @@ def config(student: Path, **more: Any) -> dict[str, Any]:
         "baselines": ["zero_shot", "fine_tune", "teacher"],
         "questions": {"test_limit": 8},
         "training": {"epochs": 2, "batch": 8, "learning_rate": 0.001},
-        "exam": {"max_tokens": 12, "sheet": 4},
+        "exam": {"max_tokens": 12, "chunk": 4},
         **more,
     }
 
@@ -106,7 +106,7 @@ def test_an_exam_of_a_trained_student_asks_as_it_was_taught(finished: Path, tmp_
         "--into",
         f"{tmp_path}/exam",
     ]
-    done = cli(*words, "exam.max_tokens=12", "exam.sheet=4")
+    done = cli(*words, "exam.max_tokens=12", "exam.chunk=4")
     assert done.returncode == 0, done.stderr
     mine = records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
     assert mine == records.read(finished / "finetune_cot" / "records.jsonl", Attempt)

@@ -11,7 +11,7 @@ from tests.server import Teacher, teaching
 from tutelage import runner
 from tutelage.errors import LessonError
 from tutelage.recipes.catalog import check
-from tutelage.recipes.corrections import Errors, lessons_for
+from tutelage.recipes.corrections import ExamOutcome, lessons_for
 from tutelage.runs import records
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Lesson
@@ -70,7 +70,7 @@ def consulted(folder: Path, teacher: Teacher, **more: Any) -> list[Lesson]:
     with runner.enter(kind, folder / "run") as room:
         train = room.questions("train")
         missed = [Attempt(question=q.id, text="It is. --> no", answer="no", verdict="wrong") for q in train]
-        return lessons_for(room, kind, 2, Errors(train, missed, missed, []), [])
+        return lessons_for(room, kind, 2, ExamOutcome(train, missed, missed, []), [])
 
 
 def correct(messages: list[dict[str, str]]) -> str:

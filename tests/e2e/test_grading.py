@@ -145,7 +145,7 @@ def test_training_questions_that_are_test_questions_are_not_taught(tmp_path: Pat
     assert len((tmp_path / "all/lessons/records.jsonl").read_text().splitlines()) == 10
 
 
-def recite(chat: Any, sample: int) -> str:
+def worked(chat: Any, sample: int) -> str:
     """The right answer to a question of the last test."""
     answer = 2 * int(chat.question)
     return f"Twice {chat.question} makes it. The answer is {answer}."

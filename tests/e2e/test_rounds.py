@@ -47,7 +47,7 @@ def config(student: Path, url: str) -> dict[str, Any]:
         "feedback": {"rationales": 2},
         "training": {"epochs": 3, "batch": 8, "learning_rate": 0.01, "schedule": "constant", "warmup": 0},
         "later": {"learning_rate": 0.001, "reflection": {"weight": 0.5}},
-        "exam": {"max_tokens": 12, "sheet": 16},
+        "exam": {"max_tokens": 12, "chunk": 16},
     }
 
 

@@ -107,7 +107,7 @@ def test_a_key_of_the_environment(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def doors() -> dict[str, Any]:
+def callbacks() -> dict[str, Any]:
     """What is needed to reach a server, by where it stands: the spec's change, and whether a request brought it."""
     return {
         "user": (lambda url: {"base_url": with_user(url)}, lambda one: one["headers"]["authorization"] == basic()),
@@ -130,10 +130,10 @@ def requests(teacher: Teacher) -> Iterator[dict[str, Any]]:
         yield {"headers": headers, "path": path, "body": body}
 
 
-@pytest.mark.parametrize("door", doors())
+@pytest.mark.parametrize("door", callbacks())
 @pytest.mark.parametrize("how", ["config", "command"])
 def test_what_a_server_needs_is_sent_and_kept_nowhere(door: str, how: str, tmp_path: Path) -> None:
-    change, brought = doors()[door]
+    change, brought = callbacks()[door]
     with teaching(lambda messages: "yes") as teacher:
         spec = change(teacher.url)
         write(tmp_path, teacher, **(spec if how == "config" else {}))
@@ -251,7 +251,7 @@ def echo(teacher: Teacher, status: int) -> tuple[int, bytes, list[str]]:
 def test_what_a_server_sends_back_is_struck_out(status: int, door: str, tmp_path: Path) -> None:
     """It is told key, password and user, each by some door; so each is there to be sent back."""
     with teaching(odd=lambda teacher: echo(teacher, status)) as teacher:
-        spec = {} if door == "key" else doors()[door][0](teacher.url)
+        spec = {} if door == "key" else callbacks()[door][0](teacher.url)
         extra = {**spec.pop("extra", {}), "password": PASSWORD, "login": {"auth": f"user:{PASSWORD}"}}
         write(tmp_path, teacher, concurrency=1, extra=extra, key="OPENAI_API_KEY", **spec)
         words = ["run", "c.yaml", "--into", "run"]

@@ -151,7 +151,7 @@ def test_without_mistakes_there_is_no_preference_file(finished: Finished, tmp_pa
     assert "There is no preference data" in (made.path / "lessons" / "README.md").read_text()
 
 
-def recite(chat: Chat, sample: int) -> str:
+def worked(chat: Chat, sample: int) -> str:
     """The right answer to a nasty question, with a nasty rationale."""
     answer = 2 * int(chat.question.rpartition(" ")[2])
     return f"| twice ``` <b>{chat.question}</b>\n---\nmakes it. The answer is {answer}."

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tutelage import exam
 from tutelage.grading.verdicts import judge
 from tutelage.lessons import feedback, offline_teacher, practice, reflection
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.mistakes import mistakes
 from tutelage.lessons.selection import choose
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
@@ -32,8 +32,8 @@ def test_mistakes_are_different_and_whole() -> None:
         wrong("a"), wrong("a", sample=1, text="TEXT  0."), wrong("a", sample=2), wrong("a", sample=3, truncated=True),
         wrong("a", sample=4, verdict="unread"), wrong("a", sample=5, verdict="right"), wrong("b"),
     ]  # fmt: skip
-    assert [(m.question, m.sample) for m in exam.mistakes(attempts)] == [("a", 0), ("a", 2), ("b", 0)]
-    assert [(m.question, m.sample) for m in exam.mistakes(attempts, keep=1)] == [("a", 0), ("b", 0)]
+    assert [(m.question, m.sample) for m in mistakes(attempts)] == [("a", 0), ("a", 2), ("b", 0)]
+    assert [(m.question, m.sample) for m in mistakes(attempts, keep=1)] == [("a", 0), ("b", 0)]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_fresh_questions_of_a_task_are_no_copies_of_its_test() -> None:
 def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
     task = find_task(f"{name}?size=60")
     questions = {question.id: question for question in task.load("train")}
-    teacher = offline_teacher.Recital(task, questions)
+    teacher = offline_teacher.WorkedTeacher(task, questions)
     config = FeedbackConfig(practice=2)
     replies = []
     for question in questions.values():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.server import reasoning, teaching
 
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.adapting import Refusal, cut, refusal, refused
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -49,7 +49,9 @@ def test_a_reply_is_cut_at_the_first_stop() -> None:
 
 
 def ask(url: str, store: ReplyCache, chats: list[Chat], said: list[str], **more: Any) -> list[Reply]:
-    model = open_model({"kind": "openai", "name": "o", "base_url": url, **more}, purse=Purse(store, say=said.append))
+    model = open_model(
+        {"kind": "openai", "name": "o", "base_url": url, **more}, context=Context(store, say=said.append)
+    )
     return [replies[0] for _, replies in sorted(model.answer(chats, Sampling(max_tokens=9)))]
 
 

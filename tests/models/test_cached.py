@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tutelage import exam
 from tutelage.models.remote.cached import Cached, key_of, request_of
 from tutelage.models.remote.endpoint import Answer, Request
-from tutelage.models.remote.keeping import Forgetful
+from tutelage.models.remote.keeping import MemoryStore
 from tutelage.runs.replies import ReplyCache
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -156,13 +156,13 @@ def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: Repl
     """Sheets are for local models: a remote one would stand idle at the end of each."""
     task = find_task("coin_flip?size=20")
     questions = task.load("train")
-    paper = exam.ExamConfig(sheet=4).paper("zero_shot_cot", seed=0)
+    setup = exam.ExamConfig(chunk=4).setup("zero_shot_cot", seed=0)
     model = Counting()
-    sat = list(exam.sit(Cached(model, store), task, questions, paper))
+    sat = list(exam.sit(Cached(model, store), task, questions, setup))
     assert sorted(attempt.question for attempt in sat) == sorted(question.id for question in questions)
     assert model.calls == 2  # the rationales, and behind them the answers
     again = Counting()
-    rest = list(exam.sit(Cached(again, Forgetful()), task, questions, paper, kept=sat[:-3]))
+    rest = list(exam.sit(Cached(again, MemoryStore()), task, questions, setup, kept=sat[:-3]))
     assert sorted(rest, key=lambda one: one.question) == sorted(sat[-3:], key=lambda one: one.question)
     assert again.asked == 3 * 2
 
@@ -171,7 +171,7 @@ def test_a_local_exam_is_asked_sheet_by_sheet() -> None:
     task = find_task("coin_flip?size=20")
     questions = task.load("train")
     model = Sheets()
-    list(exam.sit(model, task, questions, exam.ExamConfig(sheet=4).paper("zero_shot", seed=0)))
+    list(exam.sit(model, task, questions, exam.ExamConfig(chunk=4).setup("zero_shot", seed=0)))
     assert max(model.sizes) == 4
     assert sum(model.sizes) == len(questions)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.server import FAULTS, teaching
 
 from tutelage.errors import ModelError
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
 
@@ -96,7 +96,7 @@ def test_what_a_model_does_not_take_is_left_out_and_said_once(kind: str, tmp_pat
     sampling = Sampling(temperature=0.7, top_p=0.9, stop=("\nQ:",))
     with teaching(lambda messages: "So.\nQ: More?", faults=faults) as teacher:
         for _ in range(2):
-            model = open_model(spec(kind, teacher.url), purse=Purse(store, say=said.append))
+            model = open_model(spec(kind, teacher.url), context=Context(store, say=said.append))
             ((_, (reply,)),) = model.answer([Chat(messages=TURNS)], sampling)
             assert (reply.text, reply.finish) == ("So.", "stop")
             assert len(teacher.requests) == 3
@@ -112,7 +112,7 @@ def test_what_a_model_does_not_take_is_left_out_and_said_once(kind: str, tmp_pat
 def test_cut_off_and_withheld_replies_are_told_apart(kind: str, tmp_path: Path) -> None:
     store = ReplyCache(tmp_path / "r.sqlite")
     with teaching(faults=lambda number, body: ["length", "refusal"][number]) as teacher:
-        model = open_model({**spec(kind, teacher.url), "concurrency": 1}, purse=Purse(store))
+        model = open_model({**spec(kind, teacher.url), "concurrency": 1}, context=Context(store))
         chats = [Chat(messages=(Message("user", text),)) for text in "ab"]
         replies = dict(model.answer(chats, Sampling()))
     assert replies[0][0].finish == "length"

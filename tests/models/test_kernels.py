@@ -35,8 +35,8 @@ def test_every_pass_of_a_student_goes_through_that_door(
     monkeypatch.setattr(layout, "run", lambda *given: (seen.append(cudnn_sdp_enabled()), run(*given))[1])
     lesson = Lesson(question="0", prompt="Is it?", completion="It is. --> yes", kind="rationale")
     spec = {"name": str(chat_student), "cache": "", "device": "cpu"}
-    doors = trainer.Doors(lambda tick: None, lambda: False)
-    trainer.fit(spec, [lesson], TrainingConfig(epochs=1, precision="float32"), 0, tmp_path, doors)
+    callbacks = trainer.Callbacks(lambda tick: None, lambda: False)
+    trainer.fit(spec, [lesson], TrainingConfig(epochs=1, precision="float32"), 0, tmp_path, callbacks)
     assert seen == [False]
 
     model = Hf(str(chat_student), dtype="float32", device="cpu")

@@ -125,7 +125,7 @@ def test_a_run_that_goes_on_under_other_conditions_says_so(base_student: Path, t
 
 def test_a_step_that_goes_on_under_other_conditions_says_so(base_student: Path, tmp_path: Path) -> None:
     folder, told = tmp_path / "run", list[dict[str, Any]]()
-    raw = {**config(base_student), "exam": {"max_tokens": 4, "sheet": 4}}
+    raw = {**config(base_student), "exam": {"max_tokens": 4, "chunk": 4}}
 
     def half() -> bool:
         return sum(event["event"] == "progress" and event.get("step") == "zero_shot" for event in told) > 5
@@ -146,7 +146,7 @@ def test_a_step_that_goes_on_under_other_conditions_says_so(base_student: Path, 
 def test_batches_of_several_sizes_are_no_other_conditions(base_student: Path, tmp_path: Path) -> None:
     """A step that is not interrupted, and one that goes on with the batches it began with, have nothing to warn of."""
     folder, told = tmp_path / "run", list[dict[str, Any]]()
-    raw = {**config(base_student), "student": f"hf:{base_student}?batch=3", "exam": {"max_tokens": 4, "sheet": 5}}
+    raw = {**config(base_student), "student": f"hf:{base_student}?batch=3", "exam": {"max_tokens": 4, "chunk": 5}}
 
     def part() -> bool:
         return sum(event["event"] == "progress" and event.get("step") == "zero_shot" for event in told) > 5

@@ -11,7 +11,7 @@ import pytest
 from tests.server import Teacher, completion, teaching
 
 from tutelage.errors import ModelError
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.runs.replies import ReplyCache
 from tutelage.spending import Spending
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -44,9 +44,11 @@ def ask(
     url = teacher.url if kind == "openai" else teacher.url.removesuffix("/v1")
     key = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY"}[kind]
     spec = {"kind": kind, "name": "m", "base_url": url, "key": key, "tries": 3, "timeout": 30, **more}
-    purse = Purse(store, spent=Spending(), say=[].append if said is None else said.append)
+    context = Context(store, spent=Spending(), say=[].append if said is None else said.append)
     chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(count)]
-    return [replies[0] for _, replies in sorted(open_model(spec, purse=purse).answer(chats, Sampling(max_tokens=20)))]
+    return [
+        replies[0] for _, replies in sorted(open_model(spec, context=context).answer(chats, Sampling(max_tokens=20)))
+    ]
 
 
 def of(kind: str, text: str) -> dict[str, Any]:
@@ -224,7 +226,7 @@ def test_a_key_in_two_halves_around_a_thought_is_kept_as_none(between: str, stor
     with teaching(lambda messages: f"{SECRET[:12]}{between}{SECRET[12:]} It is 4.") as teacher:
         spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "key": "OPENAI_API_KEY"}
         chat = Chat(messages=(Message("user", "2 + 2?"),))
-        ((_, (reply,)),) = open_model(spec, purse=Purse(store=store)).answer([chat], Sampling())
+        ((_, (reply,)),) = open_model(spec, context=Context(store=store)).answer([chat], Sampling())
     kept = str(list(store.rows()))
     for half in (SECRET[3:12], SECRET[12:]):
         assert half not in reply.text + reply.thinking + kept

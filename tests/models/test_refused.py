@@ -13,7 +13,7 @@ from tutelage.errors import ModelError
 from tutelage.models.local.hf import Hf
 from tutelage.models.opening import open_model
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Doors, fit
+from tutelage.training.trainer import Callbacks, fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 
 
@@ -64,4 +64,4 @@ def test_a_model_that_looks_at_later_tokens_neither_answers_nor_learns(tmp_path:
     lessons = [Lesson(question="1", prompt="Is it?", completion="It is. --> yes", kind="rationale")]
     spec = {"name": str(folder), "cache": "", "device": "cpu"}
     with pytest.raises(ModelError, match="looks at later tokens"):
-        fit(spec, lessons, TrainingConfig(), 0, tmp_path / "taught", Doors(lambda tick: None, lambda: False))
+        fit(spec, lessons, TrainingConfig(), 0, tmp_path / "taught", Callbacks(lambda tick: None, lambda: False))

@@ -15,7 +15,7 @@ from tutelage.models.local import streaming
 from tutelage.models.local.decoding import Decoder
 from tutelage.models.local.hf import Hf
 from tutelage.models.local.reading import Reading
-from tutelage.models.local.streaming import Local, Unfolding, settled
+from tutelage.models.local.streaming import Local, TextStream, settled
 from tutelage.models.scripted import Scripted
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -44,7 +44,7 @@ STOPS = st.lists(st.text(st.sampled_from(list("ab \né😀")), min_size=1, max_s
 @settings(max_examples=400, deadline=None)
 def test_pieces_join_to_the_finished_text_and_no_stop_shows(text: str, stops: list[str], sizes: list[int]) -> None:
     """Bytes come as they like, as they do from a byte-level tokenizer."""
-    data, unfolding, pieces, at = text.encode(), Unfolding(stops), [], 0
+    data, unfolding, pieces, at = text.encode(), TextStream(stops), [], 0
     for size in [*sizes, *[1] * len(data)]:
         at += size
         raw = data[:at].decode(errors="replace")
@@ -69,7 +69,7 @@ def test_what_is_settled_is_the_beginning_of_every_end(text: str, stops: list[st
 def test_any_text_through_a_real_tokenizer(tokenizer: object, text: str, stops: list[str]) -> None:
     decoder = Decoder(SimpleNamespace(device="cpu"), tokenizer, {1}, Sampling(stop=tuple(stops)))
     tokens = tokenizer(text, add_special_tokens=False).input_ids  # type: ignore[operator]
-    unfolding, pieces, have = Unfolding(stops), [], []
+    unfolding, pieces, have = TextStream(stops), [], []
     for token in tokens:
         have.append(token)
         if decoder.ended(have):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.server import FATAL, FAULTS, PERMANENT, Teacher, teaching
 
 from tutelage.errors import BudgetError, ConfigError, ModelError
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.lanes import Lanes
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import seconds_to_wait
@@ -52,7 +52,7 @@ def ask(
     spent = Spending()
     model = open_model(
         {"kind": "openai", "name": "teacher-1", "base_url": teacher.url, "key": "OPENAI_API_KEY", **FAST, **more},
-        purse=Purse(store, budget or BudgetConfig(), spent),
+        context=Context(store, budget or BudgetConfig(), spent),
     )
     return dict(model.answer(chats(count), Sampling(n=n, temperature=0.7, max_tokens=20))), spent
 
@@ -303,15 +303,15 @@ def test_stopping_drains_what_is_in_flight(store: ReplyCache) -> None:
     with teaching(seconds=0.05) as teacher:
         rows: list[Spent] = []
         asked = iter([False, False, True] + [True] * 1000)
-        purse = Purse(store, note=rows.append, stopping=lambda: next(asked))
-        model = open_model({"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, purse=purse)
+        context = Context(store, note=rows.append, stopping=lambda: next(asked))
+        model = open_model({"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, context=context)
         with pytest.raises(Interrupted):
             list(model.answer(chats(200), Sampling()))
         sent = len(teacher.requests)
         assert 3 <= sent <= 30
         assert len(teacher.answered) == sent == sum(row.calls for row in rows)
-        purse = Purse(store)
-        model = open_model({"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, purse=purse)
+        context = Context(store)
+        model = open_model({"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, context=context)
         assert len(dict(model.answer(chats(200), Sampling()))) == 200
         assert len(teacher.requests) == 200
 
@@ -319,7 +319,7 @@ def test_stopping_drains_what_is_in_flight(store: ReplyCache) -> None:
 def test_leaving_early_keeps_what_was_in_flight(store: ReplyCache) -> None:
     with teaching(seconds=0.02) as teacher:
         model = open_model(
-            {"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, purse=Purse(store)
+            {"kind": "openai", "name": "t", "base_url": teacher.url, "concurrency": 8}, context=Context(store)
         )
         coming = model.answer(chats(100), Sampling())
         next(coming)
@@ -329,7 +329,7 @@ def test_leaving_early_keeps_what_was_in_flight(store: ReplyCache) -> None:
         assert (
             len(
                 dict(
-                    open_model({"kind": "openai", "name": "t", "base_url": teacher.url}, purse=Purse(store)).answer(
+                    open_model({"kind": "openai", "name": "t", "base_url": teacher.url}, context=Context(store)).answer(
                         chats(100), Sampling()
                     )
                 )

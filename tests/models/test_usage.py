@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.server import completion, teaching
 
 from tutelage.errors import BudgetError, ModelError
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.usage import least, usage, worst_input
 from tutelage.runs.replies import ReplyCache
 from tutelage.spending import BudgetConfig, Spending
@@ -57,20 +57,20 @@ def raw(kind: str, lie: str) -> bytes:
     return json.dumps(body).replace('"@"', lie).encode()
 
 
-def ask(url: str, purse: Purse, kind: str, count: int) -> dict[int, list[Reply]]:
+def ask(url: str, context: Context, kind: str, count: int) -> dict[int, list[Reply]]:
     spec = {"kind": kind, "name": "m", "base_url": url if kind == "openai" else url.removesuffix("/v1"), "tries": 3}
     chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(count)]
-    return dict(open_model(spec, purse=purse).answer(chats, SAMPLING))
+    return dict(open_model(spec, context=context).answer(chats, SAMPLING))
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])
 @pytest.mark.parametrize("lie", [*(written(lie) for lie in LIES), "NaN", "Infinity", "1e400"])
 def test_no_number_is_a_way_past_a_cap(kind: str, lie: str, store: ReplyCache) -> None:
     said, rows, spent = list[str](), list[Spent](), Spending()
-    purse = Purse(store, BudgetConfig(tokens=2_000), spent, rows.append, say=said.append)
+    context = Context(store, BudgetConfig(tokens=2_000), spent, rows.append, say=said.append)
     with teaching(odd=lambda teacher: (200, raw(kind, lie), [])) as teacher:
         with pytest.raises(BudgetError, match=r"the budget is spent: \d+ calls, \d+ [+] \d+ tokens"):
-            ask(teacher.url, purse, kind, 300)
+            ask(teacher.url, context, kind, 300)
         asked = len(teacher.requests)
     assert 10 < asked < 100
     assert asked * (least("What is 0 + 2?") + least("It is 4.")) <= spent.tokens <= 2_000
@@ -84,7 +84,7 @@ def test_a_number_that_is_too_small_is_counted_as_what_was_seen(store: ReplyCach
     long, spent = "word " * 2_000, Spending()
     lie = {"prompt_tokens": 1, "completion_tokens": 1}
     with teaching(odd=lambda teacher: (200, completion(long, lie), [])) as teacher:
-        ask(teacher.url, Purse(store, spent=spent, say=[].append), "openai", 4)
+        ask(teacher.url, Context(store, spent=spent, say=[].append), "openai", 4)
     assert spent.tokens_out == 4 * least(long) == 4 * 313
 
 
@@ -93,7 +93,7 @@ def test_a_system_prompt_is_sent_and_counts(store: ReplyCache) -> None:
     with teaching() as teacher:
         spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "system": system}
         chats = [Chat(messages=(Message("user", "Why?"),))]
-        model = open_model(spec, purse=Purse(store, BudgetConfig(tokens=1_000)))
+        model = open_model(spec, context=Context(store, BudgetConfig(tokens=1_000)))
         with pytest.raises(BudgetError):
             list(model.answer(chats, SAMPLING))
     assert teacher.requests == []
@@ -116,7 +116,7 @@ def test_what_can_be_right_is_believed(said: Any, counted: tuple[int, int], stor
     answer = json.loads(completion("It is 4."))
     answer |= {"usage": said}
     with teaching(odd=lambda teacher: (200, json.dumps(answer).encode(), [])) as teacher:
-        ask(teacher.url, Purse(store, spent=spent, say=lines.append), "openai", 1)
+        ask(teacher.url, Context(store, spent=spent, say=lines.append), "openai", 1)
     assert (spent.tokens_in, spent.tokens_out) == counted
     assert lines == []
 
@@ -133,7 +133,7 @@ def test_what_comes_from_a_cache_of_prompts_is_part_of_what_was_read(store: Repl
     }
     lines, spent = list[str](), Spending()
     with teaching(odd=lambda teacher: (200, json.dumps(body).encode(), [])) as teacher:
-        ask(teacher.url, Purse(store, spent=spent, say=lines.append), "anthropic", 1)
+        ask(teacher.url, Context(store, spent=spent, say=lines.append), "anthropic", 1)
     assert (spent.tokens_in, spent.tokens_out, lines) == (1004, 5, [])
 
 
@@ -186,7 +186,7 @@ def test_what_came_and_is_no_reply_counts(
     with teaching(odd=lambda teacher: (200, raw, more) if len(teacher.requests) > 1 else None) as teacher:
         spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "tries": 2, "concurrency": 1}
         chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(2)]
-        model = open_model(spec, purse=Purse(store, BudgetConfig(tokens=5_000), spent, rows.append, say=[].append))
+        model = open_model(spec, context=Context(store, BudgetConfig(tokens=5_000), spent, rows.append, say=[].append))
         replies = dict(model.answer(chats, SAMPLING))
         asked = len(teacher.requests) - 1
     assert replies[1][0].finish == "error"
@@ -205,7 +205,7 @@ def test_in_every_dialect(kind: str, store: ReplyCache) -> None:
     spent = Spending()
     with teaching(odd=lambda teacher: (200, json.dumps(body).encode(), [])) as teacher:
         with pytest.raises(ModelError):
-            ask(teacher.url, Purse(store, spent=spent), kind, 1)
+            ask(teacher.url, Context(store, spent=spent), kind, 1)
         assert (spent.tokens_in, spent.tokens_out) == (50 * len(teacher.requests), 9 * len(teacher.requests))
 
 
@@ -213,7 +213,7 @@ def test_a_reply_that_is_cut_off_counts(store: ReplyCache) -> None:
     spent = Spending()
     faults = ["half", ""]
     with teaching(faults=lambda number, body: faults[number]) as teacher:
-        ask(teacher.url, Purse(store, spent=spent, say=[].append), "openai", 1)
+        ask(teacher.url, Context(store, spent=spent, say=[].append), "openai", 1)
     assert spent.tokens_in == WORST + 10
     assert spent.tokens_out >= 20
 
@@ -227,6 +227,6 @@ def test_what_waits_to_be_tried_again_takes_no_room_in_the_budget(store: ReplyCa
         return "" if text in seen else seen.add(text) or "503 after 0.3"
 
     with teaching(faults=first) as teacher:
-        replies = ask(teacher.url, Purse(store, BudgetConfig(tokens=600), spent, say=[].append), "openai", 30)
+        replies = ask(teacher.url, Context(store, BudgetConfig(tokens=600), spent, say=[].append), "openai", 30)
     assert len(replies) == 30
     assert spent.tokens <= 600

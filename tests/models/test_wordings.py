@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.server import teaching
 
-from tutelage.models.opening import Purse, open_model
+from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.adapting import refusal, refused
 from tutelage.runs.replies import ReplyCache
 from tutelage.types import Chat, Message, Sampling
@@ -112,7 +112,7 @@ def test_a_call_that_is_refused_so_is_put_otherwise(body: Any, field: str, tmp_p
     with teaching(odd=lambda teacher: answer if field in teacher.requests[-1] else None) as teacher:
         spec = {"kind": "openai", "name": "m", "base_url": teacher.url, "concurrency": 1}
         chats = [Chat(messages=(Message("user", f"What is {i} + 2?"),)) for i in range(3)]
-        model = open_model(spec, purse=Purse(store, say=said.append))
+        model = open_model(spec, context=Context(store, say=said.append))
         replies = dict(model.answer(chats, Sampling(temperature=0.7, stop=("\nQ:",))))
     assert all(replies[i][0].finish == "stop" for i in range(3))
     assert len(teacher.requests) == 4

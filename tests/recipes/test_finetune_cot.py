@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tutelage import classroom, exam, runner
+from tutelage import runner
+from tutelage.classroom import room as classroom
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import RECIPES
@@ -16,6 +17,7 @@ from tutelage.recipes.catalog import check, find_recipe
 from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.recipes.presets import options
 from tutelage.runs import records
+from tutelage.tasks.asking import few_shot_cot
 from tutelage.tasks.catalog import find_task
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Lesson, Message
@@ -163,15 +165,15 @@ def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win
         return settings
 
     house = check({"recipe": recipe, **needed}, "test").model_dump()
-    paper = check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
+    setup = check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
     for key, published in kind.published.items():
-        assert value(paper, key) == published.value
+        assert value(setup, key) == published.value
         assert value(house, key) != published.value, f"{key}: no difference, so it is no preset"
-    again = check(paper, "a run's own config")
-    assert again.model_dump() == paper
+    again = check(setup, "a run's own config")
+    assert again.model_dump() == setup
     mine = check({"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test").model_dump()
     assert mine["exam"]["stop"] == ("END",)
-    assert mine["exam"]["n"] == paper["exam"]["n"]
+    assert mine["exam"]["n"] == setup["exam"]["n"]
 
 
 # As they stand in the papers and the authors' code, written out a second time: a value that is lost is no preset.
@@ -250,7 +252,7 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
 
 def test_no_question_is_shown_its_own_solution() -> None:
     shown = [("Q1", "R1"), ("Q2", "R2")]
-    ask = exam.few_shot_cot(shown)
+    ask = few_shot_cot(shown)
     own = ask(Chat(messages=(Message("user", "Q1"),))).messages
     assert [message.content for message in own] == ["Q: Q2\nA:", "R2", "Q: Q1\nA:"]
     assert len(ask(Chat(messages=(Message("user", "Q3"),))).messages) == 5

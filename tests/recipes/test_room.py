@@ -90,10 +90,10 @@ def test_what_the_user_asked_for_is_refused_before_the_teacher_is_asked(gpt2: Pa
 
 
 def test_a_prompt_that_fits_alone_with_nothing_is_refused(gpt2: Path) -> None:
-    paper = ExamConfig().paper("few_shot_cot", 0)
+    setup = ExamConfig().setup("few_shot_cot", 0)
     turns = (Message("user", "coin " * 600), Message("assistant", "It is. "), Message("user", "coin " * 600))
     with pytest.raises(ModelError, match=r"question 'long'.* with 1 new ones .*show fewer worked examples"):
-        Hf(str(gpt2)).check_room([Chat(messages=turns, question="long")], paper.sampling)
+        Hf(str(gpt2)).check_room([Chat(messages=turns, question="long")], setup.sampling)
 
 
 def test_each_question_has_the_room_that_its_own_prompt_leaves(gpt2: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_local_teachers_feedback_notes_what_it_was_made_on(gpt2: Path, tmp_pat
     kind = catalog.check({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
     with runner.enter(kind, tmp_path / "run") as room:
         chats = [Chat(messages=(Message("user", "coin"),), question=str(i), purpose="feedback") for i in range(3)]
-        room.consult("2-feedback", local, chats, Sampling(max_tokens=4), {})
+        room.ask_teacher("2-feedback", local, chats, Sampling(max_tokens=4), {})
     made_on = json.loads((tmp_path / "run" / "2-feedback" / "step.json").read_text())["made_on"]
     assert made_on["precision"] == "float32"
     assert {"processor", "torch", "transformers", "rows"} <= made_on.keys()

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tutelage import classroom, runner
+from tutelage import runner
+from tutelage.classroom import room as classroom
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import tailored
 from tutelage.runs import records
@@ -118,12 +119,12 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson]
         taught.append((step, who, list(lessons), training))
         return f"scripted:{__name__}:{STUDENTS[int(step[0])]}"
 
-    def award(room: Any, step: str, student: str, why: str) -> Checkpoint:
+    def promote(room: Any, step: str, student: str, why: str) -> Checkpoint:
         room.note(step, why)
         return Checkpoint(path=student, digest=why)
 
     monkeypatch.setattr(classroom.Classroom, "fit", fit)
-    monkeypatch.setattr(classroom.Classroom, "award", award)
+    monkeypatch.setattr(classroom.Classroom, "promote", promote)
     return taught
 
 

@@ -43,7 +43,7 @@ def nobody_hangs() -> Iterator[None]:
 def say(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        main.main()
+        main()
     told = capsys.readouterr()
     return int(end.value.code or 0), told.out, told.err
 

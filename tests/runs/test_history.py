@@ -30,7 +30,7 @@ def tutelage(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        main.main()
+        main()
     return int(end.value.code or 0)
 
 
@@ -38,7 +38,7 @@ def test_a_run_of_version_0_1_is_read_as_it_was(old: Path) -> None:
     run = history.open_run(old / "run")
     assert run.state == "finished"
     assert list(run.exams()) == TABLE
-    told = {view.step: (view.label.who, view.label.kind, view.label.round, view.title) for view in run.sittings}
+    told = {view.step: (view.label.who, view.label.kind, view.label.round, view.title) for view in run.exam_views}
     assert told["rationales"] == ("teacher", "rationales", 1, "rationales")
     assert told["2-votes"] == ("teacher", "votes", 2, "teacher's votes in round 2")
     assert told["2-exam"] == ("student", "exam", 1, "training questions, after round 1")
@@ -49,7 +49,7 @@ def test_a_run_of_version_0_1_is_read_as_it_was(old: Path) -> None:
     student = run.student()
     assert student
     assert student.label.kind == "award"
-    assert run.exam_of(student) in run.sittings
+    assert run.exam_of(student) in run.exam_views
 
 
 def test_a_run_of_version_0_1_opens_at_every_door(
@@ -161,7 +161,7 @@ def test_a_step_s_own_label_is_believed_and_not_its_name(tmp_path: Path) -> None
     label = Label(who="teacher", round=4, split="dev", title="the owl")
     run.records("zero_shot", Attempt, lambda kept: [attempt("q", "right", "")], {"paper": {}}, label)
     run.close()
-    (view,) = history.open_run(tmp_path / "r").sittings
+    (view,) = history.open_run(tmp_path / "r").exam_views
     assert view.label == label
     assert view.title == "the owl"
 

@@ -21,8 +21,8 @@ def attempts(count: int) -> list[Attempt]:
     return [Attempt(question=f"q{i}", text="x" * i) for i in range(count)]
 
 
-def start(path: Path, config: dict[str, object] | None = None, **doors: object) -> Run:
-    return Run.start(path, config or {"seed": 0}, {"command": "test"}, **doors)
+def start(path: Path, config: dict[str, object] | None = None, **callbacks: object) -> Run:
+    return Run.start(path, config or {"seed": 0}, {"command": "test"}, **callbacks)
 
 
 def test_a_finished_step_is_read_back_not_made_again(tmp_path: Path) -> None:

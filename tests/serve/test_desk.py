@@ -9,7 +9,7 @@ import pytest
 
 from tutelage.errors import ModelError
 from tutelage.models.local.streaming import Piece
-from tutelage.serve.batcher import Closed, Desk, Full, Job, Told, TooLong, Unfit
+from tutelage.serve.batcher import Batcher, Closed, Event, Full, PendingRequest, TooLong, Unfit
 from tutelage.types import Chat, Message, Reply, Sampling
 
 
@@ -58,13 +58,13 @@ class Student:
 class Client:
     """Hands in one job and hears what is told."""
 
-    def __init__(self, desk: Desk, text: str, flexible: bool = False, **sampling: Any) -> None:
-        self.told: queue.Queue[Told] = queue.Queue()
+    def __init__(self, desk: Batcher, text: str, flexible: bool = False, **sampling: Any) -> None:
+        self.told: queue.Queue[Event] = queue.Queue()
         chat = Chat(messages=(Message("user", text),))
-        self.job = Job(chat, Sampling(**sampling), self.told.put, flexible)
+        self.job = PendingRequest(chat, Sampling(**sampling), self.told.put, flexible)
         desk.hand_in(self.job)
 
-    def hear(self) -> list[Told]:
+    def hear(self) -> list[Event]:
         heard = []
         while True:
             told = self.told.get(timeout=5)
@@ -80,29 +80,29 @@ def student() -> Student:
 
 
 @pytest.fixture
-def desk(student: Student) -> Iterator[Desk]:
-    desk = Desk(student, most=8)
+def desk(student: Student) -> Iterator[Batcher]:
+    desk = Batcher(student, most=8)
     desk.open()
     yield desk
     student.go.set()
     desk.close(5)
 
 
-def occupy(desk: Desk, student: Student) -> Client:
+def occupy(desk: Batcher, student: Student) -> Client:
     """A first client, so that what comes next has to wait."""
     first = Client(desk, "first")
     assert student.begun.wait(5)
     return first
 
 
-def test_an_answer_comes_in_pieces_and_whole(desk: Desk, student: Student) -> None:
+def test_an_answer_comes_in_pieces_and_whole(desk: Batcher, student: Student) -> None:
     student.go.set()
     heard = Client(desk, "yes", n=2).hear()
     assert [one for one in heard if isinstance(one, tuple) and one[0] == 1][:3] == [(1, "so"), (1, " "), (1, "yes")]
     assert heard[-1] == (1, Reply(text="so yes", tokens_in=2, tokens_out=3))
 
 
-def test_what_waits_and_is_drawn_alike_is_answered_together(desk: Desk, student: Student) -> None:
+def test_what_waits_and_is_drawn_alike_is_answered_together(desk: Batcher, student: Student) -> None:
     first = occupy(desk, student)
     later = [
         Client(desk, "a", temperature=1.0, seed=1),
@@ -117,7 +117,7 @@ def test_what_waits_and_is_drawn_alike_is_answered_together(desk: Desk, student:
     assert student.batches[1][2] == [1, 2]  # each with its own seed
 
 
-def test_a_batch_holds_so_many_rows(desk: Desk, student: Student) -> None:
+def test_a_batch_holds_so_many_rows(desk: Batcher, student: Student) -> None:
     first = occupy(desk, student)
     later = [Client(desk, str(i), n=12) for i in range(4)]
     student.go.set()
@@ -126,7 +126,7 @@ def test_a_batch_holds_so_many_rows(desk: Desk, student: Student) -> None:
     assert [len(texts) for texts, _, _ in student.batches] == [1, 2, 2]
 
 
-def test_who_leaves_the_queue_is_not_answered(desk: Desk, student: Student) -> None:
+def test_who_leaves_the_queue_is_not_answered(desk: Batcher, student: Student) -> None:
     first = occupy(desk, student)
     gone, stays = Client(desk, "gone"), Client(desk, "stays")
     gone.job.left = True
@@ -137,7 +137,7 @@ def test_who_leaves_the_queue_is_not_answered(desk: Desk, student: Student) -> N
     assert gone.told.empty()
 
 
-def test_who_leaves_while_the_answer_is_written_ends_it(desk: Desk, student: Student) -> None:
+def test_who_leaves_while_the_answer_is_written_ends_it(desk: Batcher, student: Student) -> None:
     first = occupy(desk, student)
     first.job.left = True
     student.go.set()
@@ -146,7 +146,7 @@ def test_who_leaves_while_the_answer_is_written_ends_it(desk: Desk, student: Stu
     assert first.told.empty()
 
 
-def test_a_full_desk_says_so_and_those_who_left_make_room(desk: Desk, student: Student) -> None:
+def test_a_full_desk_says_so_and_those_who_left_make_room(desk: Batcher, student: Student) -> None:
     occupy(desk, student)
     waiting = [Client(desk, str(i)) for i in range(8)]
     with pytest.raises(Full):
@@ -155,7 +155,7 @@ def test_a_full_desk_says_so_and_those_who_left_make_room(desk: Desk, student: S
     Client(desk, "one more")
 
 
-def test_what_the_model_cannot_hold_is_told_and_harms_no_neighbour(desk: Desk, student: Student) -> None:
+def test_what_the_model_cannot_hold_is_told_and_harms_no_neighbour(desk: Batcher, student: Student) -> None:
     first = occupy(desk, student)
     long, flexible, odd = (
         Client(desk, "long", max_tokens=500),
@@ -174,7 +174,7 @@ def test_what_the_model_cannot_hold_is_told_and_harms_no_neighbour(desk: Desk, s
 
 
 def test_no_room_at_all_is_too_long_however_flexible() -> None:
-    desk = Desk(Student(room=0))
+    desk = Batcher(Student(room=0))
     desk.open()
     (error,) = Client(desk, "x", flexible=True).hear()
     assert isinstance(error, TooLong)
@@ -182,7 +182,7 @@ def test_no_room_at_all_is_too_long_however_flexible() -> None:
 
 
 def test_a_failure_is_told_to_its_batch_and_logged(
-    desk: Desk, student: Student, caplog: pytest.LogCaptureFixture
+    desk: Batcher, student: Student, caplog: pytest.LogCaptureFixture
 ) -> None:
     student.go.set()
     (error,) = Client(desk, "fail").hear()
@@ -191,7 +191,7 @@ def test_a_failure_is_told_to_its_batch_and_logged(
     assert isinstance(Client(desk, "fine").hear()[-1], tuple)  # it goes on
 
 
-def test_closing_answers_what_is_here_and_takes_nothing_more(desk: Desk, student: Student) -> None:
+def test_closing_answers_what_is_here_and_takes_nothing_more(desk: Batcher, student: Student) -> None:
     first, second = occupy(desk, student), Client(desk, "second")
     student.go.set()
     desk.close(5)
@@ -201,7 +201,7 @@ def test_closing_answers_what_is_here_and_takes_nothing_more(desk: Desk, student
         Client(desk, "third")
 
 
-def test_stopping_leaves_what_is_in_hand(desk: Desk, student: Student) -> None:
+def test_stopping_leaves_what_is_in_hand(desk: Batcher, student: Student) -> None:
     first, second = occupy(desk, student), Client(desk, "second")
     desk.stop()
     student.go.set()
@@ -209,9 +209,9 @@ def test_stopping_leaves_what_is_in_hand(desk: Desk, student: Student) -> None:
     assert isinstance(second.hear()[-1], Closed)
 
 
-def test_many_clients_all_get_their_own_answer(desk: Desk, student: Student) -> None:
+def test_many_clients_all_get_their_own_answer(desk: Batcher, student: Student) -> None:
     student.go.set()
-    answers: dict[str, Told] = {}
+    answers: dict[str, Event] = {}
 
     def ask(text: str) -> None:
         for _ in range(20):

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.serve import openai_requests, openai_responses
-from tutelage.serve.openai_requests import Asked, Problem, Terms
+from tutelage.serve.openai_requests import ChatRequest, Problem, Terms
 from tutelage.types import Message, Reply
 
 TERMS = Terms("student", max_tokens=64)
 ASK = [{"role": "user", "content": "2 + 2?"}]
 
 
-def read(terms: Terms = TERMS, **fields: Any) -> Asked:
+def read(terms: Terms = TERMS, **fields: Any) -> ChatRequest:
     return openai_requests.read(json.dumps({"model": "student", "messages": ASK, **fields}).encode(), terms)
 
 

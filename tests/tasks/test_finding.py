@@ -9,9 +9,11 @@ import pytest
 
 from tutelage.errors import ConfigError, DataError
 from tutelage.recipes.catalog import find_recipe
-from tutelage.tasks import TASKS, questions
+from tutelage.tasks import TASKS
+from tutelage.tasks.auditing import audit
 from tutelage.tasks.catalog import TWICE, find_task
 from tutelage.tasks.datasets import published
+from tutelage.tasks.task import subset
 from tutelage.types import Question
 
 
@@ -81,7 +83,7 @@ def test_what_is_not_on_the_hub_asks_for_a_folder(spec: str) -> None:
 
 def test_own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_own_tasks.py").write_text(
-        "from tutelage.tasks import find\n"
+        "from tutelage import find_task as find\n"
         "made = find('coin_flip?size=10')\n"
         "def make(flips: int):\n    return find({'name': 'coin_flip', 'flips': flips})\n"
         "def wrong():\n    return 3\n"
@@ -141,22 +143,22 @@ def test_empty_split_is_an_error(tmp_path: Path) -> None:
 def test_audit_names_the_golds() -> None:
     task = find_task("coin_flip?size=10")
     good = task.load("train")
-    questions.audit(task, good)
+    audit(task, good)
     bad = [Question(id=f"q{index}", text="x", answer="perhaps", source=f"f.jsonl:{index}") for index in range(7)]
     with pytest.raises(DataError, match=r"7 of 14 gold.*q0 \(f\.jsonl:0\): gold 'perhaps' is read as None.*and 2 more"):
-        questions.audit(task, [*good, *bad])
+        audit(task, [*good, *bad])
 
 
 def test_subset() -> None:
     questions = find_task("coin_flip?size=100").load("train")
-    assert questions.subset(questions, None) == questions
+    assert subset(questions, None) == questions
     order = np.random.RandomState(0).permutation(len(questions))
-    assert questions.subset(questions, 8) == [questions[index] for index in order[:8]]
-    assert questions.subset(questions, 32)[:8] == questions.subset(questions, 8)
-    assert len(questions.subset(questions, 10_000)) == len(questions)
-    assert questions.subset(questions, 8, seed=1) != questions.subset(questions, 8)
+    assert subset(questions, 8) == [questions[index] for index in order[:8]]
+    assert subset(questions, 32)[:8] == subset(questions, 8)
+    assert len(subset(questions, 10_000)) == len(questions)
+    assert subset(questions, 8, seed=1) != subset(questions, 8)
     with pytest.raises(ConfigError, match="at least 1"):
-        questions.subset(questions, 0)
+        subset(questions, 0)
 
 
 def test_a_task_of_ours_opens_no_folder_of_the_user_s_to_imports(
@@ -168,5 +170,5 @@ def test_a_task_of_ours_opens_no_folder_of_the_user_s_to_imports(
     find_task("coin_flip?size=20")
     find_recipe("exam")
     assert str(tmp_path) not in sys.path
-    (tmp_path / "named_here.py").write_text("from tutelage import find_task\\nTASK = find_task('coin_flip?size=20')\n")
+    (tmp_path / "named_here.py").write_text("from tutelage import find_task\nTASK = find_task('coin_flip?size=20')\n")
     assert find_task("named_here:TASK").name == "coin_flip"

@@ -9,7 +9,7 @@ import pytest
 
 from tutelage.errors import ConfigError, DataError, TutelageError
 from tutelage.grading.verdicts import judge
-from tutelage.tasks import questions
+from tutelage.tasks.auditing import audit
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task, share_of
 from tutelage.types import Question
@@ -46,7 +46,7 @@ def everything(task: Task) -> list[Question]:
 
 def test_gold_is_right_and_other_golds_are_not(task: Task) -> None:
     questions = task.load("train")
-    questions.audit(task, questions)
+    audit(task, questions)
     if task.name == "reasoning_gym:propositional_logic":
         return  # many formulas follow from the premises: another question's answer may be right
     by_gold = {question.answer: question for question in questions}
@@ -107,7 +107,7 @@ def test_similar_questions_are_fresh_train_questions(task: Task) -> None:
     assert {one.split for one in fresh} == {"train"}
     assert not {one.text for one in fresh} & held_out
     assert len({one.text for one in fresh}) > 5
-    questions.audit(task, fresh)
+    audit(task, fresh)
     again = random.Random(1)
     assert [task.similar(question, again) for _ in range(20)] == fresh
 

@@ -11,6 +11,7 @@ import pytest
 
 from tutelage.errors import DataError
 from tutelage.grading.answers import Grading, Reading, grading
+from tutelage.tasks.auditing import audit
 from tutelage.tasks.datasets.published import BENCHMARKS, make
 from tutelage.tasks.task import Task
 from tutelage.types import Question
@@ -36,7 +37,7 @@ def test_sizes_and_golds(name: str, split: str) -> None:
     questions = load(task, split)
     assert len(questions) == BENCHMARKS[name].sizes[split]
     assert len({question.id for question in questions}) == len(questions)
-    questions.audit(task, questions)
+    audit(task, questions)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

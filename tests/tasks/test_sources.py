@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tutelage.errors import ConfigError, DataError, MissingPackage, TutelageError
-from tutelage.tasks import questions
+from tutelage.tasks.auditing import audit
 from tutelage.tasks.catalog import anchored, find_task
 from tutelage.tasks.datasets.sources import make_hub, make_local, trained_rows
 
@@ -102,7 +102,7 @@ def test_choices_and_their_gold(tmp_path: Path, choices: Any, answer: str, texts
     task = make_local(write(tmp_path / "q.jsonl", [row]), "choice")
     [question] = task.load("all")
     assert (question.choices, question.answer) == (texts, letter)
-    questions.audit(task, [question])
+    audit(task, [question])
     ending = " Answer choices: (A)" if texts else "Which?"
     assert ending in task.ask(question).messages[0].content
 

@@ -12,7 +12,7 @@ from tutelage.errors import Interrupted
 from tutelage.models.local import kernels, weights
 from tutelage.models.local.hf import Hf
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Doors, fit
+from tutelage.training.trainer import Callbacks, fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 
 pytestmark = [
@@ -42,7 +42,7 @@ def train(
 
     config = TrainingConfig(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **settings})
     spec = {"name": str(student), "cache": "", "device": device}
-    return fit(spec, lessons or LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
+    return fit(spec, lessons or LESSONS, config, 3, folder, Callbacks(lambda tick: None, stopping))
 
 
 @pytest.fixture(autouse=True)

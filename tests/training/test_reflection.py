@@ -14,7 +14,7 @@ from tutelage.training import batches
 from tutelage.training.batches import Example, Row, Totals
 from tutelage.training.layout import last_states
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Doors, fit
+from tutelage.training.trainer import Callbacks, fit
 from tutelage.types import Lesson
 
 
@@ -34,7 +34,7 @@ def train(
     folder.mkdir(exist_ok=True)
     settings = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", "reflection": {}, **more}
     spec = {"name": str(student), "cache": "", "device": "cpu"}
-    return fit(spec, lessons, TrainingConfig(**settings), 3, folder, Doors(lambda tick: None, stopping))
+    return fit(spec, lessons, TrainingConfig(**settings), 3, folder, Callbacks(lambda tick: None, stopping))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import weights
 from tutelage.training import batches, layout
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Doors, fit
+from tutelage.training.trainer import Callbacks, fit
 from tutelage.types import Lesson
 
 LESSONS = [
@@ -28,7 +28,7 @@ def train(folder: Path, student: Path, stopping: Callable[[], bool] = lambda: Fa
     folder.mkdir(exist_ok=True)
     config = TrainingConfig(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **settings})
     spec = {"name": str(student), "cache": "", "device": "cpu"}
-    return fit(spec, LESSONS, config, 3, folder, Doors(lambda tick: None, stopping))
+    return fit(spec, LESSONS, config, 3, folder, Callbacks(lambda tick: None, stopping))
 
 
 def tensors_of(folder: Path, name: str = "model.safetensors") -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tutelage.errors import RunError
-from tutelage.models.opening import Purse
+from tutelage.models.opening import Context
 from tutelage.models.remote.cached import Cached
 from tutelage.models.remote.dispatch import State
 from tutelage.regular import opened
@@ -20,9 +20,9 @@ from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Spent
 
 
-def open_purse(
+def open_context(
     run: Run, cache: Path, budget: BudgetConfig, step: Callable[[], str]
-) -> tuple[Purse, Callable[[], None]]:
+) -> tuple[Context, Callable[[], None]]:
     """The purse of a run, with what its earlier sessions spent, and how it is closed; `step()` names the step that asks."""
     ledger = run.path / "calls.jsonl"
     spent = Spending()
@@ -63,4 +63,4 @@ def open_purse(
         store.close()
         written.close()
 
-    return Purse(store, budget, spent, note, tell, run.stopping, say, asking.append), close
+    return Context(store, budget, spent, note, tell, run.stopping, say, asking.append), close

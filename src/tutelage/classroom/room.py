@@ -9,26 +9,26 @@ import msgspec
 
 from tutelage import exam
 from tutelage.classroom.conditions import Conditions, settled
-from tutelage.classroom.paying import open_purse
+from tutelage.classroom.paying import open_context
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
-from tutelage.lessons.offline_teacher import Recital
-from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, sheets
+from tutelage.lessons.offline_teacher import WorkedTeacher
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, parts_of
 from tutelage.machine import machine
 from tutelage.models import FREE, PAID, opening, specs
 from tutelage.models.local import streaming
-from tutelage.models.opening import Purse
+from tutelage.models.opening import Context
 from tutelage.runs import labels
 from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
 from tutelage.spending import BudgetConfig
-from tutelage.tasks import questions
-from tutelage.tasks.task import Task
+from tutelage.tasks.auditing import audit
+from tutelage.tasks.task import Task, subset
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Label, Lesson, Model, Question, Sampling
 
@@ -67,7 +67,7 @@ class Classroom:
         self.seed = seed
         self._cache_path = cache or default_path()
         self._budget = budget or BudgetConfig()
-        self._purse: Purse | None = None
+        self._context: Context | None = None
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
         self._conditions = Conditions(run)
@@ -76,8 +76,8 @@ class Classroom:
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
-        chosen = questions.subset(self.task.load(split), limit)
-        questions.audit(self.task, chosen)
+        chosen = subset(self.task.load(split), limit)
+        audit(self.task, chosen)
         fresh = [question for question in chosen if question.id not in self._asked]
         self._asked |= {question.id: question for question in fresh}
         self.run.know(chosen)
@@ -89,14 +89,14 @@ class Classroom:
         label = str(sorted(spec.items()))
         if self._opened is None or self._opened[0] != label:
             self._opened = None  # let go of the old weights before new ones are loaded
-            if spec["kind"] in PAID and self._purse is None:
-                self._purse, self._close_purse = open_purse(
+            if spec["kind"] in PAID and self._context is None:
+                self._context, self._close_purse = open_context(
                     self.run, self._cache_path, self._budget, lambda: self._step
                 )
-            recite = Recital(self.task, self._asked) if self.task.worked else None
+            worked = WorkedTeacher(self.task, self._asked) if self.task.worked else None
             if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
                 spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
-            self._opened = (label, opening.open_model(spec, recite, self._purse))
+            self._opened = (label, opening.open_model(spec, worked, self._context))
         return self._opened[1]
 
     def check(self, *everybody: Who) -> None:
@@ -104,18 +104,18 @@ class Classroom:
         for who in everybody:
             self.open(who)
 
-    def check_room(self, who: Who, questions: Sequence[Question], *papers: exam.Paper) -> None:
+    def check_room(self, who: Who, questions: Sequence[Question], *setups: exam.ExamSetup) -> None:
         """Whether a local model can hold the questions of its exams, before anything is paid for."""
-        for paper in papers:
-            chats = exam.put(self.task, questions, paper)
-            streaming.check_room(self.open(who), chats, paper.sampling, paper.form == "taught")
+        for setup in setups:
+            chats = exam.put(self.task, questions, setup)
+            streaming.check_room(self.open(who), chats, setup.sampling, setup.form == "taught")
 
     def sit(
         self,
         step: str,
         who: Who,
         questions: Sequence[Question],
-        paper: exam.Paper,
+        setup: exam.ExamSetup,
         trial: Trial | None = None,
         label: Label | None = None,
     ) -> list[Attempt]:
@@ -128,12 +128,12 @@ class Classroom:
 
         def make(kept: list[Attempt]) -> Iterable[Attempt]:
             self._step = step
-            total = len(questions) * paper.sampling.n
+            total = len(questions) * setup.sampling.n
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
             tried = trial if kind not in FREE else None
-            parts = first_and_rest(questions, tried, paper.sampling.n)
-            sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, paper, kept))
+            parts = first_and_rest(questions, tried, setup.sampling.n)
+            sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, setup, kept))
             for attempt in kept if tried else ():
                 tried.look(loss_of(attempt))  # type: ignore[union-attr]
             for done, attempt in enumerate(sat, len(kept) + 1):
@@ -147,7 +147,7 @@ class Classroom:
             for line in streaming.remarks(self.open(who)):
                 self.note(step, line)
 
-        inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": paper}
+        inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": setup}
         own = label or self.promised.get(step) or self._label("exam", step, who, questions)
         attempts = self.run.records(step, Attempt, make, inputs, own)
         in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
@@ -155,7 +155,7 @@ class Classroom:
         self.note(step, score)
         return attempts
 
-    def keep(
+    def filter(
         self, step: str, attempts: Sequence[Attempt], questions: Sequence[Question], number: int = 0
     ) -> list[Lesson]:
         """The lessons of a round among a teacher's attempts, as a step."""
@@ -175,7 +175,7 @@ class Classroom:
             )
         return made
 
-    def consult(
+    def ask_teacher(
         self,
         step: str,
         who: Who,
@@ -196,7 +196,7 @@ class Classroom:
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
             for had in kept if tried else ():
                 tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
-            for part in sheets([chat for chat in chats if chat.question not in have], most, tried):
+            for part in parts_of([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
                 for index, (reply, *_) in self.open(who).answer(part, sampling):
@@ -235,7 +235,7 @@ class Classroom:
 
         def make(folder: Path) -> Mapping[str, Any]:
             from tutelage.models.local.hf import choose_device
-            from tutelage.training.trainer import Doors, fit
+            from tutelage.training.trainer import Callbacks, fit
 
             self._opened = None  # training needs the memory
             show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
@@ -245,7 +245,7 @@ class Classroom:
                 chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
             device = choose_device(str(spec.get("device", "auto")))
             self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
-            return fit(spec, lessons, chosen, self.seed, folder, Doors(show, self.run.stopping))
+            return fit(spec, lessons, chosen, self.seed, folder, Callbacks(show, self.run.stopping))
 
         self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
         inputs = {
@@ -260,7 +260,7 @@ class Classroom:
             self.note(step, line)
         return checkpoint
 
-    def award(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
+    def promote(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
         """One of the students as the run's student, as a step; the files are shared where the disk allows it."""
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -280,7 +280,7 @@ class Classroom:
     def close(self) -> None:
         """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""
         self._opened = None
-        if self._purse is not None:
+        if self._context is not None:
             self._close_purse()
 
     def _spec(self, who: Who) -> dict[str, Any]:
@@ -293,7 +293,7 @@ class Classroom:
         return Label(kind=kind, who=role, round=labels.round_of(step), split=questions[0].split if questions else "")
 
     def _identity(self, who: Who) -> Any:
-        return who if isinstance(who, Checkpoint) else specs.essence(self._spec(who))
+        return who if isinstance(who, Checkpoint) else specs.identity(self._spec(who))
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}

@@ -78,7 +78,7 @@ def _short(text: str) -> str:
 def _mended(run: Path) -> tuple[Question, Attempt, Feedback, Lesson, Attempt] | None:
     """The first question that was missed, taught, and then answered rightly."""
     told = history.open_run(run)
-    ours = [view for view in told.sittings if view.whole and view.label.who == "student"]
+    ours = [view for view in told.exam_views if view.whole and view.label.who == "student"]
     trained = [view for view in ours if view.label.split == told.config["questions"]["train"]]
     replies = {reply.question: reply for given in told.feedback.values() for reply in given}
     lessons = {lesson.question: lesson for lesson in told.lessons if lesson.kind == "feedback"}

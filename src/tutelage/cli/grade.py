@@ -13,10 +13,10 @@ from tutelage.evaluation import regrade
 from tutelage.grading.answers import READERS, Reading
 from tutelage.printing import say
 from tutelage.runs.inputs import tell_apart
+from tutelage.tasks.auditing import misread
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.contamination import HeldOut, find
 from tutelage.tasks.datasets.files import stream
-from tutelage.tasks.questions import misread
 from tutelage.types import Question
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]

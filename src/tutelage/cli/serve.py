@@ -15,7 +15,7 @@ from tutelage.models.specs import parse
 from tutelage.printing import say
 from tutelage.recipes.exam_only import natural_form
 from tutelage.serve import openai_requests, terminal
-from tutelage.serve.batcher import Desk
+from tutelage.serve.batcher import Batcher
 from tutelage.serve.conversation import Conversation
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Sampling
@@ -62,7 +62,7 @@ def serve(
                 opened.loaded()
         except KeyboardInterrupt:
             raise Interrupted("stopped before the model was loaded") from None
-        desk = Desk(opened)
+        desk = Batcher(opened)
         runner = server.Server(server.make_app(desk, terms, rules), lambda times: _stopping(desk, times))
         desk.open()
         if not access.is_loopback(host):
@@ -96,7 +96,7 @@ def _key(variable: str | None) -> str:
     return key
 
 
-def _stopping(desk: Desk, times: int) -> None:
+def _stopping(desk: Batcher, times: int) -> None:
     if times == 1:
         say("stopping: what is in hand is being answered (Ctrl-C again to stop now)")
     else:
@@ -135,4 +135,4 @@ def chat(
         opened.loaded()
     how = "each question stands alone (--turns keeps the conversation)" if alone else "it keeps the conversation"
     say(f"{_short_name(model)}: {how}")
-    terminal.Talk(conversation, known).run()
+    terminal.ChatSession(conversation, known).run()

@@ -12,7 +12,7 @@ from tutelage.errors import DataError
 from tutelage.evaluation import intervals
 from tutelage.exporting.source import Source
 from tutelage.models import opening
-from tutelage.tasks import questions
+from tutelage.tasks.task import subset
 from tutelage.types import Attempt, Question
 
 
@@ -57,7 +57,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 def check(source: Source, folder: Path, dtype: str, most: int) -> Checked:
     """Put up to `most` questions of the final exam to an exported student."""
-    asked = questions.subset(_questions(source), most)
+    asked = subset(_questions(source), most)
     names = {question.id for question in asked}
     then = {(one.question, one.sample): one for one in source.attempts if one.question in names}
     now = _sit(source, folder, {"dtype": dtype}, asked)
@@ -94,7 +94,7 @@ def _sit(
     source: Source, folder: Path, more: dict[str, Any], asked: Sequence[Question]
 ) -> dict[tuple[str, int], Attempt]:
     spec = {"kind": "hf", "name": str(folder), "cache": str(cache_folder()), **source.options(), **more}
-    sat = exam.sit(opening.open_model(spec), source.task, asked, source.paper)
+    sat = exam.sit(opening.open_model(spec), source.task, asked, source.setup)
     return {(attempt.question, attempt.sample): attempt for attempt in sat}
 
 

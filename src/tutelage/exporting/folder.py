@@ -75,7 +75,7 @@ def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], 
     file = None
     if wanted.gguf:
         file = gguf_file.write(folder, wanted.gguf, re.sub(r"[^\w.-]+", "-", wanted.name))
-        text = modelfile.text(file.name, saved.format, source.paper.sampling.max_tokens)
+        text = modelfile.text(file.name, saved.format, source.setup.sampling.max_tokens)
         (folder / "Modelfile").write_text(text, encoding="utf-8")
         tell(f"gguf: {file.name}, {file.stat().st_size / 1e6:.0f} MB, and a Modelfile")
     checked = check(source, folder, saved.dtype, wanted.check) if wanted.check else None

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tutelage import exam
 from tutelage.exporting.source import Source
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
+from tutelage.lessons.mistakes import mistakes
 from tutelage.markup import Markup, plain, table
 from tutelage.runs.history import ExamView
 from tutelage.types import Attempt, Lesson
@@ -49,13 +49,13 @@ def gather(source: Source) -> Taught:
 def _on_training_questions(source: Source) -> list[ExamView]:
     """The exams whose mistakes the rounds learned from: each round's first, of the student as the round before left it."""
     split = source.setting("questions.train", "train")
-    ours = [view for view in source.run.sittings if view.label.who == "student" and view.label.kind == "exam"]
+    ours = [view for view in source.run.exam_views if view.label.who == "student" and view.label.kind == "exam"]
     return [view for view in ours if view.label.split == split]
 
 
 def _mistakes(source: Source, view: ExamView) -> list[Attempt]:
     sat = sorted(view.attempts, key=lambda attempt: (attempt.question, attempt.sample))
-    return exam.mistakes(sat, source.setting("mistakes.keep"))
+    return mistakes(sat, source.setting("mistakes.keep"))
 
 
 def write(source: Source, taught: Taught, folder: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from tutelage.config import setting
 from tutelage.errors import RunError
-from tutelage.exam import Paper
+from tutelage.exam import ExamSetup
 from tutelage.models import specs
 from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     task: Task
     made: Step  # the student
     exam: ExamView  # the final exam that this very student sat
-    paper: Paper
+    setup: ExamSetup
 
     @property
     def path(self) -> Path:
@@ -88,7 +88,7 @@ def read(path: Path) -> Source:
     inputs = next(step.inputs for step in run.steps if step.name == view.step)
     task = find_task(run.config.get("task", ""), data=run.config.get("data"))
     try:
-        paper = msgspec.convert(inputs.get("paper"), Paper)
+        setup = msgspec.convert(inputs.get("paper"), ExamSetup)
     except msgspec.ValidationError as error:
         raise RunError(f"{path / view.step / 'step.json'} does not say what the exam was ({error})") from None
-    return Source(run=run, task=task, made=made, exam=view, paper=paper)
+    return Source(run=run, task=task, made=made, exam=view, setup=setup)

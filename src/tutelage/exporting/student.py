@@ -34,9 +34,9 @@ def save(source: Source, folder: Path, dtype: str) -> Saved:
     model, tokenizer = weights.load(str(source.student), wanted, cache_folder(), trust)
     templates.prepare(tokenizer)
     stops = sorted(templates.stop_ids(tokenizer, model.generation_config))
-    model.generation_config = _generation(tokenizer, stops, source.paper.sampling.max_tokens)
+    model.generation_config = _generation(tokenizer, stops, source.setup.sampling.max_tokens)
     room = weights.room_of(model.config)
-    if source.paper.sampling.flexible and source.paper.sampling.max_tokens >= room:
+    if source.setup.sampling.flexible and source.setup.sampling.max_tokens >= room:
         # As in the exam, an answer ends where the model does.
         model.generation_config.max_new_tokens, model.generation_config.max_length = None, room
     try:

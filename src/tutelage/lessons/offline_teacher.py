@@ -19,7 +19,7 @@ _WORDINGS = 4  # how many solutions and exercises it offers; the asker takes wha
 _SUM = re.compile(r"(\d{1,12}) ([-+*/]) (\d{1,12}) = (\d{1,12})")
 
 
-class Recital:
+class WorkedTeacher:
     """Answers chats about a task's questions from its worked solutions: `recital(chat, sample)` is the reply's text."""
 
     def __init__(self, task: Task, asked: Mapping[str, Question]) -> None:

@@ -75,7 +75,7 @@ def loss_of(attempt: Attempt) -> str:
     return "unread" if verdict_of(attempt) == "unread" else ""
 
 
-def sheets(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
+def parts_of(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
     """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
     for part in first_and_rest(chats, trial):
         size = len(part) if most is None else _SHEET

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from tutelage.errors import ConfigError
 from tutelage.models import LIMITS, PAID, PAYING
-from tutelage.models.remote.cached import Asked, Cached
+from tutelage.models.remote.cached import Asker, Cached
 from tutelage.models.remote.dispatch import State
-from tutelage.models.remote.keeping import Forgetful, ReplyStore
+from tutelage.models.remote.keeping import MemoryStore, ReplyStore
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits
 from tutelage.models.remote.prices import Price, find
@@ -24,10 +24,10 @@ from tutelage.redaction import is_hiding
 from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Chat, Model, Spent
 
-Recite = Callable[[Chat, int], str]
+Solutions = Callable[[Chat, int], str]
 
 
-class Purse(NamedTuple):
+class Context(NamedTuple):
     """How a run pays its teachers: where replies are kept, what may be spent, who is told."""
 
     store: ReplyStore
@@ -40,7 +40,7 @@ class Purse(NamedTuple):
     opened: Callable[[Cached], None] = lambda model: None  # told of each model, which is closed before the store is
 
 
-def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = None) -> Model:
+def open_model(spec: Spec, worked: Solutions | None = None, context: Context | None = None) -> Model:
     """Open a model; nothing heavy is loaded and nothing is asked before its first answer.
 
     `recite(chat, sample)` returns what a `worked:` teacher says. A model that is paid for keeps its replies in `purse`;
@@ -49,10 +49,10 @@ def open_model(spec: Spec, recite: Recite | None = None, purse: Purse | None = N
     parsed = parse(spec)
     kind = parsed.pop("kind")
     if kind == "worked":
-        parsed["recite"] = recite
+        parsed["worked"] = worked
     factory = factory_of(kind)
     if kind in PAID:
-        return _paid(kind, factory, parsed, purse)
+        return _paid(kind, factory, parsed, context)
     model: Model = _made(kind, factory, parsed)
     return model
 
@@ -64,9 +64,9 @@ def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[
         raise ConfigError(option_problem(kind, factory, options, more) or f"model {kind}: {error}") from error
 
 
-def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None) -> Model:
+def _paid(kind: str, factory: Any, options: dict[str, Any], context: Context | None) -> Model:
     check_key({"kind": kind, **options})
-    purse = purse or Purse(Forgetful())
+    context = context or Context(MemoryStore())
     limits = Limits(**{key: options.pop(key) for key in LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), float(options.pop("poll", 30.0))
     if batch and kind != "openai":
@@ -75,21 +75,21 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], purse: Purse | None)
     options.pop("price", None)
     if batch and price is not None:
         price = Price(price.input / 2, price.output / 2, f"half of {price.source}")
-    meter = Meter(str(options.get("name", "")), price, purse.budget, purse.spent, purse.note)
+    meter = Meter(str(options.get("name", "")), price, context.budget, context.spent, context.note)
     endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*LIMITS, *PAYING))
-    endpoint.tell, endpoint.stopping, endpoint.say = purse.tell, purse.stopping, purse.say
+    endpoint.tell, endpoint.stopping, endpoint.say = context.tell, context.stopping, context.say
     if is_hiding(endpoint.name):
-        purse.say(
+        context.say(
             f"{kind}:{endpoint.model}: what is secret in base_url or extra is sent to the server and written nowhere; "
             "to go on from the run's own config.yaml, export it as NAME=… and write ${NAME} in its place"
         )
-    asked: Asked = endpoint
+    asked: Asker = endpoint
     if batch:
         from tutelage.models.remote.openai_batch import Batched
 
-        asked = Batched(endpoint, purse.store, poll, purse.stopping)
-    model = Cached(asked, purse.store, purse.stopping, purse.say)
-    purse.opened(model)
+        asked = Batched(endpoint, context.store, poll, context.stopping)
+    model = Cached(asked, context.store, context.stopping, context.say)
+    context.opened(model)
     return model
 
 

@@ -88,7 +88,7 @@ def _validate(spec: str | dict[str, Any], info: ValidationInfo) -> str | dict[st
 ModelSpec = Annotated[str | dict[str, Any], AfterValidator(_validate)]
 
 
-def essence(spec: Mapping[str, Any]) -> dict[str, Any]:
+def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
     return {key: value for key, value in spec.items() if key not in LIMITS | PAYING}
 
@@ -100,7 +100,7 @@ def factory_of(kind: str) -> Any:
 
 def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
     """What is wrong with the names of a model's options; empty if nothing is."""
-    made_here = {"self", "recite", "limits", "meter"}
+    made_here = {"self", "worked", "limits", "meter"}
     signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
     takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     return _unknown_option(kind, [name for name in given if name not in made_here], [*sorted(takes - made_here), *more])

@@ -14,12 +14,12 @@ class Worked:
     teaching by a real model; it lets the whole loop run with no key and no network.
     """
 
-    def __init__(self, recite: Callable[[Chat, int], str] | None, name: str = "") -> None:
-        if recite is None:
+    def __init__(self, worked: Callable[[Chat, int], str] | None, name: str = "") -> None:
+        if worked is None:
             raise ConfigError(
                 "the teacher 'worked:' needs a task that brings worked solutions; `tutelage tasks` lists them"
             )
-        self.recite = recite
+        self.worked = worked
         self.name = "worked:"
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
@@ -27,5 +27,5 @@ class Worked:
         for index, chat in enumerate(chats):
             # Which wording comes first differs from question to question, as a sampling model's would.
             offset = sampling.seed + zlib.crc32(chat.question.encode()) if sampling.temperature > 0 else 0
-            texts = [self.recite(chat, chat.sample + offset + sample) for sample in range(sampling.n)]
+            texts = [self.worked(chat, chat.sample + offset + sample) for sample in range(sampling.n)]
             yield index, [Reply(text=text, tokens_out=len(text.split()), model=self.name) for text in texts]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
-from tutelage.exam import ANOTHER_QUESTION, ExamConfig, Paper
+from tutelage.exam import ANOTHER_QUESTION, ExamConfig, ExamSetup
 from tutelage.lessons import rationales
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.wording import ARROW
@@ -81,9 +81,9 @@ class RationalesConfig(Settings):
             update={"max_tokens": self.max_tokens, "answer_tokens": self.answer_tokens, "stop": self.stop}
         )
 
-    def paper(self, exam: ExamConfig, seed: int) -> Paper:
+    def setup(self, exam: ExamConfig, seed: int) -> ExamSetup:
         """What a teacher that sits an exam with these settings is asked."""
-        return self.over(exam).paper(self.form, seed)
+        return self.over(exam).setup(self.form, seed)
 
 
 class Teaching(Settings):
@@ -141,33 +141,33 @@ def without_copies(
 
 def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
     """The teacher reasons aloud about the questions; what ends in the right answer is kept."""
-    paper = config.rationales.paper(config.rationales.exam(), room.seed)
+    setup = config.rationales.setup(config.rationales.exam(), room.seed)
     trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
     label = Label(kind="rationales", who="teacher", round=1, split=config.questions.train)
-    return room.keep("lessons", room.sit("rationales", config.teacher, questions, paper, trial, label), questions)
+    return room.filter("lessons", room.sit("rationales", config.teacher, questions, setup, trial, label), questions)
 
 
 def baselines(
     room: Classroom, config: Teaching, lessons: Sequence[Lesson], train: Sequence[Question], test: Sequence[Question]
 ) -> None:
     """The exams without the method, or without parts of it, as far as `config.baselines` names them."""
-    paper = config.exam.paper
+    setup = config.exam.setup
     if "teacher" in config.baselines:
-        room.sit("teacher", config.teacher, test, config.rationales.paper(config.exam, room.seed))
+        room.sit("teacher", config.teacher, test, config.rationales.setup(config.exam, room.seed))
     if "zero_shot" in config.baselines:
-        room.sit("zero_shot", config.student, test, paper("zero_shot", room.seed))
+        room.sit("zero_shot", config.student, test, setup("zero_shot", room.seed))
     if "zero_shot_cot" in config.baselines:
-        room.sit("zero_shot_cot", config.student, test, paper("zero_shot_cot", room.seed))
+        room.sit("zero_shot_cot", config.student, test, setup("zero_shot_cot", room.seed))
     if "few_shot_cot" in config.baselines:
         shown = shots_for(room, config, lessons, test)
-        room.sit("few_shot_cot", config.student, test, paper("few_shot_cot", room.seed, shown))
+        room.sit("few_shot_cot", config.student, test, setup("few_shot_cot", room.seed, shown))
     if "fine_tune" in config.baselines:
         answers = rationales.answers_only(room.task, train)
         # Answers hold no reasoning that a mistake could be set against.
         training = config.training.model_copy(update={"reflection": None})
         label = Label(kind="training", who="baseline")
         plain = room.fit("answers-student", config.student, answers, training, label)
-        room.sit("fine_tune", plain, test, paper("taught", room.seed))
+        room.sit("fine_tune", plain, test, setup("taught", room.seed))
 
 
 def check_room(
@@ -180,12 +180,12 @@ def check_room(
     """
     forms: list[Form] = ["taught"]
     forms += [form for form in ("zero_shot", "zero_shot_cot") if form in config.baselines]
-    papers = [config.exam.paper(form, room.seed) for form in forms]
+    setups = [config.exam.setup(form, room.seed) for form in forms]
     if "few_shot_cot" in config.baselines and config.shots is not None:
         least = sorted(train, key=lambda question: len(question.text))[: config.shots]
         shown = [(question.text, f"The answer is {question.answer}.") for question in least]
-        papers.append(config.exam.paper("few_shot_cot", room.seed, shown))
-    room.check_room(config.student, questions, *papers)
+        setups.append(config.exam.setup("few_shot_cot", room.seed, shown))
+    room.check_room(config.student, questions, *setups)
 
 
 def shots_for(
@@ -198,7 +198,7 @@ def shots_for(
     answer = config.exam.model_copy(update={"max_tokens": config.exam.max_tokens or config.rationales.max_tokens})
     for count in range(len(shown), 0, -1):
         try:
-            room.check_room(config.student, questions, answer.paper("few_shot_cot", room.seed, shown[:count]))
+            room.check_room(config.student, questions, answer.setup("few_shot_cot", room.seed, shown[:count]))
         except ModelError:
             continue
         if count < len(shown):

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tutelage.exam import asker
 from tutelage.lessons.trial import loss_of
 from tutelage.models.opening import price_of
 from tutelage.models.specs import Spec, parse
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.recipe import Expected
 from tutelage.spending import MILLION
-from tutelage.tasks.questions import subset
-from tutelage.tasks.task import Task
+from tutelage.tasks.asking import asker
+from tutelage.tasks.task import Task, subset
 from tutelage.types import Attempt, Question
 
 _CHARACTERS = 4  # in a token of English, about; the range of a plan is far wider than this is wrong
@@ -91,7 +90,7 @@ def of_teaching(config: Teaching, task: Task, first: int | None = None) -> list[
 def aloud(step: str, task: Task, questions: Sequence[Question], samples: int, config: Teaching) -> list[Expected]:
     """Reasoning and answer in one call; or a rationale, then its answer with the rationale shown again."""
     settings = config.rationales
-    ask = asker(settings.paper(config.exam, config.seed), task.kind)
+    ask = asker(settings.setup(config.exam, config.seed).form, task.kind)
     asked = [ask(task.ask(question)) for question in questions]
     prompt = samples * sum(tokens(chat.messages[-1].content) for chat in asked)
     count, short, most = samples * len(asked), round(settings.max_tokens * _SHORT), settings.max_tokens

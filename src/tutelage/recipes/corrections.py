@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tutelage.classroom.room import Classroom, Who
-from tutelage.exam import ExamConfig, taught
+from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.selection import choose
@@ -13,6 +13,7 @@ from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.baselines import RationalesConfig
 from tutelage.recipes.calls import tokens
 from tutelage.recipes.recipe import Expected
+from tutelage.tasks.asking import taught
 from tutelage.tasks.contamination import HeldOut
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Label, Lesson, Question
@@ -37,7 +38,7 @@ class Tutoring(Protocol):
         ...
 
 
-class Errors(NamedTuple):
+class ExamOutcome(NamedTuple):
     """What the exam of a round showed."""
 
     train: Sequence[Question]
@@ -59,7 +60,7 @@ def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
 
 
 def lessons_for(
-    room: Classroom, config: Tutoring, number: int, errors: Errors, held_out: Sequence[Question]
+    room: Classroom, config: Tutoring, number: int, errors: ExamOutcome, held_out: Sequence[Question]
 ) -> list[Lesson]:
     """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
     settings = config.feedback
@@ -74,15 +75,15 @@ def lessons_for(
     which = "of them" if settings.of == "missed" else "of all, missed or not,"
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
-        paper = _aloud(config, settings.rationales).paper(config.rationales.form, seed_of(room, number))
+        setup = _aloud(config, settings.rationales).setup(config.rationales.form, round_seed(room, number))
         label = _told("rationales", number)
-        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, paper, _trial(config), label)
-        return room.keep(f"{number}-lessons", attempts, chosen, number)
+        attempts = room.sit(f"{number}-rationales", config.teacher, chosen, setup, _trial(config), label)
+        return room.filter(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
 
 
 def _feedback(
-    room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: Errors, held_out: HeldOut
+    room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: ExamOutcome, held_out: HeldOut
 ) -> list[Lesson]:
     settings, wrong = config.feedback, errors.shown(config.feedback.shown)
     examples = [lesson.completion for lesson in errors.lessons[:2]]
@@ -94,9 +95,9 @@ def _feedback(
         key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
         for key, mistakes in wrong.items()
     }
-    sampling = settings.sampling(seed_of(room, number))
+    sampling = settings.sampling(round_seed(room, number))
     bounds = Bounds(settings.tokens, _trial(config))
-    replies = room.consult(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
+    replies = room.ask_teacher(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
     kept = feedback.keep(
         replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
     )
@@ -112,8 +113,8 @@ def _feedback(
     if not made.questions:
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
         return lessons
-    paper = _aloud(config, settings.votes).paper(config.rationales.form, seed_of(room, number))
-    cast = room.sit(f"{number}-votes", config.teacher, made.questions, paper, _trial(config), _told("votes", number))
+    setup = _aloud(config, settings.votes).setup(config.rationales.form, round_seed(room, number))
+    cast = room.sit(f"{number}-votes", config.teacher, made.questions, setup, _trial(config), _told("votes", number))
     agreed = practice.agreed(made, cast, settings.agree)
     voted_in = {"replies": replies, "votes": cast, "feedback": settings}
     return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
@@ -135,7 +136,7 @@ def _trial(config: Tutoring) -> Trial | None:
     return None if config.rationales.accept_cut else Trial(config.feedback.max_tokens, "feedback")
 
 
-def seed_of(room: Classroom, number: int) -> int:
+def round_seed(room: Classroom, number: int) -> int:
     """A round's own seed, far from the seeds of another round's samples, which count up from theirs."""
     return room.seed + 1000 * number
 

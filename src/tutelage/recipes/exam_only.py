@@ -56,7 +56,7 @@ def teach(room: Classroom, config: ExamOnly) -> list[Attempt]:
     """Ask and grade."""
     room.check(config.model)
     questions = room.questions(config.split, config.limit)
-    return room.sit("exam", config.model, questions, config.exam.paper(form_of(config), room.seed))
+    return room.sit("exam", config.model, questions, config.exam.setup(form_of(config), room.seed))
 
 
 def form_of(config: ExamOnly) -> Form:

@@ -64,7 +64,7 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)
-    room.sit("finetune_cot", student, test, config.exam.paper("taught", room.seed))
+    room.sit("finetune_cot", student, test, config.exam.setup("taught", room.seed))
     return student
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tutelage import exam
 from tutelage.classroom.room import Classroom, Who
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
@@ -15,6 +14,7 @@ from tutelage.evaluation.pairs import shares
 from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
+from tutelage.lessons.mistakes import mistakes
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import (
     Baseline,
@@ -29,12 +29,11 @@ from tutelage.recipes.baselines import (
     without_copies,
 )
 from tutelage.recipes.calls import of_teaching
-from tutelage.recipes.corrections import Errors, calls_for, lessons_for, seed_of
+from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.recipe import Expected, Recipe
 from tutelage.runs import labels
-from tutelage.tasks import questions
-from tutelage.tasks.task import Task
+from tutelage.tasks.task import Task, subset
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
@@ -66,7 +65,7 @@ class MistakesConfig(Settings):
     def exam(self, final: ExamConfig) -> ExamConfig:
         """As long an answer as in the final exam: a shorter limit would count long right solutions as mistakes."""
         return ExamConfig(
-            n=self.n, temperature=self.temperature, top_k=self.top_k, max_tokens=final.max_tokens, sheet=final.sheet
+            n=self.n, temperature=self.temperature, top_k=self.top_k, max_tokens=final.max_tokens, chunk=final.chunk
         )
 
 
@@ -142,7 +141,7 @@ def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
     train, dev = _train_and_dev(room, config.questions)
     asked = asked_in_the_end(room, config.questions)
     train = without_copies(room, config.questions, train, (*dev, *asked))
-    return first_lessons(room, config, questions.subset(train, config.first))
+    return first_lessons(room, config, subset(train, config.first))
 
 
 def teach(room: Classroom, config: Tailored) -> Checkpoint:
@@ -153,28 +152,28 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     test = room.questions(config.questions.test, config.questions.test_limit)
     train = without_copies(room, config.questions, train, (*dev, *test))
     check_room(room, config, [*train, *dev, *test], train)
-    paper = config.exam.paper("taught", room.seed)
+    setup = config.exam.setup("taught", room.seed)
 
-    lessons = first_lessons(room, config, questions.subset(train, config.first))
+    lessons = first_lessons(room, config, subset(train, config.first))
     baselines(room, config, lessons, train, test)
     student: Who = config.student
     sat: list[tuple[list[Attempt], Checkpoint]] = []
     for number in range(1, config.rounds + 1):
         attempts = _exam(room, config, number, student, train, lessons)
-        mistakes = exam.mistakes(attempts, config.mistakes.keep)
+        missed = mistakes(attempts, config.mistakes.keep)
         fresh: list[Lesson] = []
         if number > 1:
-            if not mistakes:
+            if not missed:
                 room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
                 break
-            fresh = lessons_for(room, config, number, Errors(train, attempts, mistakes, lessons), (*dev, *test))
+            fresh = lessons_for(room, config, number, ExamOutcome(train, attempts, missed, lessons), (*dev, *test))
             if not fresh:
                 room.note(f"{number}-exam", "the teacher says nothing that was not learned already; no further round")
                 break
             lessons = reflection.merge(lessons, fresh) if config.merge == "union" else fresh
         begin = student if config.start == "warm" else config.student
         own = [attempt for attempt in attempts if attempt.verdict == "right" and config.mistakes.own]
-        taught = reflection.against(lessons, mistakes, own)
+        taught = reflection.against(lessons, missed, own)
         trained = room.fit(f"{number}-student", begin, taught, config.training_in(number))
         student = trained
         mended = [question for question in train if question.id in {lesson.question for lesson in fresh}]
@@ -182,17 +181,17 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             room.sit(
                 f"{number}-review",
                 trained,
-                questions.subset(mended, config.review),
-                paper,
+                subset(mended, config.review),
+                setup,
                 label=_told("taught questions again", number, config.questions.train, "review"),
             )
         label = _told("dev questions", number, config.questions.dev or "dev")
-        sat.append((room.sit(f"{number}-dev", trained, dev, paper, label=label), trained))
-        room.sit(f"{number}-test", trained, test, paper)
+        sat.append((room.sit(f"{number}-dev", trained, dev, setup, label=label), trained))
+        room.sit(f"{number}-test", trained, test, setup)
         if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
             break
     best = _latest_that_holds([attempts for attempts, _ in sat])
-    return room.award("student", sat[best][1], _why(best, [_share(attempts) for attempts, _ in sat]))
+    return room.promote("student", sat[best][1], _why(best, [_share(attempts) for attempts, _ in sat]))
 
 
 def _check_practice(room: Classroom, config: Tailored) -> None:
@@ -214,7 +213,7 @@ def _train_and_dev(room: Classroom, splits: TailoredSplits) -> tuple[list[Questi
         raise ConfigError(
             f"split {splits.train!r} has {len(every)} questions, too few to hold dev questions out; name a split in questions.dev"
         )
-    dev = questions.subset(every, count)
+    dev = subset(every, count)
     texts = {question.text for question in dev}
     return [question for question in every if question.text not in texts], dev
 
@@ -230,11 +229,11 @@ def _exam(
     if limit is not None and limit < len(asked):
         drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
         asked = [question for place, question in enumerate(asked) if place in drawn]
-    settings, seed = config.mistakes.exam(config.exam), seed_of(room, number)
+    settings, seed = config.mistakes.exam(config.exam), round_seed(room, number)
     shown = shots_for(room, config, lessons, asked) if number == 1 else []
-    paper = settings.paper("few_shot_cot" if shown else "taught", seed, shown)
+    setup = settings.setup("few_shot_cot" if shown else "taught", seed, shown)
     label = _told("training questions", number - 1, config.questions.train)
-    return room.sit(f"{number}-exam", student, asked, paper, label=label)
+    return room.sit(f"{number}-exam", student, asked, setup, label=label)
 
 
 def _share(attempts: Sequence[Attempt]) -> float:
@@ -284,7 +283,7 @@ def _told(what: str, after: int, split: str, kind: str = "exam") -> Label:
 
 def calls(config: Tailored, task: Task) -> list[Expected]:
     """The teacher's calls: the first lessons, and in each further round as many as there may be mistakes."""
-    train = questions.subset(task.load(config.questions.train), config.questions.train_limit)
+    train = subset(task.load(config.questions.train), config.questions.train_limit)
     asked = config.mistakes.questions or len(train)
     each = calls_for(config, task, train, asked, config.exam.longest())
     later = [row.times(config.rounds - 1) for row in each] if config.rounds > 1 else []

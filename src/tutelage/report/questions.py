@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from tutelage import exam
 from tutelage.lessons import feedback
 from tutelage.runs.history import ExamView, RunHistory
+from tutelage.tasks.asking import zero_shot_cot
 from tutelage.types import Attempt, Chat, Lesson, Message, Question
 
 _MOST = 20_000  # characters of one text; the rest stays in the run's folder
@@ -25,9 +25,9 @@ OUTCOMES = {
 
 def pages(run: RunHistory) -> dict[str, Any]:
     """The book of one run as plain data: its exams, and a page a question."""
-    sittings = [sitting for sitting in run.sittings if sitting.attempts]
+    exam_views = [sitting for sitting in run.exam_views if sitting.attempts]
     answers: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
-    for place, sitting in enumerate(sittings):
+    for place, sitting in enumerate(exam_views):
         for attempt in sitting.attempts:
             answers[attempt.question].append((place, attempt))
     lessons: dict[str, list[Lesson]] = defaultdict(list)
@@ -42,12 +42,12 @@ def pages(run: RunHistory) -> dict[str, Any]:
         "name": run.name,
         "exams": [
             {"step": s.step, "title": s.title + ("" if s.whole else " (unfinished)"), "role": s.label.who}
-            for s in sittings
+            for s in exam_views
         ],
         # The book opens with what was examined.
         "questions": sorted(
             (
-                _page(name, run.questions.get(name), sittings, answers[name], lessons[name]) | {"said": said[name]}
+                _page(name, run.questions.get(name), exam_views, answers[name], lessons[name]) | {"said": said[name]}
                 for name in names
             ),
             key=lambda page: page["outcome"] == "untold",
@@ -58,7 +58,7 @@ def pages(run: RunHistory) -> dict[str, Any]:
 def _page(
     name: str,
     question: Question | None,
-    sittings: Sequence[ExamView],
+    exam_views: Sequence[ExamView],
     answers: Sequence[tuple[int, Attempt]],
     lessons: Sequence[Lesson],
 ) -> dict[str, Any]:
@@ -69,24 +69,24 @@ def _page(
         "gold": question.answer if question else "",
         "split": question.split if question else "",
         "kind": question.template if question else "",
-        "outcome": outcome(sittings, answers),
-        "answers": [_answer(sittings[place], place, attempt) for place, attempt in answers],
+        "outcome": outcome(exam_views, answers),
+        "answers": [_answer(exam_views[place], place, attempt) for place, attempt in answers],
         "lessons": [_lesson(lesson, name) for lesson in lessons],
     }
 
 
-def outcome(sittings: Sequence[ExamView], answers: Sequence[tuple[int, Attempt]]) -> str:
+def outcome(exam_views: Sequence[ExamView], answers: Sequence[tuple[int, Attempt]]) -> str:
     """What became of a question over the student's exams: a key of `OUTCOMES`.
 
     The student as it came counts only where there are fewer than two later exams to compare.
     """
     by_exam: dict[int, list[Attempt]] = defaultdict(list)
     for place, attempt in answers:
-        label = sittings[place].label
+        label = exam_views[place].label
         if label.who == "student" and label.round is not None:
             by_exam[place].append(attempt)
-    order = sorted(by_exam, key=lambda place: (sittings[place].label.round or 0, place))
-    taught = [place for place in order if sittings[place].label.round]
+    order = sorted(by_exam, key=lambda place: (exam_views[place].label.round or 0, place))
+    taught = [place for place in order if exam_views[place].label.round]
     verdicts = [_together(by_exam[place]) for place in (taught if len(taught) > 1 else order)]
     if not verdicts:
         return "untold"
@@ -158,7 +158,7 @@ def _lesson(lesson: Lesson, page: str) -> dict[str, Any]:
 
 
 def _first_call(prompt: str) -> str:
-    return exam.zero_shot_cot(Chat(messages=(Message("user", prompt),))).messages[-1].content
+    return zero_shot_cot(Chat(messages=(Message("user", prompt),))).messages[-1].content
 
 
 def _asked(question: Question | None) -> str:

@@ -111,7 +111,7 @@ def final(run: RunHistory) -> list[ExamView]:
     """The student's exams of the final table, in the order of the rounds."""
     ours = [
         sitting
-        for sitting in run.sittings
+        for sitting in run.exam_views
         if sitting.step in run.promised and sitting.label.who == "student" and sitting.whole
     ]
     return sorted((sitting for sitting in ours if sitting.attempts), key=lambda sitting: sitting.label.round or 0)
@@ -128,7 +128,7 @@ def changes(run: RunHistory, of: str) -> Section:
 def verdicts(run: RunHistory, of: str) -> Section:
     """Right, wrong and unread of every exam the student sat."""
     shown, rows = [], []
-    for sitting in run.sittings:
+    for sitting in run.exam_views:
         if sitting.attempts and sitting.label.who != "teacher":
             count = Counter(attempt.verdict for attempt in sitting.attempts)
             cut = sum(attempt.truncated for attempt in sitting.attempts)
@@ -211,7 +211,7 @@ def _spending(run: RunHistory) -> list[list[str]]:
 def paid(run: RunHistory) -> list[tuple[int, Score, str]]:
     """Of each of the student's exams: the teacher's tokens until then, its score and its title."""
     tokens: Counter[int] = Counter()
-    for sitting in run.sittings:
+    for sitting in run.exam_views:
         if sitting.label.kind in ("rationales", "votes"):
             tokens[sitting.label.round or 1] += sum(a.tokens_in + a.tokens_out for a in sitting.attempts)
     for step in run.of("feedback"):

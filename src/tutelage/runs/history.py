@@ -69,7 +69,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]  # run.json
     tick: dict[str, Any]  # the last sign of progress
     steps: list[Step]
-    sittings: list[ExamView]
+    exam_views: list[ExamView]
     promised: dict[str, Label]  # the exams of the final table, by step, in the order to be read
     questions: dict[str, Question]
     lessons: list[Lesson]
@@ -85,7 +85,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     def exams(self) -> dict[str, list[Attempt]]:
         """The whole exams of the final table by their titles, in the order to be read."""
-        sat = {sitting.step: sitting.attempts for sitting in self.sittings if sitting.whole and sitting.attempts}
+        sat = {sitting.step: sitting.attempts for sitting in self.exam_views if sitting.whole and sitting.attempts}
         return {label.title or step: sat[step] for step, label in self.promised.items() if step in sat}
 
     def missing(self) -> list[str]:
@@ -107,7 +107,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     def exam_of(self, student: Step) -> ExamView | None:
         """The exam of the final table that a student sat."""
         names = names_of(student.name, student.inputs)
-        sat = {sitting.step: sitting for sitting in self.sittings if sitting.whole}
+        sat = {sitting.step: sitting for sitting in self.exam_views if sitting.whole}
         asked = {step.name: step.inputs.get("model") for step in self.steps}
         ours = (step for step in self.promised if step in sat)
         return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
@@ -177,7 +177,7 @@ def open_run(path: Path) -> RunHistory:
         facts=facts,
         tick=look.tick(path / "progress.json"),
         steps=steps,
-        sittings=[
+        exam_views=[
             ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name])
             for step in steps
             if step.label.kind in SAT

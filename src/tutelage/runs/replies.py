@@ -38,7 +38,7 @@ def default_path() -> Path:
     return cache_folder() / "replies.sqlite"
 
 
-class Kept(NamedTuple):
+class StoredReply(NamedTuple):
     """One stored reply."""
 
     key: str
@@ -191,12 +191,12 @@ class ReplyCache:
         with self._connection:
             self._connection.execute("INSERT OR IGNORE INTO adaptations VALUES (?, ?, ?)", (model, field, known_as))
 
-    def rows(self) -> Iterator[Kept]:
+    def rows(self) -> Iterator[StoredReply]:
         """Every reply, oldest first, without reading them all into memory."""
         found = self._connection.execute("SELECT key, request, reply, saved, raw FROM replies ORDER BY saved, key")
         for key, request, reply, saved, raw in found:
             for _, whole in self._whole([(key, reply)]):
-                yield Kept(key, msgspec.json.decode(request), whole, saved, bytes(raw))
+                yield StoredReply(key, msgspec.json.decode(request), whole, saved, bytes(raw))
 
     def prune(self, model: str = "", before: float | None = None) -> int:
         """Forget replies of models whose identity contains `model` and that were saved before a time; returns how many."""

@@ -26,7 +26,7 @@ from tutelage.types import Checkpoint, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 Listener = Callable[[dict[str, Any]], None]
-Essence = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Identity = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def _never() -> bool:
@@ -64,7 +64,12 @@ class Run:
 
     @classmethod
     def start(
-        cls, path: Path, config: Mapping[str, Any], facts: Mapping[str, Any], essence: Essence = dict, **doors: Any
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        identity: Identity = dict,
+        **callbacks: Any,
     ) -> Self:
         """Open a new or an interrupted run; `facts` (versions, machine, command, …) are written into run.json once.
 
@@ -72,12 +77,12 @@ class Run:
         `essence(config)` is the part of a config that must not change while a run goes on.
         """
         folder.make(path)
-        run = cls(path, **doors)
+        run = cls(path, **callbacks)
         run._lock = folder.hold(path)
         saved = path / "config.yaml"
         if saved.exists() and folder.begun(path):  # before anything is made nothing binds a run
             try:
-                run._same_config(essence(read_yaml(saved)), essence(config))
+                run._same_config(identity(read_yaml(saved)), identity(config))
             except TutelageError:
                 run.close()
                 raise

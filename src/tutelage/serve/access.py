@@ -58,7 +58,7 @@ def _name(place: str) -> str:
     return found[1].strip("[]").lower() if found else ""
 
 
-class Gate:
+class Access:
     """Asks the rules before the app sees a request."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:

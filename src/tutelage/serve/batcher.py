@@ -11,7 +11,7 @@ from tutelage.errors import ModelError
 from tutelage.models.local.streaming import Local, Piece, stream
 from tutelage.types import Chat, Model, Reply, Sampling
 
-Told = tuple[int, Piece] | Exception  # a sample's next piece, or why there is no answer
+Event = tuple[int, Piece] | Exception  # a sample's next piece, or why there is no answer
 
 _ROWS = 32  # answers written at once; more gain nothing on a CPU, and a stream would get slow
 _LINGER = 0.02  # seconds: clients that were answered together ask again together
@@ -34,12 +34,12 @@ class Unfit(Exception):
 
 
 @dataclass(eq=False)
-class Job:
+class PendingRequest:
     """One request at the desk. `tell` is called from the worker, until every sample has had its reply or once an error."""
 
     chat: Chat
     sampling: Sampling
-    tell: Callable[[Told], None]
+    tell: Callable[[Event], None]
     flexible: bool = False  # max_tokens may shrink to what the model can hold
     left: bool = False  # the client has gone
 
@@ -59,13 +59,13 @@ class Job:
             self.tell(error)
 
 
-class Desk:
+class Batcher:
     """A queue of at most `most` requests before one model; all of it is safe to call from any thread."""
 
     def __init__(self, model: Model, most: int = 64) -> None:
         self.model = model
         self.most = most
-        self._waiting: list[Job] = []
+        self._waiting: list[PendingRequest] = []
         self._changed = threading.Condition()
         self._closing = self._stopping = False
         self._worker = threading.Thread(target=self._work, name="model", daemon=True)
@@ -74,7 +74,7 @@ class Desk:
         """Begin to answer."""
         self._worker.start()
 
-    def hand_in(self, job: Job) -> None:
+    def hand_in(self, job: PendingRequest) -> None:
         """Queue a request; raises Full or Closed."""
         with self._changed:
             if self._closing or self._stopping:
@@ -104,7 +104,7 @@ class Desk:
                 fitting = [job for job in fitting if job not in alike]
                 self._answer(alike)
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> list[PendingRequest]:
         """The request that has waited longest and those that can share its batch; none when the desk is closed."""
         with self._changed:
             while True:
@@ -121,7 +121,7 @@ class Desk:
             self._waiting = [job for job in self._waiting if job not in taken]
         return taken
 
-    def _fits(self, job: Job) -> bool:
+    def _fits(self, job: PendingRequest) -> bool:
         """Whether the model can hold a request, which is shortened if it may be; if not, it is told."""
         if not isinstance(self.model, Local):
             return True
@@ -141,7 +141,7 @@ class Desk:
         job.sampling = replace(job.sampling, max_tokens=min(job.sampling.max_tokens, room))
         return True
 
-    def _answer(self, jobs: Sequence[Job]) -> None:
+    def _answer(self, jobs: Sequence[PendingRequest]) -> None:
         sampling, seeds = _kind(jobs[0]), [job.sampling.seed for job in jobs]
         coming = stream(self.model, [job.chat for job in jobs], sampling, seeds)
         try:
@@ -162,15 +162,15 @@ class Desk:
         logging.getLogger("tutelage.serve").error("the model failed", exc_info=error)
 
 
-def _kind(job: Job) -> Sampling:
+def _kind(job: PendingRequest) -> Sampling:
     """What requests of one batch have in common: everything but the seed, which each has of its own."""
     return replace(job.sampling, seed=0)
 
 
-def _fill(jobs: Sequence[Job]) -> list[Job]:
+def _fill(jobs: Sequence[PendingRequest]) -> list[PendingRequest]:
     """As many as a batch takes, and at least one."""
     rows = 0
-    taken: list[Job] = []
+    taken: list[PendingRequest] = []
     for job in jobs:
         rows += job.sampling.n
         if taken and rows > _ROWS:

@@ -38,7 +38,7 @@ class Terms(NamedTuple):
     system: str = ""  # for a request that brings no system message
 
 
-class Asked(NamedTuple):
+class ChatRequest(NamedTuple):
     """A request that can be answered."""
 
     chat: Chat
@@ -111,7 +111,7 @@ _NEUTRAL: dict[str, Sequence[Any]] = {
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def read(body: bytes, terms: Terms) -> Asked:
+def read(body: bytes, terms: Terms) -> ChatRequest:
     """A request's body as what is asked; raises Problem."""
     try:
         raw = msgspec.json.decode(body)
@@ -125,7 +125,7 @@ def read(body: bytes, terms: Terms) -> Asked:
     except msgspec.ValidationError as error:
         raise _mismatch(str(error)) from None
     check_model(request.model, terms)
-    return Asked(
+    return ChatRequest(
         chat=Chat(messages=_messages(request.messages, terms.system)),
         sampling=_sampling(request, terms),
         flexible=request.max_tokens is None and request.max_completion_tokens is None,

@@ -21,16 +21,16 @@ from starlette.routing import Route
 
 from tutelage.errors import ConfigError
 from tutelage.serve import openai_requests, openai_responses
-from tutelage.serve.access import Gate, Rules, body_of, refusal
-from tutelage.serve.batcher import Closed, Desk, Full, Job, Told, TooLong, Unfit
+from tutelage.serve.access import Access, Rules, body_of, refusal
+from tutelage.serve.batcher import Batcher, Closed, Event, Full, PendingRequest, TooLong, Unfit
 from tutelage.serve.connection import Connection
-from tutelage.serve.openai_requests import Asked, Problem, Terms
+from tutelage.serve.openai_requests import ChatRequest, Problem, Terms
 from tutelage.types import Reply
 
 T = TypeVar("T")
 
 
-def make_app(desk: Desk, terms: Terms, rules: Rules) -> Starlette:
+def make_app(desk: Batcher, terms: Terms, rules: Rules) -> Starlette:
     """The routes, before the gate's rules."""
     since = int(time.time())
 
@@ -46,7 +46,7 @@ def make_app(desk: Desk, terms: Terms, rules: Rules) -> Starlette:
 
     async def chat(request: Request) -> Response:
         asked = openai_requests.read(await body_of(request), terms)
-        visit = Visit(desk, asked)
+        visit = RequestHandle(desk, asked)
         answer = _stream if asked.stream else _whole
         return await _unless_gone(request, visit, answer(visit, openai_responses.Completion(terms.name), asked))
 
@@ -57,7 +57,7 @@ def make_app(desk: Desk, terms: Terms, rules: Rules) -> Starlette:
             Route("/v1/models/{name:path}", model),
             Route("/v1/chat/completions", chat, methods=["POST"]),
         ],
-        middleware=[Middleware(Gate, rules=rules)],
+        middleware=[Middleware(Access, rules=rules)],
         exception_handlers={Problem: _refuse, HTTPException: _refuse, ClientDisconnect: _ignore, Exception: _refuse},
     )
 
@@ -94,20 +94,20 @@ def _problem(error: Exception) -> Problem:
     return Problem(500, "the server failed; its log says why")
 
 
-class Visit:
+class RequestHandle:
     """One request at the desk, seen from the event loop."""
 
-    def __init__(self, desk: Desk, asked: Asked) -> None:
-        self._told: asyncio.Queue[Told] = asyncio.Queue()
+    def __init__(self, desk: Batcher, asked: ChatRequest) -> None:
+        self._told: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self._job = Job(asked.chat, asked.sampling, self._tell, asked.flexible)
+        self._job = PendingRequest(asked.chat, asked.sampling, self._tell, asked.flexible)
         self.samples = asked.sampling.n
         try:
             desk.hand_in(self._job)
         except (Full, Closed) as error:
             raise _problem(error) from None
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
             self._loop.call_soon_threadsafe(self._told.put_nowait, told)
 
@@ -125,7 +125,7 @@ class Visit:
         self._job.left = True
 
 
-async def _whole(visit: Visit, completion: openai_responses.Completion, asked: Asked) -> Response:
+async def _whole(visit: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
     replies: dict[int, Reply] = {}
     while len(replies) < visit.samples:
         sample, piece = await visit.next()
@@ -135,14 +135,14 @@ async def _whole(visit: Visit, completion: openai_responses.Completion, asked: A
     return Response(body, media_type="application/json")
 
 
-async def _stream(visit: Visit, completion: openai_responses.Completion, asked: Asked) -> Response:
+async def _stream(visit: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
     first = await visit.next()  # what cannot be answered gets a status of its own
     events = _events(visit, completion, first, asked.usage)
     return StreamingResponse(events, headers={"cache-control": "no-cache"}, media_type="text/event-stream")
 
 
 async def _events(
-    visit: Visit, completion: openai_responses.Completion, first: tuple[int, str | Reply], usage: bool
+    visit: RequestHandle, completion: openai_responses.Completion, first: tuple[int, str | Reply], usage: bool
 ) -> AsyncIterator[bytes]:
     replies: dict[int, Reply] = {}
     try:
@@ -167,7 +167,7 @@ async def _events(
         visit.leave()
 
 
-async def _unless_gone(request: Request, visit: Visit, answer: Coroutine[Any, Any, T]) -> T:
+async def _unless_gone(request: Request, visit: RequestHandle, answer: Coroutine[Any, Any, T]) -> T:
     """Wait for an answer as long as its client does."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_gone(request))

@@ -22,7 +22,7 @@ def answer_lines(conversation: Conversation, lines: Iterable[str]) -> None:
 _COMMANDS = ("/again", "/new", "/quit", "/system TEXT", "/task")
 
 
-class Talk:
+class ChatSession:
     """A conversation at a terminal. What a model writes is text: no markup and no command to the terminal."""
 
     def __init__(self, conversation: Conversation, task: Task | None) -> None:

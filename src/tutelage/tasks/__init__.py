@@ -15,8 +15,8 @@ class Entry(NamedTuple):
 _PUBLISHED = "tutelage.tasks.datasets.published:make"
 
 
-def _procedural(name: str, summary: str) -> Entry:
-    return Entry(f"tutelage.tasks.{name}:make", summary)
+def _generated(name: str, summary: str) -> Entry:
+    return Entry(f"tutelage.tasks.generated.{name}:make", summary)
 
 
 def published(name: str, summary: str) -> Entry:
@@ -24,18 +24,20 @@ def published(name: str, summary: str) -> Entry:
 
 
 TASKS: dict[str, Entry] = {
-    "word_problems": _procedural("word_problems", "arithmetic word problems, made on the spot"),
-    "coin_flip": _procedural("coin_flip", "is the coin still heads up?; made on the spot, or source=published"),
-    "last_letter_concatenation": _procedural(
+    "word_problems": _generated("word_problems", "arithmetic word problems, made on the spot"),
+    "coin_flip": _generated("coin_flip", "is the coin still heads up?; made on the spot, or source=published"),
+    "last_letter_concatenation": _generated(
         "last_letter_concatenation", "join the last letters of words; made on the spot, or source=published"
     ),
-    "tracking_shuffled_objects": _procedural(
+    "tracking_shuffled_objects": _generated(
         "tracking_shuffled_objects", "who holds what after some swaps; made on the spot, or source=published"
     ),
-    "date_understanding": _procedural(
+    "date_understanding": _generated(
         "date_understanding", "which date is meant; made on the spot, or source=published"
     ),
-    "reasoning_gym": _procedural("reasoning_gym", "any data set of reasoning-gym: reasoning_gym:leg_counting"),
+    "reasoning_gym": Entry(
+        "tutelage.tasks.reasoning_gym:make", "any data set of reasoning-gym: reasoning_gym:leg_counting"
+    ),
     "gsm8k": published("gsm8k", "grade-school word problems with written solutions"),
     "multiarith": published("multiarith", "word problems of several steps"),
     "svamp": published("svamp", "short word problems with distracting numbers"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tutelage.errors import ConfigError, DataError, nearest
@@ -81,3 +81,15 @@ def draw_disjoint(draw: Draw, belongs: Belongs, task: str, split: str, count: in
             raise DataError(f"task {task!r} cannot make {count} different {split} questions; ask for at most {index}")
         seen.add(fingerprint)
         yield question
+
+
+def subset(questions: Sequence[Question], limit: int | None, seed: int = 0) -> list[Question]:
+    """All questions, or the first `limit` of a seeded permutation (the rule of Ho et al., 2022, for size studies)."""
+    if limit is None:
+        return list(questions)
+    if limit < 1:
+        raise ConfigError(f"a limit of {limit} leaves no questions; give at least 1, or none for all")
+    import numpy as np
+
+    order = np.random.RandomState(seed).permutation(len(questions))[:limit]
+    return [questions[index] for index in order.tolist()]

@@ -22,7 +22,7 @@ from tutelage.training.settings import LoraConfig, TrainingConfig
 from tutelage.types import Lesson
 
 
-class Doors(NamedTuple):
+class Callbacks(NamedTuple):
     """How a training talks to the world."""
 
     progress: Callable[[dict[str, Any]], None]  # told {"done", "of", "loss", …} after each step
@@ -32,15 +32,15 @@ class Doors(NamedTuple):
 class Watch(TrainerCallback):
     """Reports progress, saves by the clock, and stops when asked."""
 
-    def __init__(self, doors: Doors, minutes: float) -> None:
-        self.doors = doors
+    def __init__(self, callbacks: Callbacks, minutes: float) -> None:
+        self.callbacks = callbacks
         self.seconds = minutes * 60
         self.saved = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save when it is time or the user wants to stop; a finished training is not saved again."""
         due = time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps
-        if self.doors.stopping():
+        if self.callbacks.stopping():
             control.should_save = control.should_training_stop = True
         elif due:
             control.should_save = True
@@ -51,7 +51,7 @@ class Watch(TrainerCallback):
         if logs and "loss" in logs:
             self._check(logs, state.global_step)
             parts = {name: float(logs[name]) for name in ("loss", "reflection", "active") if name in logs}
-            self.doors.progress({"done": state.global_step, "of": state.max_steps, **parts})
+            self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **parts})
 
     def _check(self, logs: Mapping[str, Any], step: int) -> None:
         """Stop at the first loss or gradient that is no number: every later step would be for nothing."""
@@ -74,7 +74,7 @@ def fit(
     config: TrainingConfig,
     seed: int,
     folder: Path,
-    doors: Doors,
+    callbacks: Callbacks,
 ) -> dict[str, Any]:
     """Train a student on lessons and save it into `folder` as safetensors with its tokenizer; returns facts about it.
 
@@ -101,13 +101,13 @@ def fit(
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
         train_dataset=dataset,
         data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
-        callbacks=[Watch(doors, config.checkpoint_minutes)],
+        callbacks=[Watch(callbacks, config.checkpoint_minutes)],
         lessons=config,
     )
     begun = time.monotonic()
     with kernels.sound(device):
         dataset.apart = layout.why_apart(model, examples if config.reflection else (), tokenizer.pad_token_id)
-        _train(trainer, folder, doors.stopping)
+        _train(trainer, folder, callbacks.stopping)
     _save(model, tokenizer, stops, folder)
     return {
         "lessons": len(examples),

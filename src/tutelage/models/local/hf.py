@@ -9,7 +9,7 @@ from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models.local import precision, templates, weights
 from tutelage.models.local.seeds import seed_of
-from tutelage.models.local.streaming import Piece, Unfolding
+from tutelage.models.local.streaming import Piece, TextStream
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Chat, Reply, Sampling
 
@@ -186,7 +186,7 @@ class Hf:
     def _write(self, prompts: Sequence[Prompt], seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, Piece]]:
         """Like `_generate`, one batch, row by row as it is written."""
         decoder = self._decoder(sampling)
-        answers = [Unfolding(sampling.stop) for _ in seeds]
+        answers = [TextStream(sampling.stop) for _ in seeds]
         for step, written in enumerate(decoder.steps(prompts, seeds), 1):
             for row, tokens in enumerate(written):
                 if len(tokens) < step:

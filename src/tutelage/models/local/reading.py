@@ -22,7 +22,7 @@ class Way(NamedTuple):
     padded: bool = True  # rows of different lengths may share a batch, padded on the left
 
 
-class Growing(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """Keys and values of one layer with room for what will come: a new token is written, where a plain layer copies all."""
 
     def __init__(self, room: int) -> None:
@@ -64,7 +64,7 @@ def empty_cache(config: Any, room: int) -> Any:
     """
     cache = DynamicCache(config=config)
     plain = (DynamicLayer, DynamicSlidingWindowLayer)
-    cache.layers = [Growing(room) if type(layer) in plain else layer for layer in cache.layers]
+    cache.layers = [PreallocatedLayer(room) if type(layer) in plain else layer for layer in cache.layers]
     return cache
 
 
@@ -110,7 +110,7 @@ class Reading:
     def can_share(self) -> bool:
         """Whether rows can begin with what was read for one of them: where all that is kept are keys and values."""
         layers = self._cache.layers if self.way == Way() else []
-        return bool(layers) and all(isinstance(layer, Growing | DummyLayer) for layer in layers)
+        return bool(layers) and all(isinstance(layer, PreallocatedLayer | DummyLayer) for layer in layers)
 
     def share(self, prefix: list[int], sizes: list[int]) -> None:
         """Read a prefix once, for rows that go on after the first `sizes[row]` tokens of it.
@@ -126,7 +126,7 @@ class Reading:
         self.mask_BT = (source_BT >= 0).long()
         self.ids_BT = ids_1T[0][source_BT.clamp(min=0)]
         for layer in self._cache.layers:
-            if isinstance(layer, Growing) and layer.is_initialized:
+            if isinstance(layer, PreallocatedLayer) and layer.is_initialized:
                 layer.keys, layer.values = (
                     part[0][:, source_BT.clamp(min=0)].transpose(0, 1) for part in (layer.keys, layer.values)
                 )

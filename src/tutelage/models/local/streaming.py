@@ -73,7 +73,7 @@ def _answers(
             yield index, replies
 
 
-class Unfolding:
+class TextStream:
     """One answer while it is written; what it has said is always the beginning of what it will have said."""
 
     def __init__(self, stops: Sequence[str]) -> None:

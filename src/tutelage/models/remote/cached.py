@@ -16,7 +16,7 @@ from tutelage.models.remote.keeping import ReplyStore
 from tutelage.types import Chat, Reply, Sampling
 
 
-class Asked(Protocol):
+class Asker(Protocol):
     """Whoever is asked for what is not stored: an `Endpoint`, or its batch form."""
 
     adapted: dict[str, str]
@@ -75,7 +75,7 @@ class Cached:
 
     def __init__(
         self,
-        endpoint: Asked,
+        endpoint: Asker,
         store: ReplyStore,
         stopping: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = warnings.warn,

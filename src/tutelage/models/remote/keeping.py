@@ -46,7 +46,7 @@ class ReplyStore(Protocol):
         ...
 
 
-class Forgetful:
+class MemoryStore:
     """A store that keeps nothing longer than the process."""
 
     def __init__(self) -> None:

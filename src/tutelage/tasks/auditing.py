@@ -1,9 +1,9 @@
-"""Whether the questions of a task can be graded at all, and how some of them are chosen."""
+"""Whether the questions of a task can be graded at all."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tutelage.errors import ConfigError, DataError
+from tutelage.errors import DataError
 from tutelage.grading.verdicts import judge
 from tutelage.tasks.task import Task
 from tutelage.types import Question
@@ -41,15 +41,3 @@ def audit(task: Task, questions: Sequence[Question]) -> None:
             f"task {task.name!r}: {len(bad)} of {len(questions)} gold answers are not read back as right by the "
             f"reader for {task.kind!r} answers: {'; '.join(one.line() for one in bad[:_SHOWN])}{more}"
         )
-
-
-def subset(questions: Sequence[Question], limit: int | None, seed: int = 0) -> list[Question]:
-    """All questions, or the first `limit` of a seeded permutation (the rule of Ho et al., 2022, for size studies)."""
-    if limit is None:
-        return list(questions)
-    if limit < 1:
-        raise ConfigError(f"a limit of {limit} leaves no questions; give at least 1, or none for all")
-    import numpy as np
-
-    order = np.random.RandomState(seed).permutation(len(questions))[:limit]
-    return [questions[index] for index in order.tolist()]
