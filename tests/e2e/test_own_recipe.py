@@ -1,34 +1,18 @@
 """The recipe of docs/add-a-recipe.md in a file of the user's, by its import path, through the command line."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from tests.e2e.outside import cli, write_page
 
 from tutelage.errors import ConfigError
 from tutelage.recipes import catalog
-
-PAGE = Path(__file__).parents[2] / "docs" / "add-a-recipe.md"
-
-
-def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process and a folder of its own, as the console script starts it: not from a module's folder."""
-    here = [sys.executable, "-c", "from tutelage.cli.main import main; main()", *words]
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONSAFEPATH": "1"}
-    return subprocess.run(here, capture_output=True, text=True, check=False, cwd=folder, env=environment)
 
 
 @pytest.fixture(scope="module")
 def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mine")
-    text = PAGE.read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    (folder / "two_helpings.py").write_text(code, encoding="utf-8")
     small = {
         "task": "coin_flip?size=40",
         "student": f"hf:{base_student}",
@@ -36,7 +20,7 @@ def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "training": {"epochs": 1, "batch": 8},
         "exam": {"max_tokens": 4},
     }
-    (folder / "helpings.yaml").write_text(yaml.safe_dump({**yaml.safe_load(config), **small}))
+    assert write_page("add-a-recipe.md", folder, small) == ["two_helpings.py", "helpings.yaml"]
     done = cli(folder, "run", "helpings.yaml", "--into", "runs/helpings")
     assert done.returncode == 0, done.stderr
     return folder
