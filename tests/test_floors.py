@@ -17,7 +17,7 @@ FLOORS = [
     {"tasks", "models", "runs"},
     {"exam", "lessons", "evaluation"},
     {"training", "serve"},
-    {"classroom"},
+    {"classroom", "solvers"},
     {"recipes"},
     {"runner"},
     {"report", "exporting"},

@@ -77,9 +77,11 @@ def test_folders_are_flat_and_earn_their_keep() -> None:
     for folder in (path for path in SOURCE.rglob("*") if path.is_dir() and path.name != "__pycache__"):
         assert len(folder.relative_to(SOURCE).parts) <= 2
         files = [path for path in folder.iterdir() if path.suffix in (".py", ".txt") and path.name != "__init__.py"]
-        assert len(files) >= 3, f"{folder} holds {len(files)} files: make it one file"
+        assert len(files) >= 3 or folder.name in SEAMS, f"{folder} holds {len(files)} files: make it one file"
 
 
+# What is added to Tutelage is one more file in one of these.
+SEAMS = {"tasks", "models", "solvers", "recipes", "objectives", "launch"}
 BANNED = {"utils", "common", "core", "helpers", "manager", "handler"}
 
 

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import Judged, judged, second_reply
-from tutelage.models.local.streaming import Local
-from tutelage.models.remote.cached import Cached
+from tutelage.models.local.streaming import Local, is_independent
 from tutelage.tasks.asking import asker
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Chat, Form, Message, Model, Question, Reply, Sampling
@@ -113,7 +112,7 @@ def sit(
     def is_owed(question: Question) -> bool:
         return any((question.id, sample) not in have for sample in range(setup.sampling.n))
 
-    if isinstance(model, Cached):
+    if is_independent(model):
         chunks = [[question for question in questions if is_owed(question)]]
     else:
         chunks = [list(questions[start : start + setup.chunk]) for start in range(0, len(questions), setup.chunk)]
@@ -169,7 +168,7 @@ def _second_call(
 def _fitting(model: Model, chat: Chat, most: int) -> Chat:
     """The second call, with as much of the rationale as a local model can hold: one that rambled to the end fills it."""
     *before, rationale, trigger = chat.messages
-    while isinstance(model, Local) and rationale.content and model.room(chat) < most:
+    while isinstance(model, Local) and rationale.content and model.context_left(chat) < most:
         rationale = Message(rationale.role, rationale.content[: len(rationale.content) * 7 // 8])
         chat = replace(chat, messages=(*before, rationale, trigger))
     return chat
@@ -201,5 +200,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
         tokens_in=reply.tokens_in + (second.tokens_in if second else 0),
         tokens_out=reply.tokens_out + (second.tokens_out if second else 0),
         key=reply.key,
+        model=reply.model,
+        parts=reply.parts,
         error=failed,
     )

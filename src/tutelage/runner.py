@@ -12,7 +12,9 @@ from tutelage.config import Settings, expand_path, read_yaml
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
-from tutelage.models import PAID, opening, specs
+from tutelage.exam import renamed
+from tutelage.models import PAID, specs
+from tutelage.models.opening import open_model
 from tutelage.recipes import calls
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.catalog import check, find_recipe
@@ -76,8 +78,8 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if count is None:
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
     task = find_task(config.task, data=config.data)
-    if specs.parse(config.teacher)["kind"] in PAID:
-        opening.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
+    if specs.kinds_in(config.teacher) & PAID:
+        open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
     lines = calls.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
@@ -121,14 +123,15 @@ def _working(
     callbacks = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
     shared = [_run_at(Path(other)) for other in reuse]
     plain = config.model_dump(mode="json")
-    for role in ("teacher", "student", "model"):
-        if role in plain:
-            specs.check_key(plain[role])
+    roles = specs.roles(type(config))
+    for role in roles:
+        for spec in plain[role] if isinstance(plain[role], list) else [plain[role]]:
+            specs.check_key(spec)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
     told = {step: labels.written(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
     about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
-    held = Run.start(Path(into), plain, about, _identity_of, reuse=shared, **callbacks)
+    held = Run.start(Path(into), plain, about, lambda kept: _identity_of(kept, roles), reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, cache, config.budget, promised)
     try:
         yield room, config
@@ -143,15 +146,25 @@ def _working(
         held.close()
 
 
-def _identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked."""
+def _identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, Any]:
+    """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked.
+
+    `roles` are the keys that hold models, one or several.
+    """
     kept = {key: value for key, value in config.items() if key != "budget"}
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
-    for role in {"teacher", "student", "model"} & kept.keys():
-        spec = specs.checked(kept[role])  # one that was kept by an earlier version may hold secrets
-        kept[role] = specs.identity(spec) if isinstance(spec, dict) else spec
+    if "exam" in kept:
+        kept["exam"] = renamed(kept["exam"])
+    for role in kept.keys() & set(roles):
+        spec = kept[role]
+        kept[role] = [_identity(one) for one in spec] if isinstance(spec, list) else _identity(spec)
     return kept
+
+
+def _identity(spec: str | dict[str, Any]) -> dict[str, Any]:
+    """What a model is, however its spec is written; one that was kept by an earlier version may hold secrets."""
+    return specs.identity(specs.parse(specs.checked(spec)))
 
 
 def _run_at(path: Path) -> Path:

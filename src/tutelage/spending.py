@@ -1,9 +1,10 @@
-"""Money as nouns: what was spent, and the most that may be."""
+"""Money as nouns: what was spent and what is in flight, and the most that may be."""
 
+import threading
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated
 
-from msgspec import Struct
 from pydantic import Field
 
 from tutelage.config import Settings
@@ -11,13 +12,21 @@ from tutelage.config import Settings
 MILLION = Decimal(1_000_000)
 
 
-class Spending(Struct, kw_only=True):
-    """What was spent. `dollars` is None as soon as something had no known price."""
+@dataclass(kw_only=True)
+class Spending:
+    """What a run has spent, and the most that its requests in flight may take, whichever models they are sent to.
+
+    `dollars` is None as soon as something had no known price. Models are asked by threads of their own: whoever reads and
+    then adds holds `lock`.
+    """
 
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     dollars: Decimal | None = Decimal(0)
+    held_tokens: int = 0
+    held_dollars: Decimal = Decimal(0)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @property
     def tokens(self) -> int:

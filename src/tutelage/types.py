@@ -1,13 +1,14 @@
 """The nouns that stages hand to each other: frozen records, one word for one thing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 Role = Literal["system", "user", "assistant"]
 Verdict = Literal["right", "wrong", "unread"]
-Finish = Literal["stop", "length", "error"]
+# "eos": the model ended the answer by itself; "stop": a stop text did, or the model does not tell which.
+Finish = Literal["eos", "stop", "length", "error"]
 Form = Literal["taught", "zero_shot", "one_call_cot", "zero_shot_cot", "few_shot_cot"]
 
 
@@ -57,6 +58,17 @@ class Sampling(Struct, frozen=True, kw_only=True):
     flexible: bool | None = None
 
 
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one model of a solver did for a reply."""
+
+    model: str
+    calls: int = 1
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: str | None = "0"  # None where the price is not known
+    chosen: bool = False  # whether the reply is its text
+
+
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer of a model to one chat, or the recorded failure to get one."""
 
@@ -66,7 +78,9 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_in: int = 0
     tokens_out: int = 0
     key: str = ""  # digest of the exact request, where the model has one
-    model: str = ""  # the name the model reported
+    model: str = ""  # the name the model reported; "" for a student's folder, which may lie anywhere
+    dollars: str | None = "0"  # what it took, where a service was paid; None where the price is not known
+    parts: tuple[Part, ...] = ()  # who of a solver answered; tokens and dollars of the reply are theirs together
     error: str = ""
 
 
@@ -85,6 +99,8 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_in: int = 0
     tokens_out: int = 0
     key: str = ""  # key of the request that produced `text`
+    model: str = ""  # who said it, by the name it reported
+    parts: tuple[Part, ...] = ()  # who of a solver answered
     error: str = ""
 
 
@@ -98,6 +114,7 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     round: int = 0
     sample: int = 0
     key: str = ""  # key of the teacher's request it came from
+    teacher: str = ""  # who said it, by the name it reported
     attempts: tuple[str, ...] = ()  # the wrong attempts it answers, each as "step/question#sample"
     feedback: str = ""  # what the teacher says of the first wrong step
     wrong: tuple[str, ...] = ()  # the student's wrong rationales it is set against, written as completions
@@ -140,6 +157,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
     path: str
     digest: str
+    spec: Mapping[str, Any] = {}  # how it is opened, beside its path: kind, dtype, batch, …; no part of what it is
 
 
 class Model(Protocol):
@@ -152,6 +170,21 @@ class Model(Protocol):
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield `(index of the chat, its sampling.n replies)` in the order they are finished."""
+        ...
+
+
+class TokenScores(Struct, frozen=True, kw_only=True):
+    """How likely a text is to a model, token by token."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]  # natural logarithm of each token's probability after everything before it
+
+
+class Scorer(Protocol):
+    """A model that can say how likely a text is."""
+
+    def score(self, chats: Sequence[Chat], replies: Sequence[str]) -> Iterator[tuple[int, TokenScores]]:
+        """Yield `(index, scores of replies[index] as the answer to chats[index])`, with the token that ends it, in any order."""
         ...
 
 

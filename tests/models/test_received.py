@@ -87,7 +87,7 @@ def test_a_reply_that_is_nested_too_deep_is_tried_as_often_as_any_other(
         odd=lambda teacher: (200, deep.encode(), []) if "What is 0" in str(teacher.requests[-1]) else None
     ) as teacher:
         first, second = ask(teacher, store, kind=kind, count=2, concurrency=1, timeout=60)[:2]
-    assert second.finish == "stop"
+    assert second.finish == "eos"
     assert first.text == "It is 4." or ("nested too deep" in first.error and len(teacher.requests) == 3 + 1)
 
 
@@ -109,7 +109,7 @@ def test_a_reply_that_is_nested_too_deep_is_tried_as_often_as_any_other(
 def test_a_reply_of_another_form_is_read(raw: bytes, text: str, store: ReplyCache) -> None:
     with teaching(odd=lambda teacher: (200, raw, ["content-type: text/plain"])) as teacher:
         (reply,) = ask(teacher, store)
-    assert (reply.text, reply.finish, len(teacher.requests)) == (text, "stop", 1)
+    assert (reply.text, reply.finish, len(teacher.requests)) == (text, "eos", 1)
 
 
 @pytest.mark.parametrize("reason", ["max_tokens", "MAX_TOKENS", "model_length"])
@@ -140,7 +140,7 @@ def test_a_reply_of_a_hundred_megabytes_is_read_no_further(kind: str, store: Rep
     with teaching(odd=lambda teacher: (200, huge, []) if "What is 0" in str(teacher.requests[-1]) else None) as teacher:
         first, second = ask(teacher, store, kind=kind, count=2, concurrency=1)
     assert "larger than 32 MB" in first.error
-    assert second.finish == "stop"
+    assert second.finish == "eos"
     assert len(teacher.requests) == 2
 
 
@@ -179,7 +179,7 @@ def test_nobody_is_followed_to_another_host(kind: str, status: int, store: Reply
 def test_a_flood_of_headers_is_a_broken_connection(store: ReplyCache) -> None:
     flood = [f"x-{i}: {'y' * 1000}" for i in range(500)]
     with teaching(odd=lambda teacher: (200, WELL, flood) if len(teacher.requests) == 1 else None) as teacher:
-        assert ask(teacher, store)[0].finish == "stop"
+        assert ask(teacher, store)[0].finish == "eos"
     assert len(teacher.requests) == 2
 
 
@@ -199,7 +199,7 @@ def test_a_batch_with_odd_rows_asks_those_one_by_one(store: ReplyCache) -> None:
     odd = [completion(4), b"[3]", WELL]
     with teaching(odd=lambda teacher: (200, odd.pop(), []) if odd else None) as teacher:
         replies = ask(teacher, store, count=3, batch=True, poll=0.01, tries=2)
-        assert [reply.finish for reply in replies] == ["stop"] * 3
+        assert [reply.finish for reply in replies] == ["eos"] * 3
         assert len(teacher.requests) == 2
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.server import teaching
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import specs
+from tutelage.models import LOCAL, specs
+from tutelage.models.kinds import factory_of
 from tutelage.models.opening import open_model
 from tutelage.models.remote import hiding
 from tutelage.models.remote.openai import OpenAICompatible
@@ -71,17 +72,17 @@ def test_recorded_two_call_replies(tmp_path: Path) -> None:
     model = open_model(f"recorded:{recorded(tmp_path, row)}")
     (_, (first,)) = next(iter(model.answer([chat()], Sampling())))
     (_, (second,)) = next(iter(model.answer([chat(purpose="answer")], Sampling())))
-    assert (first.text, first.finish, second.text) == ("One and one.", "stop", "2.")
+    assert (first.text, first.finish, second.text) == ("One and one.", "eos", "2.")
     (_, (both,)) = next(iter(model.answer([chat(purpose="exam")], Sampling())))
-    assert (both.text, both.finish) == ("One and one. Therefore, the answer is 2.", "stop")
+    assert (both.text, both.finish) == ("One and one. Therefore, the answer is 2.", "eos")
 
 
-@pytest.mark.parametrize(("text", "finish"), [("It is 3", "length"), ("It is 3.", "stop"), ("(so it is)", "stop")])
+@pytest.mark.parametrize(("text", "finish"), [("It is 3", "length"), ("It is 3.", "eos"), ("(so it is)", "eos")])
 def test_recorded_text_without_an_end_was_cut(tmp_path: Path, text: str, finish: str) -> None:
     model = open_model(f"recorded:{recorded(tmp_path, {'id': 1, 'reply': text})}")
     assert next(iter(model.answer([chat()], Sampling())))[1][0].finish == finish
     told = open_model(f"recorded:{recorded(tmp_path, {'id': 1, 'reply': text, 'finish_reason': 'stop'})}")
-    assert next(iter(told.answer([chat()], Sampling())))[1][0].finish == "stop"
+    assert next(iter(told.answer([chat()], Sampling())))[1][0].finish == "eos"
 
 
 def test_a_missing_recording_is_an_error(tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_which_server_is_the_providers_own(url: str, home: bool, monkeypatch: py
     assert (OpenAICompatible("m", base_url=url).secret == SECRET) is home
 
 
-@pytest.mark.parametrize("kind", specs.LOCAL)
+@pytest.mark.parametrize("kind", LOCAL)
 def test_what_local_models_take_is_what_is_written_down(kind: str) -> None:
-    taken = list(inspect.signature(specs.factory_of(kind).__init__).parameters)
-    assert taken[1:] == list(specs.LOCAL[kind])
+    taken = list(inspect.signature(factory_of(kind).__init__).parameters)
+    assert taken[1:] == list(LOCAL[kind])

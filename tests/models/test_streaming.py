@@ -146,7 +146,7 @@ def test_each_chat_may_have_its_own_seed(base_student: Path) -> None:
 
 def test_the_room_is_what_an_answer_may_have(base_student: Path) -> None:
     model = student(base_student)
-    room = model.room(chats("coin")[0])
+    room = model.context_left(chats("coin")[0])
     assert list(model.stream(chats("coin"), Sampling(max_tokens=room)))
     with pytest.raises(ModelError, match="lower max_tokens"):
         list(model.stream(chats("coin"), Sampling(max_tokens=room + 1)))
@@ -179,7 +179,7 @@ def test_a_template_that_refuses_says_so(chat_student: Path) -> None:
     model = student(chat_student)
     model.loaded()[1].chat_template = "{{ raise_exception('user and assistant must take turns') }}"
     with pytest.raises(ModelError, match="template refuses these messages: user and assistant must take turns"):
-        model.room(chats("coin")[0])
+        model.context_left(chats("coin")[0])
 
 
 def test_other_models_say_an_answer_in_one_piece() -> None:

@@ -94,7 +94,7 @@ def test_a_row_that_can_never_succeed_is_an_error_on_that_row(fault: str, store:
         assert replies[3][0].finish == "error"
         assert "HTTP 400" in replies[3][0].error
         assert len(teacher.requests) == 8
-        assert all(replies[i][0].finish == "stop" for i in range(8) if i != 3)
+        assert all(replies[i][0].finish == "eos" for i in range(8) if i != 3)
         ask(teacher, store, 8)
         assert len(teacher.requests) == 9  # only what failed is asked again
 
@@ -181,7 +181,7 @@ def test_models_that_know_the_length_by_another_name(store: ReplyCache) -> None:
 
     with teaching(faults=faults) as teacher:
         replies, _ = ask(teacher, store, 3, concurrency=1)
-        assert all(row[0].finish == "stop" for row in replies.values())
+        assert all(row[0].finish == "eos" for row in replies.values())
         assert len(teacher.requests) == 4
         assert teacher.requests[-1]["max_completion_tokens"] == 20
 
@@ -206,7 +206,7 @@ def test_what_is_asked_of_one_request_holds_back_that_one(store: ReplyCache) -> 
 def test_a_server_that_refuses_everything_for_a_while_is_asked_by_few(store: ReplyCache) -> None:
     with teaching(faults=lambda number, body: "503" if number < 40 else "") as teacher:
         replies, spent = ask(teacher, store, 200, concurrency=32, timeout=30, tries=20)
-        assert all(row[0].finish == "stop" for row in replies.values())
+        assert all(row[0].finish == "eos" for row in replies.values())
         assert len(teacher.requests) == 240 == spent.calls
 
 
@@ -258,7 +258,7 @@ def test_what_is_held_is_summed_as_it_comes_and_goes(steps: list[tuple[str, int]
         else:
             getattr(meter, step)(index, *([Usage(0, 0), "stop"] if step == "settle" else []))
             held.pop(index, None)
-        assert meter._most_in + meter._most_out == sum(held.values())
+        assert meter.spent.held_tokens == sum(held.values())
 
 
 def test_a_client_has_few_requests_in_flight_and_is_opened_when_it_is_needed() -> None:

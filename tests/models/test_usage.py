@@ -191,7 +191,7 @@ def test_what_came_and_is_no_reply_counts(
         asked = len(teacher.requests) - 1
     assert replies[1][0].finish == "error"
     assert asked in (1, 2)
-    first = next(row for row in rows if row.outcome == "stop")
+    first = next(row for row in rows if row.outcome == "eos")
     assert (spent.tokens_in - first.tokens_in, spent.tokens_out - first.tokens_out) == tuple(asked * n for n in counted)
     assert spent.tokens == sum(row.tokens_in + row.tokens_out for row in rows)
 

@@ -50,7 +50,7 @@ def test_it_asks_as_a_local_model_is_asked(chat_student: Path, engine: dict[str,
     assert (first["temperature"], first["max_tokens"], first["stop"], first["top_k"]) == (0.7, 9, ["Q:"], -1)
     assert first["stop_token_ids"] == sorted(templates.stop_ids(tokenizer))
     assert [reply.text for reply in got[1]] == ["yes 2", "yes 3"]
-    assert [reply.finish for reply in got[0]] == ["length", "stop"]
+    assert [reply.finish for reply in got[0]] == ["length", "eos"]
     assert got[0][1].tokens_in == len(wanted[0])
     assert engine["options"]["gpu_memory_utilization"] == 0.5
 

@@ -28,7 +28,7 @@ class Student:
     def loaded(self) -> None:
         """It is."""
 
-    def room(self, chat: Chat) -> int:
+    def context_left(self, chat: Chat) -> int:
         if chat.messages[0].content == "odd":
             raise ModelError("the template refuses")
         return self.free

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tutelage.errors import RunError
-from tutelage.models.opening import Context
+from tutelage.models.context import Context
 from tutelage.models.remote.cached import Cached
 from tutelage.models.remote.dispatch import State
 from tutelage.regular import opened
@@ -23,7 +23,7 @@ from tutelage.types import Spent
 def open_context(
     run: Run, cache: Path, budget: BudgetConfig, step: Callable[[], str]
 ) -> tuple[Context, Callable[[], None]]:
-    """The purse of a run, with what its earlier sessions spent, and how it is closed; `step()` names the step that asks."""
+    """The context of a run's models, with what its earlier sessions spent, and how it is closed; `step()` names the step that asks."""
     ledger = run.path / "calls.jsonl"
     spent = Spending()
     for row in records.recover(ledger, Spent):

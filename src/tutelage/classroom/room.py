@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 from tutelage import exam
 from tutelage.classroom.conditions import Conditions, settled
 from tutelage.classroom.paying import open_context
+from tutelage.classroom.reader import Reader
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
@@ -18,9 +20,11 @@ from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline_teacher import WorkedTeacher
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, parts_of
 from tutelage.machine import machine
-from tutelage.models import FREE, PAID, opening, specs
+from tutelage.models import FREE, LOCAL, PAID, specs
+from tutelage.models.context import Context
 from tutelage.models.local import streaming
-from tutelage.models.opening import Context
+from tutelage.models.opening import open_model
+from tutelage.models.pool import Pool
 from tutelage.runs import labels
 from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
@@ -67,12 +71,11 @@ class Classroom:
         self.seed = seed
         self._cache_path = cache or default_path()
         self._budget = budget or BudgetConfig()
-        self._context: Context | None = None
+        self._context: Context | None = None  # once somebody is paid
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
-        self._opened: tuple[str, Model] | None = None
+        self._pool = Pool(self._open)
         self._conditions = Conditions(run)
         self._step = ""  # that asks, for the ledger
-        self._options: dict[str, Any] = {}  # of the student's spec (dtype, batch, …): its checkpoints keep them
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
@@ -84,20 +87,24 @@ class Classroom:
         return chosen
 
     def open(self, who: Who) -> Model:
-        """A model from its spec or checkpoint. The last one is kept open; another one takes its place in memory."""
-        spec = self._spec(who)
-        label = str(sorted(spec.items()))
-        if self._opened is None or self._opened[0] != label:
-            self._opened = None  # let go of the old weights before new ones are loaded
-            if spec["kind"] in PAID and self._context is None:
-                self._context, self._close_purse = open_context(
-                    self.run, self._cache_path, self._budget, lambda: self._step
-                )
-            worked = WorkedTeacher(self.task, self._asked) if self.task.worked else None
-            if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
-                spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
-            self._opened = (label, opening.open_model(spec, worked, self._context))
-        return self._opened[1]
+        """A model from its spec or checkpoint. Services stay open; of weights on this machine one spec at a time is kept."""
+        return self._pool.get(self._spec(who))
+
+    def _open(self, spec: Mapping[str, Any]) -> Model:
+        if self._context is None and specs.kinds_in(spec) & PAID:
+            self._context, self._close_context = open_context(
+                self.run, self._cache_path, self._budget, lambda: self._step
+            )
+        known = Reader(self.task, self._asked)
+        worked = WorkedTeacher(self.task, self._asked) if self.task.worked else None
+        context = replace(self._context or Context(), worked=worked, read=known.read, same=known.same)
+        return open_model(specs.mapped(spec, self._settled), context)
+
+    def _settled(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The spec of a student with the precision that this run computes in."""
+        if spec["kind"] != "hf" or spec.get("dtype", "auto") != "auto":
+            return spec
+        return {**spec, "dtype": settled(self.run, "decoding", spec)}
 
     def check(self, *everybody: Who) -> None:
         """Open every model of a recipe once, so that a missing one is found before work begins."""
@@ -124,34 +131,35 @@ class Classroom:
         With a trial its first replies are asked for alone, and looked at before the rest is. `label` says what it is to
         whoever reads the run; an exam that the recipe promised has its label already.
         """
-        kind = self._spec(who)["kind"]
+        kinds = specs.kinds_in(self._spec(who))
 
         def make(kept: list[Attempt]) -> Iterable[Attempt]:
             self._step = step
             total = len(questions) * setup.sampling.n
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
-            tried = trial if kind not in FREE else None
+            tried = None if kinds <= FREE else trial
             parts = first_and_rest(questions, tried, setup.sampling.n)
-            sat = (attempt for part in parts for attempt in exam.sit(self.open(who), self.task, part, setup, kept))
+            model = self.open(who)
+            sat = (attempt for part in parts for attempt in exam.sit(model, self.task, part, setup, kept))
             for attempt in kept if tried else ():
                 tried.look(loss_of(attempt))  # type: ignore[union-attr]
             for done, attempt in enumerate(sat, len(kept) + 1):
                 seen[attempt.verdict] += 1
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
-                self._conditions.note(step, self._opened[1] if self._opened else None)
+                self._conditions.note(step, model)
                 yield attempt
                 if tried:
                     tried.look(loss_of(attempt))
-            for line in streaming.remarks(self.open(who)):
+            for line in streaming.remarks(model):
                 self.note(step, line)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": setup}
         own = label or self.promised.get(step) or self._label("exam", step, who, questions)
         attempts = self.run.records(step, Attempt, make, inputs, own)
         in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
-        score = f"{len(attempts)} worked solutions" if kind == "worked" else scoreboard.score(attempts).line()
+        score = f"{len(attempts)} worked solutions" if kinds == {"worked"} else scoreboard.score(attempts).line()
         self.note(step, score)
         return attempts
 
@@ -189,7 +197,7 @@ class Classroom:
         A chat that failed is a reply with an error. With a trial the first replies are looked at before the rest is asked for.
         """
         most = bounds.tokens
-        tried = bounds.trial if self._spec(who)["kind"] not in FREE else None
+        tried = None if specs.kinds_in(self._spec(who)) <= FREE else bounds.trial
 
         def make(kept: list[Feedback]) -> Iterable[Feedback]:
             self._step = step
@@ -199,11 +207,12 @@ class Classroom:
             for part in parts_of([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
-                for index, (reply, *_) in self.open(who).answer(part, sampling):
+                model = self.open(who)
+                for index, (reply, *_) in model.answer(part, sampling):
                     spent += reply.tokens_in + reply.tokens_out
                     kept.append(feedback.written(part[index], reply, names))
                     self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
-                    self._conditions.note(step, self._opened[1] if self._opened else None)
+                    self._conditions.note(step, model)
                     yield kept[-1]
                     if tried:
                         tried.look(feedback.loss_of(kept[-1]))
@@ -237,7 +246,7 @@ class Classroom:
             from tutelage.models.local.hf import choose_device
             from tutelage.training.trainer import Callbacks, fit
 
-            self._opened = None  # training needs the memory
+            self._pool.free()  # training needs the memory
             show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
             spec = {**self._spec(student), "cache": str(cache_folder())}
             chosen = config
@@ -247,7 +256,6 @@ class Classroom:
             self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
             return fit(spec, lessons, chosen, self.seed, folder, Callbacks(show, self.run.stopping))
 
-        self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
         inputs = {
             "student": self._identity(student),
             "lessons": list(lessons),
@@ -258,7 +266,8 @@ class Classroom:
         checkpoint = self.run.artifact(step, make, inputs, own)
         for line in of_training(self.run.facts(step)):
             self.note(step, line)
-        return checkpoint
+        opened = {option: value for option, value in self._spec(student).items() if option != "name"}
+        return msgspec.structs.replace(checkpoint, spec=opened)
 
     def promote(self, step: str, checkpoint: Checkpoint, why: str) -> Checkpoint:
         """One of the students as the run's student, as a step; the files are shared where the disk allows it."""
@@ -271,7 +280,7 @@ class Classroom:
 
         awarded = self.run.artifact(step, make, {"student": checkpoint}, Label(kind="award"))
         self.note(step, why)
-        return awarded
+        return msgspec.structs.replace(awarded, spec=checkpoint.spec)
 
     def note(self, step: str, line: str) -> None:
         """Say the number that matters of a step."""
@@ -279,16 +288,16 @@ class Classroom:
 
     def close(self) -> None:
         """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""
-        self._opened = None
+        self._pool.clear()
         if self._context is not None:
-            self._close_purse()
+            self._close_context()
 
     def _spec(self, who: Who) -> dict[str, Any]:
-        return {"kind": "hf", "name": who.path, **self._options} if isinstance(who, Checkpoint) else specs.parse(who)
+        return {"kind": "hf", **who.spec, "name": who.path} if isinstance(who, Checkpoint) else specs.parse(who)
 
     def _label(self, kind: str, step: str, who: Who, questions: Sequence[Question] = ()) -> Label:
         """What a step is that its recipe says nothing of: by who is asked, and by the round that its name begins with."""
-        local = isinstance(who, Checkpoint) or self._spec(who)["kind"] in ("hf", "vllm")
+        local = isinstance(who, Checkpoint) or bool(specs.kinds_in(self._spec(who)) & LOCAL.keys())
         role = "student" if isinstance(who, Checkpoint) else "baseline" if local else "teacher"
         return Label(kind=kind, who=role, round=labels.round_of(step), split=questions[0].split if questions else "")
 

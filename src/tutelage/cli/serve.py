@@ -9,7 +9,7 @@ import typer
 
 from tutelage import redaction
 from tutelage.errors import ConfigError, Interrupted
-from tutelage.models.local.streaming import Local
+from tutelage.models.local.streaming import load_weights
 from tutelage.models.opening import open_model
 from tutelage.models.specs import parse
 from tutelage.printing import say
@@ -58,8 +58,7 @@ def serve(
             )
         at = f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         try:
-            if isinstance(opened, Local):
-                opened.loaded()
+            load_weights(opened)
         except KeyboardInterrupt:
             raise Interrupted("stopped before the model was loaded") from None
         desk = Batcher(opened)
@@ -131,8 +130,7 @@ def chat(
     if piped:
         terminal.answer_lines(conversation, sys.stdin)
         return
-    if isinstance(opened, Local):
-        opened.loaded()
+    load_weights(opened)
     how = "each question stands alone (--turns keeps the conversation)" if alone else "it keeps the conversation"
     say(f"{_short_name(model)}: {how}")
     terminal.ChatSession(conversation, known).run()

@@ -11,7 +11,7 @@ from tutelage.config import cache_folder
 from tutelage.errors import DataError
 from tutelage.evaluation import intervals
 from tutelage.exporting.source import Source
-from tutelage.models import opening
+from tutelage.models.opening import open_model
 from tutelage.tasks.task import subset
 from tutelage.types import Attempt, Question
 
@@ -94,7 +94,7 @@ def _sit(
     source: Source, folder: Path, more: dict[str, Any], asked: Sequence[Question]
 ) -> dict[tuple[str, int], Attempt]:
     spec = {"kind": "hf", "name": str(folder), "cache": str(cache_folder()), **source.options(), **more}
-    sat = exam.sit(opening.open_model(spec), source.task, asked, source.setup)
+    sat = exam.sit(open_model(spec), source.task, asked, source.setup)
     return {(attempt.question, attempt.sample): attempt for attempt in sat}
 
 

@@ -9,7 +9,7 @@ import msgspec
 from tutelage.config import setting
 from tutelage.errors import RunError
 from tutelage.exam import ExamSetup
-from tutelage.models import specs
+from tutelage.models import LOCAL, specs
 from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
@@ -57,7 +57,8 @@ class Source(NamedTuple):
 
     def options(self) -> dict[str, Any]:
         """The options its exams opened the student with, such as dtype or batch."""
-        return {k: value for k, value in specs.parse(self.setting("student")).items() if k not in ("kind", "name")}
+        spec = specs.parse(self.setting("student"))
+        return {option: value for option, value in spec.items() if option in LOCAL["hf"] and option != "name"}
 
     def name(self, role: str) -> str:
         """Who was the teacher or the student, as one names it to others: of a path only the last part."""

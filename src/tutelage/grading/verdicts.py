@@ -64,6 +64,11 @@ def readable(task: Gradable, question: Question, text: str) -> str | None:
     return _tried(lambda: task.read(text, question))[0]
 
 
+def is_equal(task: Gradable, question: Question, answer: str) -> bool:
+    """Whether an answer, as it was read, is the question's; not where that cannot be decided."""
+    return _tried(lambda: task.same(answer, question))[0] is True
+
+
 def second_reply(text: str) -> str:
     """What is read of the reply to "Therefore, the answer is", which begins where that ends."""
     return f"The answer is {text}"

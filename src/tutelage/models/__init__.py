@@ -1,5 +1,9 @@
 """Who answers: every kind of model there is; `opening` makes one of a spec such as "hf:smollm2" or "openai:gpt-4o-mini"."""
 
+# Models made of models; each is one file in `solvers/`.
+SOLVERS = {
+    "vote": ("tutelage.solvers.vote:Vote", "the answer that most of n samples of a model give [Wang et al. 2022]"),
+}
 MODELS = {
     "hf": ("tutelage.models.local.hf:Hf", "a Hugging Face model: hub id, folder, GGUF file, or the packaged 'smollm2'"),
     "vllm": ("tutelage.models.local.vllm:Vllm", "the same by vLLM's engine on this machine; needs the extra 'vllm'"),
@@ -12,6 +16,7 @@ MODELS = {
     "recorded": ("tutelage.models.recorded:Recorded", "replies from a JSONL file; a question it lacks is an error"),
     "scripted": ("tutelage.models.scripted:Scripted", "a Python function package.module:NAME; the test double"),
     "worked": ("tutelage.models.worked:Worked", "the task's own worked solutions: the offline teacher"),
+    **SOLVERS,
 }
 PAID = {"openai", "anthropic", "google"}  # kinds whose replies are kept in the reply cache
 FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor time

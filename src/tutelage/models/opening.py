@@ -1,72 +1,72 @@
 """From a spec such as "hf:smollm2" or "openai:gpt-4o-mini" to a model that answers."""
 
-import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from tutelage.errors import ConfigError
-from tutelage.models import LIMITS, PAID, PAYING
+from tutelage.models import LIMITS, PAID
+from tutelage.models.context import Context
+from tutelage.models.kinds import factory_of, option_problem, parts_of, takes
 from tutelage.models.remote.cached import Asker, Cached
-from tutelage.models.remote.dispatch import State
-from tutelage.models.remote.keeping import MemoryStore, ReplyStore
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits
 from tutelage.models.remote.prices import Price, find
-from tutelage.models.specs import (
-    Spec,
-    check_key,
-    factory_of,
-    option_problem,
-    parse,
-)
+from tutelage.models.specs import Spec, check_key, parse
 from tutelage.redaction import is_hiding
-from tutelage.spending import BudgetConfig, Spending
-from tutelage.types import Chat, Model, Spent
-
-Solutions = Callable[[Chat, int], str]
+from tutelage.types import Model
 
 
-class Context(NamedTuple):
-    """How a run pays its teachers: where replies are kept, what may be spent, who is told."""
-
-    store: ReplyStore
-    budget: BudgetConfig = BudgetConfig()
-    spent: Spending | None = None  # so far, and goes on counting; None begins at nothing
-    note: Callable[[Spent], None] = lambda row: None  # keeps a row for the next session
-    tell: Callable[[State], None] = lambda state: None  # how it goes, about once a second
-    stopping: Callable[[], bool] = lambda: False
-    say: Callable[[str], None] = warnings.warn  # what a user should know of how a model is asked, once
-    opened: Callable[[Cached], None] = lambda model: None  # told of each model, which is closed before the store is
-
-
-def open_model(spec: Spec, worked: Solutions | None = None, context: Context | None = None) -> Model:
+def open_model(spec: Spec, context: Context | None = None) -> Model:
     """Open a model; nothing heavy is loaded and nothing is asked before its first answer.
 
-    `recite(chat, sample)` returns what a `worked:` teacher says. A model that is paid for keeps its replies in `purse`;
-    without one nothing is kept and nothing is capped.
+    Models that are paid for keep their replies and count what they spend in `context`; without one nothing is kept and
+    nothing is capped. A model made of models is given these, opened with the same context.
     """
-    parsed = parse(spec)
-    kind = parsed.pop("kind")
-    if kind == "worked":
-        parsed["worked"] = worked
-    factory = factory_of(kind)
+    return _open(parse(spec), context or Context())
+
+
+def _open(parsed: Mapping[str, Any], context: Context) -> Model:
+    kind, options = str(parsed["kind"]), {option: value for option, value in parsed.items() if option != "kind"}
     if kind in PAID:
-        return _paid(kind, factory, parsed, context)
-    model: Model = _made(kind, factory, parsed)
+        return _paid(kind, options, context)
+    for option, several in parts_of(kind).items():
+        if option in options:
+            inner = options[option]
+            options[option] = [_open(one, context) for one in inner] if several else _open(inner, context)
+    known = takes(factory_of(kind))
+    if "context" in known:
+        options["context"] = context
+    if options.get("name") == "" and "name" not in known:
+        del options["name"]
+    model: Any = _made(kind, options)
+    parts = [
+        part for option, several in parts_of(kind).items() if option in options for part in _as_list(options[option])
+    ]
+    if parts:
+        model.parts = tuple(parts)  # so that whoever asks a solver for what it holds finds it, whatever the solver is
+    opened: Model = model
+    return opened
+
+
+def _as_list(inner: Any) -> list[Model]:
+    return inner if isinstance(inner, list) else [inner]
+
+
+def _made(kind: str, options: Mapping[str, Any]) -> Any:
+    try:
+        model: Any = factory_of(kind)(**options)
+    except TypeError as error:
+        given = {option: value for option, value in options.items() if option not in ("context", "limits", "meter")}
+        raise ConfigError(option_problem(kind, given) or f"model kind {kind!r}: {error}") from error
+    # Endpoints are made into models by what keeps their replies.
+    if kind not in PAID and (lacking := [part for part in ("name", "answer") if not hasattr(model, part)]):
+        raise ConfigError(f"model kind {kind!r} makes a {type(model).__name__}, which lacks {' and '.join(lacking)}")
     return model
 
 
-def _made(kind: str, factory: Any, options: Mapping[str, Any], more: Collection[str] = ()) -> Any:
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise ConfigError(option_problem(kind, factory, options, more) or f"model {kind}: {error}") from error
-
-
-def _paid(kind: str, factory: Any, options: dict[str, Any], context: Context | None) -> Model:
+def _paid(kind: str, options: dict[str, Any], context: Context) -> Model:
     check_key({"kind": kind, **options})
-    context = context or Context(MemoryStore())
     limits = Limits(**{key: options.pop(key) for key in LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), float(options.pop("poll", 30.0))
     if batch and kind != "openai":
@@ -76,7 +76,7 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], context: Context | N
     if batch and price is not None:
         price = Price(price.input / 2, price.output / 2, f"half of {price.source}")
     meter = Meter(str(options.get("name", "")), price, context.budget, context.spent, context.note)
-    endpoint = _made(kind, factory, {**options, "limits": limits, "meter": meter}, (*LIMITS, *PAYING))
+    endpoint = _made(kind, {**options, "limits": limits, "meter": meter})
     endpoint.tell, endpoint.stopping, endpoint.say = context.tell, context.stopping, context.say
     if is_hiding(endpoint.name):
         context.say(
@@ -93,11 +93,14 @@ def _paid(kind: str, factory: Any, options: dict[str, Any], context: Context | N
     return model
 
 
-def price_of(spec: Mapping[str, Any]) -> Price | None:
-    """The price of a parsed spec: its own, or the bundled one; None where neither is known. Local models are free."""
-    if spec["kind"] not in PAID:
-        return Price(Decimal(0), Decimal(0), f"{spec['kind']}: costs nothing")
-    if spec.get("price") is not None:
-        given = spec["price"]
+def price_of(parsed: Mapping[str, Any]) -> Price | None:
+    """The price of a parsed spec that holds no others: its own, or the bundled one; None where neither is known.
+
+    What runs on this machine is free.
+    """
+    if parsed["kind"] not in PAID:
+        return Price(Decimal(0), Decimal(0), f"{parsed['kind']}: costs nothing")
+    if parsed.get("price") is not None:
+        given = parsed["price"]
         return Price(Decimal(str(given["input"])), Decimal(str(given["output"])), "the config")
-    return find(str(spec["name"]))
+    return find(str(parsed["name"]))

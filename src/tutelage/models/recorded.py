@@ -82,5 +82,5 @@ class Recorded:
 
 def _finish(row: Mapping[str, Any], text: str, field: str) -> Finish:
     if "finish_reason" in row:
-        return "length" if row["finish_reason"] == "length" else "stop"
-    return "stop" if field == "answer_reply" or text.endswith(_ENDS) else "length"
+        return "length" if row["finish_reason"] == "length" else "eos"
+    return "eos" if field == "answer_reply" or text.endswith(_ENDS) else "length"

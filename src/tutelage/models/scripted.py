@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tutelage.errors import ConfigError
 from tutelage.importing import by_path
-from tutelage.types import Chat, Reply, Sampling
+from tutelage.types import Chat, Finish, Reply, Sampling
 
 Script = Callable[[Chat, int], str]
 
@@ -24,9 +24,9 @@ class Scripted:
 
     def _reply(self, chat: Chat, sample: int, max_tokens: int) -> Reply:
         words = self.script(chat, sample).split(" ")
-        finish = "length" if len(words) > max_tokens else "stop"
+        finish: Finish = "length" if len(words) > max_tokens else "eos"
         text = " ".join(words[:max_tokens])
-        return Reply(text=text, finish=finish, tokens_out=min(len(words), max_tokens), model=self.name)  # type: ignore[arg-type]
+        return Reply(text=text, finish=finish, tokens_out=min(len(words), max_tokens), model=self.name)
 
 
 def _find(path: str) -> Script:

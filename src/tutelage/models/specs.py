@@ -1,113 +1,211 @@
-"""A model's spec: a text or a mapping that names who answers, as it is written in a config."""
+"""A model's spec: a text or a mapping that names who answers, as it is written in a config. A spec may hold specs."""
 
-import inspect
 import os
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ValidationInfo
 
 from tutelage.config import split_options
-from tutelage.errors import ConfigError, ModelError, nearest
-from tutelage.importing import load
-from tutelage.models import LIMITS, LOCAL, MODELS, PAID, PAYING
+from tutelage.errors import ConfigError, ModelError
+from tutelage.models import LIMITS, MODELS, PAID, PAYING
+from tutelage.models.kinds import check_kind, factory_of, is_own, option_problem, parts_of
 from tutelage.models.remote import hiding, values
+from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_clear_name, redact
-from tutelage.suspicion import told_apart
 
 Spec = str | Mapping[str, Any]
+_DEEP = 8  # specs inside each other
 
 
-def parse(spec: Spec) -> dict[str, Any]:
-    """A spec as a mapping with `kind`, `name` and the kind's options, its secrets hidden; an unknown kind is an error."""
-    parsed = hiding.spec(_mapping(spec))
-    _check_kind(parsed.get("kind"))
-    if parsed["kind"] in PAID and (problem := values.problem(parsed, LIMITS)):
+def parse(spec: Spec, depth: int = 0) -> dict[str, Any]:
+    """A spec as a mapping with `kind` and the kind's options, its secrets hidden and the specs in it parsed.
+
+    An unknown kind is an error.
+    """
+    given = _mapping(spec, depth)
+    parts = _parts(given)
+    own = hiding.spec({option: value for option, value in given.items() if option not in parts})
+    check_kind(own.get("kind"))
+    if own["kind"] in PAID and (problem := values.problem(own, LIMITS)):
         raise ConfigError(problem)
-    return parsed
+    inner = {
+        option: _each(given, option, several, lambda one: parse(one, depth + 1)) for option, several in parts.items()
+    }
+    return {option: inner.get(option, own.get(option)) for option in given}
 
 
-def _check_kind(kind: Any) -> None:
-    if kind not in MODELS:
-        known = nearest(str(kind), MODELS) if isinstance(kind, str) and len(kind) < 100 else nearest("", MODELS)
-        raise ConfigError(f"unknown model kind {told_apart(kind)}; {known}")
+def _parts(given: Mapping[str, Any]) -> dict[str, bool]:
+    """The options of a spec that hold models, and whether several."""
+    kind = given.get("kind")
+    known = isinstance(kind, str) and (kind in MODELS or is_own(kind))
+    return {option: several for option, several in parts_of(str(kind)).items() if option in given} if known else {}
 
 
-def _mapping(spec: Spec) -> dict[str, Any]:
-    if isinstance(spec, str):
-        kind, _, name = (f"hf:{spec}" if os.path.isdir(spec) else spec).partition(":")  # a folder is a student
-        if "?" in name and not os.path.exists(name):  # "hf:smollm2?dtype=float32", as models print their names
-            bare, _, query = name.partition("?")
-            for option, _, value in (part.partition("=") for part in query.split("&")):
-                if option == "base_url":
-                    hiding.one_host(value, f"model {redact(bare)!r}")
-            bare, options = split_options(name, "model")
-            return {**options, "kind": kind, "name": bare}
-        return {"kind": kind, "name": name}
-    parsed = dict(spec)
-    if "kind" not in parsed and ":" in str(parsed.get("name", "")):
-        parsed.update(_mapping(str(parsed["name"])))  # name: "hf:smollm2" beside options
-    parsed.setdefault("name", "")
-    return parsed
+def _each(given: Mapping[str, Any], option: str, several: bool, make: Callable[[Any], Any]) -> Any:
+    """What `make` makes of the spec in an option, or of each of them."""
+    value, kind = given[option], given["kind"]
+    if several:
+        if not isinstance(value, list | tuple) or not value:
+            raise ConfigError(f"model kind {kind!r}: {option} must be a list of models")
+        return [make(one) for one in value]
+    if not isinstance(value, str | Mapping):
+        raise ConfigError(f"model kind {kind!r}: {option} must be a model, such as hf:smollm2 or {{kind: …, name: …}}")
+    return make(value)
 
 
-def checked(spec: str | dict[str, Any], where: str = "") -> str | dict[str, Any]:
+def _mapping(spec: Spec, depth: int = 0) -> dict[str, Any]:
+    if depth > _DEEP:
+        raise ConfigError(f"a model holds models more than {_DEEP} deep; does it hold itself?")
+    if not isinstance(spec, str):
+        parsed = dict(spec)
+        if "name" in parsed and isinstance(parsed["name"], str):
+            parsed = _named(parsed)
+        if parsed.get("kind") in MODELS:
+            parsed.setdefault("name", "")
+        return parsed
+    if spec.lstrip().startswith("{"):
+        return _mapping(_written(spec), depth)
+    if os.path.isdir(spec) or ("?" in spec and os.path.isdir(spec.partition("?")[0])):  # a folder is a student
+        spec = f"hf:{spec}"
+    kind, _, name = spec.partition(":")
+    path, question, _ = spec.partition("?")
+    if kind not in MODELS and is_own(path):
+        return {"kind": path, **(split_options(spec, "model")[1] if question else {})}
+    bare, options = _options(name)
+    return {**options, "kind": kind, "name": bare}
+
+
+def _named(parsed: dict[str, Any]) -> dict[str, Any]:
+    """A mapping whose name is a spec itself, or has options: {name: "hf:smollm2?dtype=float32", batch: 8}."""
+    name = parsed["name"]
+    if "kind" in parsed:
+        bare, options = _options(name) if parsed["kind"] in MODELS else (name, {})
+        inner = {**options, "name": bare}
+    elif ":" in name or os.path.isdir(name.partition("?")[0]) or name.lstrip().startswith("{"):
+        inner = _mapping(name)
+    else:
+        return parsed
+    rest = {option: value for option, value in parsed.items() if option != "name"}
+    if twice := sorted(inner.keys() & rest.keys()):
+        raise ConfigError(f"model {redact(name)!r}: the option {twice[0]!r} is given twice")
+    return {**rest, **inner}
+
+
+def _options(name: str) -> tuple[str, dict[str, Any]]:
+    """A name and the options written behind it, "smollm2?dtype=float32", as models print their names."""
+    if "?" not in name or os.path.exists(name):
+        return name, {}
+    bare, _, query = name.partition("?")
+    for option, _, value in (part.partition("=") for part in query.split("&")):
+        if option == "base_url":
+            hiding.one_host(value, f"model {redact(bare)!r}")
+    return split_options(name, "model")
+
+
+def _written(text: str) -> Mapping[str, Any]:
+    """A spec written as a mapping on one line, as on the command line: {kind: vote, of: "hf:smollm2"}."""
+    try:
+        found = yaml_value(text)
+    except Unreadable as error:
+        raise ConfigError(f"a model that begins with {{ must be a mapping in YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigError("a model that begins with { must be a mapping in YAML")
+    return found
+
+
+def checked(spec: str | dict[str, Any], where: str = "", depth: int = 0) -> str | dict[str, Any]:
     """A spec as it may be kept: the same, but for its secrets, which are hidden or refused.
 
     What a model has no option for is refused here too, before anything is written: it may be a secret.
     """
-    parsed = _mapping(spec)
-    hidden = hiding.spec(parsed, where)
-    _check_kind(hidden.get("kind"))
-    kind, given = str(hidden["kind"]), {name: value for name, value in hidden.items() if name != "kind"}
-    if kind in PAID:
-        problem = option_problem(kind, factory_of(kind), given, (*LIMITS, *PAYING)) or values.problem(hidden, LIMITS)
-    elif kind in LOCAL:
-        problem = _unknown_option(kind, given, LOCAL[kind])
-    else:
-        problem = option_problem(kind, factory_of(kind), given, ())
+    given = _mapping(spec, depth)
+    parts = _parts(given)
+    own = {option: value for option, value in given.items() if option not in parts}
+    hidden = hiding.spec(own, where)
+    check_kind(hidden.get("kind"))
+    kind, options = str(hidden["kind"]), {name: value for name, value in given.items() if name != "kind"}
+    problem = option_problem(kind, options) or (values.problem(hidden, LIMITS) if kind in PAID else "")
     if problem:
         raise ConfigError(problem)
-    return spec if hidden == parsed else hidden
+
+    def keep(option: str) -> Callable[[Any], Any]:
+        return lambda one: checked(one, f"{where}{option}.", depth + 1)
+
+    inner = {option: _each(given, option, several, keep(option)) for option, several in parts.items()}
+    same = hidden == own and all(given[option] == value for option, value in inner.items())
+    return spec if same else {option: inner.get(option, hidden.get(option)) for option in given}
 
 
 def check_key(spec: Spec) -> None:
     """Raise, before anything is written, where what is given as the name of a key may well be the key: it is not set."""
-    key = parse(spec).get("key")
-    if key is not None and not is_clear_name(key):
-        raise ModelError(
-            "`key` names an environment variable, and none of the given name is set: export NAME=… and say key: NAME"
-        )
+    for leaf, _ in leaves(parse(spec)):
+        key = leaf.get("key")
+        if key is not None and not is_clear_name(key):
+            raise ModelError(
+                "`key` names an environment variable, and none of the given name is set: export NAME=… and say key: NAME"
+            )
+
+
+class Leaf(NamedTuple):
+    """A model in a spec that holds no others, and how often a reply asks it at the most."""
+
+    spec: dict[str, Any]
+    times: int
+
+
+def leaves(parsed: Mapping[str, Any], times: int = 1) -> Iterator[Leaf]:
+    """Who really answers in a parsed spec. A kind says by `times(options)` how often it asks its parts; else once each."""
+    parts = _parts(parsed)
+    if not parts:
+        yield Leaf(dict(parsed), times)
+        return
+    counted = getattr(factory_of(str(parsed["kind"])), "times", None)
+    often: Mapping[str, int] = counted(parsed) if counted else {}
+    for option, several in parts.items():
+        for inner in parsed[option] if several else [parsed[option]]:
+            yield from leaves(inner, times * often.get(option, 1))
+
+
+def mapped(parsed: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """A parsed spec with `change` made to every model in it that holds no others."""
+    parts = _parts(parsed)
+    if not parts:
+        return change(dict(parsed))
+    inner = {name: _each(parsed, name, several, lambda one: mapped(one, change)) for name, several in parts.items()}
+    return {**parsed, **inner}
+
+
+def kinds_in(spec: Spec) -> set[str]:
+    """The kinds of the models that really answer."""
+    return {str(leaf.spec["kind"]) for leaf in leaves(parse(spec))}
+
+
+def identity(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """A parsed spec without what decides nothing about the answers: two specs with the same identity are one model."""
+    parts = _parts(parsed)
+    plain = {option: value for option, value in parsed.items() if option not in parts}
+    if plain.get("kind") in MODELS:
+        plain = {option: value for option, value in plain.items() if option not in LIMITS | PAYING}
+    inner = {option: _each(parsed, option, several, identity) for option, several in parts.items()}
+    return {option: inner.get(option, plain.get(option)) for option in parsed if option in plain or option in inner}
 
 
 def _validate(spec: str | dict[str, Any], info: ValidationInfo) -> str | dict[str, Any]:
     return checked(spec, f"{info.field_name}.")
 
 
+_ROLE = AfterValidator(_validate)
 # The type of a model in a recipe's settings: no settings object holds a secret.
-ModelSpec = Annotated[str | dict[str, Any], AfterValidator(_validate)]
+ModelSpec = Annotated[str | dict[str, Any], _ROLE]
 
 
-def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A parsed spec without what decides nothing about the answers: two specs with the same essence are one model."""
-    return {key: value for key, value in spec.items() if key not in LIMITS | PAYING}
+def roles(settings: type[BaseModel]) -> list[str]:
+    """The fields of a recipe's settings that hold models, one or several."""
+    fields = settings.model_fields.items()
+    return [name for name, field in fields if _ROLE in field.metadata or _holds_models(field.annotation)]
 
 
-def factory_of(kind: str) -> Any:
-    """The class of a kind of model."""
-    return load(MODELS[kind][0])
-
-
-def option_problem(kind: str, factory: Any, given: Mapping[str, Any], more: Collection[str]) -> str:
-    """What is wrong with the names of a model's options; empty if nothing is."""
-    made_here = {"self", "worked", "limits", "meter"}
-    signatures = [inspect.signature(base.__init__).parameters.values() for base in factory.__mro__[:-1]]
-    takes = {one.name for taken in signatures for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-    return _unknown_option(kind, [name for name in given if name not in made_here], [*sorted(takes - made_here), *more])
-
-
-def _unknown_option(kind: str, given: Collection[str], known: Collection[str]) -> str:
-    unknown = [name for name in given if name not in known]
-    return (
-        f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}" if unknown else ""
-    )
+def _holds_models(annotation: Any) -> bool:
+    inner = getattr(annotation, "__args__", ())
+    return _ROLE in getattr(annotation, "__metadata__", ()) or any(map(_holds_models, inner))

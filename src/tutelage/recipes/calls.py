@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from tutelage.lessons.trial import loss_of
 from tutelage.models.opening import price_of
-from tutelage.models.specs import Spec, parse
+from tutelage.models.remote.prices import Price
+from tutelage.models.specs import Spec, leaves, parse
 from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.recipe import Expected
 from tutelage.spending import MILLION
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     calls: tuple[Expected, ...]
     dollars: tuple[Decimal, Decimal] | None
     source: str  # of the price
+    asks: str = ""  # whom a solver asks for each of them
 
     def lines(self) -> list[str]:
         """The plan as lines for a person."""
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
         total = sum(row.calls for row in self.calls)
         low, high = (sum(row.tokens_in[side] + row.tokens_out[side] for row in self.calls) for side in (0, 1))
         rows.append(f"in all: {total} calls, {_span((low, high))} tokens")
+        rows += [f"each call asks {self.asks}"] if self.asks else []
         if self.dollars is None:
             return [
                 *rows,
@@ -49,15 +52,23 @@ def _span(pair: tuple[int, int]) -> str:
 
 def priced(teacher: Spec, calls: Sequence[Expected]) -> Plan:
     """What calls of a teacher may cost. Replies that are stored already will cost nothing."""
-    price = price_of(parse(teacher))
-    if price is None:
-        return Plan(tuple(calls), None, "")
+    asked = list(leaves(parse(teacher)))
+    solver = len(asked) > 1 or asked[0].times > 1
+    asks = " and ".join(f"{one.spec['kind']}:{one.spec.get('name', '')} {one.times} times" for one in asked)
+    asks = f"{asks}, at the most" if solver else ""
+    prices = [(price_of(one.spec), one.times) for one in asked]
+    if any(price is None for price, _ in prices):
+        return Plan(tuple(calls), None, "", asks)
     low, high = (
-        sum((row.tokens_in[side] * price.input + row.tokens_out[side] * price.output for row in calls), Decimal(0))
-        / MILLION
+        sum((times * _dollars(price, row, side) for row in calls for price, times in prices if price), Decimal(0))
         for side in (0, 1)
     )
-    return Plan(tuple(calls), (low, high), price.source)
+    sources = dict.fromkeys(price.source for price, _ in prices if price)
+    return Plan(tuple(calls), (low, high), "; ".join(sources), asks)
+
+
+def _dollars(price: Price, row: Expected, side: int) -> Decimal:
+    return (row.tokens_in[side] * price.input + row.tokens_out[side] * price.output) / MILLION
 
 
 def sampled(teacher: Spec, total: int, attempts: Sequence[Attempt]) -> str:
@@ -65,7 +76,9 @@ def sampled(teacher: Spec, total: int, attempts: Sequence[Attempt]) -> str:
     each_in, each_out = (
         sum(getattr(a, side) for a in attempts) / len(attempts) for side in ("tokens_in", "tokens_out")
     )
-    price = price_of(parse(teacher))
+    asked = list(leaves(parse(teacher)))
+    # What a solver's parts took is in its attempts already, and only one that holds several can have several prices.
+    price = price_of(asked[0].spec) if len(asked) == 1 else None
     dollars = "unpriced"
     if price is not None:
         dollars = f"${total * (Decimal(each_in) * price.input + Decimal(each_out) * price.output) / MILLION:.2f}"

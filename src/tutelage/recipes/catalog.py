@@ -5,7 +5,7 @@ from typing import Any
 
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError, nearest
-from tutelage.importing import by_path, load
+from tutelage.importing import by_path, load_named
 from tutelage.recipes import RECIPES
 from tutelage.recipes.recipe import NEEDED, Recipe
 from tutelage.tasks.catalog import anchored
@@ -15,7 +15,7 @@ def find_recipe(name: str) -> Recipe:
     """A recipe by its name, or by "package.module:RECIPE", which may stand in the folder the user works in."""
     if name not in RECIPES and ":" not in name:
         raise ConfigError(f"unknown recipe {name!r}; {nearest(name, RECIPES)}, or package.module:NAME")
-    found = load(RECIPES[name][0]) if name in RECIPES else by_path(name, "recipe")
+    found = load_named(RECIPES[name][0]) if name in RECIPES else by_path(name, "recipe")
     if not isinstance(found, Recipe):
         kind = found.__name__ if isinstance(found, type) else type(found).__name__
         raise ConfigError(f"recipe {name!r} is a {kind}; it must be a Recipe of tutelage.recipes.recipe")

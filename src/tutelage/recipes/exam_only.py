@@ -10,7 +10,8 @@ from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
-from tutelage.models.specs import ModelSpec, Spec, parse
+from tutelage.models import LOCAL
+from tutelage.models.specs import ModelSpec, Spec, leaves, parse
 from tutelage.parsing import json_file
 from tutelage.recipes import RECIPES
 from tutelage.recipes.presets import Preset, Published, resolved
@@ -67,16 +68,20 @@ def form_of(config: ExamOnly) -> Form:
 
 
 def natural_form(model: Spec) -> Form | None:
-    """The form that a student was trained for here; None for any other model."""
-    spec = parse(model)
-    note = Path(str(spec["name"])) / "student.json"
-    if spec["kind"] in ("hf", "vllm") and note.exists():
-        form: Any = json_file(note).get("form")
-        if form not in get_args(Form):
-            raise ModelError(f"{note} names no form that a student is asked in; it was changed since it was written")
-        known: Form = form
-        return known
-    return None
+    """The form that a student was trained for here, or every part of a solver; None for any other model."""
+    forms = {_form_of(leaf.spec) for leaf in leaves(parse(model))}
+    return forms.pop() if len(forms) == 1 else None
+
+
+def _form_of(spec: Mapping[str, Any]) -> Form | None:
+    note = Path(str(spec.get("name", ""))) / "student.json"
+    if spec["kind"] not in LOCAL or not note.exists():
+        return None
+    form: Any = json_file(note).get("form")
+    if form not in get_args(Form):
+        raise ModelError(f"{note} names no form that a student is asked in; it was changed since it was written")
+    known: Form = form
+    return known
 
 
 def promised(config: ExamOnly) -> dict[str, Label]:

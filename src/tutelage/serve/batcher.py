@@ -126,7 +126,7 @@ class Batcher:
         if not isinstance(self.model, Local):
             return True
         try:
-            room = self.model.room(job.chat)
+            room = self.model.context_left(job.chat)
         except ModelError as error:
             job.fail(Unfit(str(error)))
             return False

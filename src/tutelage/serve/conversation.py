@@ -66,7 +66,7 @@ class Conversation:
     def _fitting(self, chat: Chat, sampling: Sampling) -> Sampling:
         if not isinstance(self.model, Local):
             return sampling
-        room = self.model.room(chat)
+        room = self.model.context_left(chat)
         if room < 1:
             raise ModelError("what has been said fills all that the model can hold; /new starts over")
         return replace(sampling, max_tokens=min(sampling.max_tokens, room))

@@ -37,7 +37,7 @@ class Completion:
     def whole(self, replies: Sequence[Reply]) -> bytes:
         """All samples at once."""
         choices = [
-            {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": reply.finish}
+            {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": _reason(reply)}
             for index, reply in enumerate(replies)
         ]
         body = {**self._head, "object": "chat.completion", "choices": choices, "usage": usage(replies)}
@@ -53,7 +53,7 @@ class Completion:
 
     def last(self, sample: int, reply: Reply) -> bytes:
         """The chunk that closes a sample."""
-        return self._chunk(sample, {}, reply.finish)
+        return self._chunk(sample, {}, _reason(reply))
 
     def used(self, replies: Sequence[Reply]) -> bytes:
         """The chunk that counts the tokens."""
@@ -67,6 +67,11 @@ class Completion:
 def event(body: Any) -> bytes:
     """One server-sent event."""
     return b"data: " + (body if isinstance(body, bytes) else msgspec.json.encode(body)) + b"\n\n"
+
+
+def _reason(reply: Reply) -> str:
+    """OpenAI knows one word for an answer that ended, by itself or at a stop text."""
+    return "stop" if reply.finish == "eos" else reply.finish
 
 
 def _message(reply: Reply) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 
 from tutelage.config import read_yaml, split_options
 from tutelage.errors import ConfigError, nearest
-from tutelage.importing import by_path, load
+from tutelage.importing import by_path, load_named
 from tutelage.tasks import TASKS, Entry, published
 from tutelage.tasks.task import Task
 
@@ -43,7 +43,7 @@ def find_task(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
         raise ConfigError(f"unknown task {name!r}; {nearest(name, TASKS)}")
     reading = options.pop("reading", "house")
     entry = _entry(name, options)
-    factory = load(entry.factory)
+    factory = load_named(entry.factory)
     fixed = dict(entry.fixed)
     if "data" in inspect.signature(factory).parameters and "data" not in options:
         fixed["data"] = data or os.environ.get("TUTELAGE_DATA") or None

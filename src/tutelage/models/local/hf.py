@@ -93,7 +93,7 @@ class Hf:
         """The questions that may share the next batch: of one length, where a model cannot tell padding from text."""
         return [i for i in owed if self.way.padded or len(prompts[i].ids) == len(prompts[owed[0]].ids)]
 
-    def room(self, chat: Chat) -> int:
+    def context_left(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
         model, tokenizer, _ = self.loaded()
         return weights.room_of(model.config) - len(templates.prompt_ids(tokenizer, chat.messages))
@@ -210,10 +210,10 @@ class Hf:
         ended = bool(tokens) and tokens[-1] in decoder.stops
         return Reply(
             text=text,
-            finish="stop" if ended or stopped else "length",
+            finish="stop" if stopped else "eos" if ended else "length",
             tokens_in=len(prompt),
             tokens_out=len(tokens),
-            model=self.name,
+            model=weights.public_name(self.source, self.name),
         )
 
 

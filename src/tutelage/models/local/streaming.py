@@ -13,12 +13,12 @@ Piece = str | Reply  # more text of an answer; at its end the whole reply
 
 @runtime_checkable
 class Local(Model, Protocol):
-    """A model on this machine: it can be loaded beforehand, knows its room, and shows an answer while it is written."""
+    """A model on this machine: it can be loaded beforehand, knows how much it can hold, and shows an answer while it is written."""
 
     def loaded(self) -> Any:
         """Load it now."""
 
-    def room(self, chat: Chat) -> int:
+    def context_left(self, chat: Chat) -> int:
         """How many tokens the answer to a chat may have."""
 
     def stream(
@@ -30,19 +30,41 @@ class Local(Model, Protocol):
 def conditions(model: Model) -> dict[str, Any]:
     """What the rounding of a local model's answers depends on: device, precision, the sizes of its batches so far."""
     found: dict[str, Any] = model.conditions() if hasattr(model, "conditions") else {}
-    return found
+    return found or next((known for part in parts_in(model) if (known := conditions(part))), {})
 
 
 def remarks(model: Model) -> list[str]:
     """What there is to say of how a model made its answers: what was shortened, what goes a slower way; each once."""
     said: list[str] = model.remarks() if hasattr(model, "remarks") else []
-    return said
+    return [*said, *(line for part in parts_in(model) for line in remarks(part))]
+
+
+def parts_in(model: Model) -> tuple[Model, ...]:
+    """The models that a solver is made of; none for any other."""
+    found: tuple[Model, ...] = getattr(model, "parts", ())
+    return found
+
+
+def load_weights(model: Model) -> None:
+    """Load what has weights now, and not at the first question."""
+    if isinstance(model, Local):
+        model.loaded()
+    for part in parts_in(model):
+        load_weights(part)
+
+
+def is_independent(model: Model) -> bool:
+    """Whether each request is answered by itself and its reply kept, as behind a network: then all are asked for at once."""
+    parts = parts_in(model)
+    return all(map(is_independent, parts)) if parts else bool(getattr(model, "independent", False))
 
 
 def check_room(model: Model, chats: Sequence[Chat], sampling: Sampling, taught: bool = False) -> None:
     """Refuse chats that a local model cannot hold, before its weights are loaded; of others that is not known."""
     if hasattr(model, "check_room"):
         model.check_room(chats, sampling, taught)
+    for part in parts_in(model):
+        check_room(part, chats, sampling, taught)
 
 
 def stream(

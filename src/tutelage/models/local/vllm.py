@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.errors import ConfigError, MissingPackage, ModelError
 from tutelage.models.local import templates, weights
 from tutelage.models.local.seeds import seed_of
-from tutelage.types import Chat, Reply, Sampling
+from tutelage.types import Chat, Finish, Reply, Sampling
 
 
 class Vllm:
@@ -87,11 +87,18 @@ class Vllm:
         written = done.outputs[0]
         return Reply(
             text=written.text.strip(),
-            finish="stop" if written.finish_reason == "stop" else "length",
+            finish=_finish(written),
             tokens_in=tokens_in,
             tokens_out=len(written.token_ids),
-            model=self.name,
+            model=weights.public_name(self.source, self.name),
         )
+
+
+def _finish(written: Any) -> Finish:
+    """vLLM names the text that stopped an answer; a token that did is the model's own end."""
+    if written.finish_reason != "stop":
+        return "length"
+    return "stop" if isinstance(getattr(written, "stop_reason", None), str) else "eos"
 
 
 def _package() -> Any:

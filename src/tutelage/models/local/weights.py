@@ -43,6 +43,14 @@ def outline(name: str, cache: Path, trust_remote_code: bool = False) -> tuple[An
         return config, _tokenizer(name, trust_remote_code)
 
 
+def public_name(name: str, spec: str) -> str:
+    """What a record may say of who answered: the spec of a model that has a name of its own, nothing for a file or folder.
+
+    A run that is moved, or an arm beside it, holds the same student in another folder: its records must not differ.
+    """
+    return "" if os.path.exists(name) else spec
+
+
 def room_of(config: Any) -> int:
     """How many tokens a model can hold, prompt and answer together; a recurrent one that states no limit has none."""
     room = getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -57,6 +57,8 @@ def take(request: Request, read: Read, raw: bytes, left_out: tuple[str, ...], sy
     if clean != raw or any(text != getattr(reply, name) for name, text in texts.items()):
         remarks["secret"] = "the server sent a key or password back in a reply; it is struck out"  # noqa: S105
     reply = replace(reply, **texts, tokens_in=spent.tokens_in, tokens_out=spent.tokens_out)
+    if reply.finish == "stop" and not request.sampling.stop:  # nothing else could have ended it
+        reply = replace(reply, finish="eos")
     if "stop" in left_out:
         reply = adapting.cut(reply, request.sampling)
     return Answer(reply, clean, left_out, spent, remarks)

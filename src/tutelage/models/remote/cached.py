@@ -73,6 +73,8 @@ class Cached:
     already is not asked for twice: its reply is waited for.
     """
 
+    independent = True  # each request is answered by itself, whatever it is asked for together with
+
     def __init__(
         self,
         endpoint: Asker,

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.remote import adapting, hiding, received
@@ -89,7 +91,8 @@ class Endpoint(ABC):
             if about not in self._said:
                 self._said.add(about)
                 self.say(f"{self.kind}:{self.model}: {line}")
-        return answer
+        cost = self.meter.cost(answer.reply.tokens_in, answer.reply.tokens_out)
+        return answer._replace(reply=replace(answer.reply, dollars=None if cost is None else f"{cost.normalize():f}"))
 
     def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, Any]) -> Fault | None:
         """Learn from a refusal what the model does not take; None if that is not what it says."""

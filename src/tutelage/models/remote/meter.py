@@ -12,9 +12,10 @@ from tutelage.types import Chat, Sampling, Spent
 
 
 class Meter:
-    """Counts what is spent and refuses what could pass a cap, requests in flight counted at their worst.
+    """Counts what one model is paid and refuses what could pass a cap, requests in flight counted at their worst.
 
-    `note(row)` keeps a row where a later session finds it; `spent` is what earlier sessions left.
+    `note(row)` keeps a row where a later session finds it; `spent` is what earlier sessions left. All models of a run share
+    one `spent`, with what each has in flight, so that together they pass no cap either.
     """
 
     def __init__(
@@ -34,7 +35,6 @@ class Meter:
         if price is None:
             self.spent.dollars = None  # unpriced from the first call on, never $0
         self._held: dict[int, tuple[int, int]] = {}  # in flight: the most tokens in and out
-        self._most_in = self._most_out = 0  # of all that is held
         if self.budget.dollars is not None and price is None:
             raise ConfigError(
                 f"budget.dollars={self.budget.dollars}: the price of {model!r} is not known; give it as price: "
@@ -51,23 +51,25 @@ class Meter:
 
     def reserve(self, index: int, chat: Chat, sampling: Sampling) -> None:
         """Count a request that is about to be sent; raises Refused when a cap could be passed."""
-        self._free(index)
         most = worst_input(chat, self.system), sampling.max_tokens
-        most_in, most_out = self._most_in + most[0], self._most_out + most[1]
+        dollars = self.cost(*most) or Decimal(0)
         budget, spent = self.budget, self.spent
-        if budget.calls is not None and spent.calls + 1 > budget.calls:
-            raise Refused
-        if budget.tokens is not None and spent.tokens + most_in + most_out > budget.tokens:
-            raise Refused
-        if (
-            budget.dollars is not None
-            and (spent.dollars or Decimal(0)) + (self.cost(most_in, most_out) or 0) > budget.dollars
-        ):
-            raise Refused
-        self._held[index] = most
-        self._most_in, self._most_out = most_in, most_out
-        # Written down before it is sent: what a killed process had in flight counts, and every try of a request does.
-        self._count(1, "sent")
+        with spent.lock:  # another model's thread may be between its own look and its own request
+            self._free(index)
+            if budget.calls is not None and spent.calls + 1 > budget.calls:
+                raise Refused
+            if budget.tokens is not None and spent.tokens + spent.held_tokens + sum(most) > budget.tokens:
+                raise Refused
+            if (
+                budget.dollars is not None
+                and (spent.dollars or Decimal(0)) + spent.held_dollars + dollars > budget.dollars
+            ):
+                raise Refused
+            self._held[index] = most
+            spent.held_tokens += sum(most)
+            spent.held_dollars += dollars
+            # Written down before it is sent: what a killed process had in flight counts, and every try of a request does.
+            self._count(1, "sent")
 
     def take_back(self, calls: int) -> None:
         """Requests that were counted and are not sent after all."""
@@ -91,15 +93,17 @@ class Meter:
 
     def end(self) -> None:
         """Nothing is in flight any more."""
-        self._held.clear()
-        self._most_in = self._most_out = 0
+        for index in list(self._held):
+            self._free(index)
 
     def _free(self, index: int) -> tuple[int, int] | None:
         """Hold a request no longer: what it could have taken, or None if it was not held."""
-        held = self._held.pop(index, None)
-        if held is not None:
-            self._most_in, self._most_out = self._most_in - held[0], self._most_out - held[1]
-        return held
+        with self.spent.lock:
+            held = self._held.pop(index, None)
+            if held is not None:
+                self.spent.held_tokens -= sum(held)
+                self.spent.held_dollars -= self.cost(*held) or Decimal(0)
+            return held
 
     def refusal(self) -> str:
         """Why no further request was sent."""
@@ -111,23 +115,24 @@ class Meter:
         )
 
     def _count(self, calls: int, outcome: str) -> None:
-        self.spent.calls += calls
         nothing = None if self.price is None else "0"
-        self.note(Spent(model=self.model, calls=calls, dollars=nothing, outcome=outcome))
+        with self.spent.lock:
+            self.spent.calls += calls
+            self.note(Spent(model=self.model, calls=calls, dollars=nothing, outcome=outcome))
 
     def _add(self, tokens_in: int, tokens_out: int, outcome: str) -> None:
         dollars = self.cost(tokens_in, tokens_out)
-        spent = self.spent
-        spent.tokens_in += tokens_in
-        spent.tokens_out += tokens_out
-        spent.dollars = None if dollars is None or spent.dollars is None else spent.dollars + dollars
-        self.note(
-            Spent(
-                model=self.model,
-                calls=0,
-                tokens_in=tokens_in,
-                tokens_out=tokens_out,
-                dollars=None if dollars is None else str(dollars),
-                outcome=outcome,
-            )
+        row = Spent(
+            model=self.model,
+            calls=0,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            dollars=None if dollars is None else str(dollars),
+            outcome=outcome,
         )
+        spent = self.spent
+        with spent.lock:
+            spent.tokens_in += tokens_in
+            spent.tokens_out += tokens_out
+            spent.dollars = None if dollars is None or spent.dollars is None else spent.dollars + dollars
+            self.note(row)

@@ -121,6 +121,8 @@ def read_completion(raw: bytes, name: str) -> Read:
     # Struck before it is cut: no half of a key is known for one.
     text, thinking = split_thinking(redaction.strike(received.text_of(content)), apart)
     finish = received.finish_of(choice.get("finish_reason"))
+    if finish == "stop" and "stop_reason" in choice and not isinstance(choice["stop_reason"], str):
+        finish = "eos"  # vLLM names the text that stopped it, where one did
     reply = Reply(
         text=text,
         thinking=thinking,

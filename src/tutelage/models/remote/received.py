@@ -89,7 +89,7 @@ def string(value: Any) -> str:
 def finish_of(reason: Any) -> Finish:
     """How a reply ended; by a reason nobody knows it ended as by any other."""
     known = reason.lower() if isinstance(reason, str) else ""
-    return "length" if known in _CUT else "error" if known in _WITHHELD else "stop"
+    return "length" if known in _CUT else "error" if known in _WITHHELD else "eos" if known == "end_turn" else "stop"
 
 
 def read(reply: Reply, raw: bytes, tokens_in: Any, tokens_out: Any) -> Read:

@@ -1,0 +1,85 @@
+"""Kinds of models: a name of the table, or package.module:NAME of the user's own; what each takes, and which of it are models."""
+
+import inspect
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from tutelage.errors import ConfigError, nearest
+from tutelage.importing import by_path, load_named
+from tutelage.models import LIMITS, LOCAL, MODELS, PAID, PAYING, SOLVERS
+from tutelage.suspicion import told_apart
+from tutelage.types import Model
+
+Factory = Callable[..., Model]
+# Given by whoever opens a model, and so no options of a spec.
+_GIVEN = {"self", "context", "limits", "meter"}
+
+
+def check_kind(kind: object) -> None:
+    """Refuse a kind that is neither in the table nor an import path."""
+    if not isinstance(kind, str) or (kind not in MODELS and not is_own(kind)):
+        known = nearest(kind, MODELS) if isinstance(kind, str) and len(kind) < 100 else nearest("", MODELS)
+        raise ConfigError(f"unknown model kind {told_apart(kind)}; {known}, or package.module:NAME")
+
+
+def is_own(kind: str) -> bool:
+    """Whether a kind is written as the import path of something of the user's."""
+    module, colon, name = kind.partition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def factory_of(kind: str) -> Factory:
+    """The class or function that makes models of a kind."""
+    if kind in MODELS:
+        found: Factory = load_named(MODELS[kind][0])
+        return found
+    try:
+        own = by_path(kind, "model kind")
+    except ConfigError as error:
+        head, lost = kind.partition(":")[0], error.__cause__
+        if isinstance(lost, ModuleNotFoundError) and lost.name == head:  # it may be a kind that is spelt wrong
+            raise ConfigError(f"unknown model kind {told_apart(head)}; {nearest(head, MODELS)} ({lost})") from error
+        raise
+    if not callable(own):
+        raise ConfigError(
+            f"model kind {kind!r} is a {type(own).__name__}; it must be a class or function that makes models"
+        )
+    made: Factory = own
+    return made
+
+
+def takes(factory: Factory) -> set[str]:
+    """The names of the options that a kind's spec may have."""
+    bases = inspect.getmro(factory)[:-1] if inspect.isclass(factory) else ()
+    inits = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] if bases else [factory]
+    parameters = [one for init in inits for one in inspect.signature(init).parameters.values()]
+    return {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+
+
+def parts_of(kind: str) -> dict[str, bool]:
+    """The options of a kind that are models themselves, by what their annotations say: name -> whether it takes several."""
+    if kind in MODELS and kind not in SOLVERS:
+        return {}  # nothing is loaded to know it
+    factory = factory_of(kind)
+    init: Callable[..., object] = vars(factory).get("__init__", factory) if inspect.isclass(factory) else factory
+    try:
+        hints = typing.get_type_hints(init)
+    except (NameError, TypeError) as error:
+        raise ConfigError(f"model kind {kind!r}: the types of its options cannot be read: {error}") from error
+    return {name: hint is not Model for name, hint in hints.items() if _is_model(hint) and name != "return"}
+
+
+def _is_model(hint: object) -> bool:
+    several = typing.get_origin(hint) in (Sequence, list, tuple) and Model in typing.get_args(hint)
+    return hint is Model or several
+
+
+def option_problem(kind: str, given: Mapping[str, object]) -> str:
+    """What is wrong with the names of a spec's options; empty if nothing is. What computes local models is not loaded."""
+    known: Collection[str] = LOCAL[kind] if kind in LOCAL else sorted(takes(factory_of(kind)) - _GIVEN)
+    if kind in PAID:
+        known = [*known, *LIMITS, *PAYING]
+    unknown = [name for name in given if name not in known and not (name == "name" and given[name] == "")]
+    if not unknown:
+        return ""
+    return f"model kind {kind!r} has no option {told_apart(unknown[0])}; {nearest(unknown[0], known)}"

@@ -1,0 +1,38 @@
+"""The models that a run has open: services as long as it lasts, weights one spec at a time."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tutelage.models import LOCAL
+from tutelage.models.specs import leaves
+from tutelage.types import Model
+
+
+class Pool:
+    """Models by their specs. What has weights on this machine is let go of when other weights are opened."""
+
+    def __init__(self, open_one: Callable[[Mapping[str, Any]], Model]) -> None:
+        self.open_one = open_one
+        self._remote: dict[str, Model] = {}
+        self._local: tuple[str, Model] | None = None
+
+    def get(self, parsed: Mapping[str, Any]) -> Model:
+        """The model of a parsed spec, opened at its first use."""
+        label = str(sorted(parsed.items()))
+        if not any(leaf.spec["kind"] in LOCAL for leaf in leaves(parsed)):
+            if label not in self._remote:
+                self._remote[label] = self.open_one(parsed)
+            return self._remote[label]
+        if self._local is None or self._local[0] != label:
+            self._local = None  # let go of the old weights before new ones are loaded
+            self._local = (label, self.open_one(parsed))
+        return self._local[1]
+
+    def free(self) -> None:
+        """Let go of what has weights, as before a training, which needs the memory."""
+        self._local = None
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._local = None
+        self._remote.clear()

@@ -1,0 +1,1 @@
+"""Solvers: models made of models, each one file; `models.SOLVERS` is their table."""
