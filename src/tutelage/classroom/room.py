@@ -18,7 +18,7 @@ from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline_teacher import WorkedTeacher
-from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, parts_of
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
 from tutelage.machine import machine
 from tutelage.models import FREE, LOCAL, PAID, specs
 from tutelage.models.context import Context
@@ -40,19 +40,6 @@ Who = str | Mapping[str, Any] | Checkpoint
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
 
-class Account(Protocol):
-    """Lessons that were kept, and one line on what became of the rest."""
-
-    @property
-    def lessons(self) -> tuple[Lesson, ...]:
-        """What is learned."""
-        ...
-
-    def line(self) -> str:
-        """The account."""
-        ...
-
-
 class Classroom:
     """Everything with an effect that a recipe uses: questions, models, the run, and one line a finished step."""
 
@@ -69,11 +56,9 @@ class Classroom:
         self.promised = promised or {}  # the exams of the final table, by step
         self.task = task
         self.seed = seed
-        self._cache_path = cache or default_path()
-        self._budget = budget or BudgetConfig()
-        self._context: Context | None = None  # once somebody is paid
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
-        self._pool = Pool(self._open)
+        account = Account(cache or default_path(), budget or BudgetConfig(), lambda: self._step)
+        self._models = OpenModels(run, task, self._asked, account)
         self._conditions = Conditions(run)
         self._step = ""  # that asks, for the ledger
 
@@ -88,23 +73,7 @@ class Classroom:
 
     def open(self, who: Who) -> Model:
         """A model from its spec or checkpoint. Services stay open; of weights on this machine one spec at a time is kept."""
-        return self._pool.get(self._spec(who))
-
-    def _open(self, spec: Mapping[str, Any]) -> Model:
-        if self._context is None and specs.kinds_in(spec) & PAID:
-            self._context, self._close_context = open_context(
-                self.run, self._cache_path, self._budget, lambda: self._step
-            )
-        known = Reader(self.task, self._asked)
-        worked = WorkedTeacher(self.task, self._asked) if self.task.worked else None
-        context = replace(self._context or Context(), worked=worked, read=known.read, same=known.same)
-        return open_model(specs.mapped(spec, self._settled), context)
-
-    def _settled(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """The spec of a student with the precision that this run computes in."""
-        if spec["kind"] != "hf" or spec.get("dtype", "auto") != "auto":
-            return spec
-        return {**spec, "dtype": settled(self.run, "decoding", spec)}
+        return self._models.get(self._spec(who))
 
     def check(self, *everybody: Who) -> None:
         """Open every model of a recipe once, so that a missing one is found before work begins."""
@@ -170,7 +139,7 @@ class Classroom:
         kept = rationales.keep(attempts, self.task, questions, number)
         return self.lessons(step, kept, {"attempts": list(attempts), "questions": content(questions)})
 
-    def lessons(self, step: str, kept: Account, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
+    def lessons(self, step: str, kept: Kept, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
         """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed."""
         whole = {**inputs, "task": self._task()}
         number = max((lesson.round for lesson in kept.lessons), default=0) or labels.round_of(step) or 1
@@ -204,7 +173,7 @@ class Classroom:
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
             for had in kept if tried else ():
                 tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
-            for part in parts_of([chat for chat in chats if chat.question not in have], most, tried):
+            for part in groups_of([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
                 model = self.open(who)
@@ -246,7 +215,7 @@ class Classroom:
             from tutelage.models.local.hf import choose_device
             from tutelage.training.trainer import Callbacks, fit
 
-            self._pool.free()  # training needs the memory
+            self._models.free()  # training needs the memory
             show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
             spec = {**self._spec(student), "cache": str(cache_folder())}
             chosen = config
@@ -288,9 +257,7 @@ class Classroom:
 
     def close(self) -> None:
         """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""
-        self._pool.clear()
-        if self._context is not None:
-            self._close_context()
+        self._models.close()
 
     def _spec(self, who: Who) -> dict[str, Any]:
         return {"kind": "hf", **who.spec, "name": who.path} if isinstance(who, Checkpoint) else specs.parse(who)

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 FIRST = 20  # replies that are looked at
 MOST = 0.3  # share of them that may be lost
-_SHEET = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
+_TOGETHER = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
 
 
 class Trial:
@@ -75,8 +75,8 @@ def loss_of(attempt: Attempt) -> str:
     return "unread" if verdict_of(attempt) == "unread" else ""
 
 
-def parts_of(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
+def groups_of(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
     """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
     for part in first_and_rest(chats, trial):
-        size = len(part) if most is None else _SHEET
+        size = len(part) if most is None else _TOGETHER
         yield from (part[start : start + size] for start in range(0, len(part), size))
