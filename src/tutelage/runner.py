@@ -13,9 +13,9 @@ from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.models import PAID, opening, specs
-from tutelage.recipes import calls
-from tutelage.recipes.baselines import Teaching
+from tutelage.recipes import planning
 from tutelage.recipes.catalog import check, find_recipe
+from tutelage.recipes.settings import Teaching
 from tutelage.runs import history, labels
 from tutelage.runs.environment import facts
 from tutelage.runs.history import described
@@ -79,7 +79,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if specs.parse(config.teacher)["kind"] in PAID:
         opening.open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
-    lines = calls.priced(config.teacher, expected).lines()
+    lines = planning.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
         raise ConfigError(
             f"{source}: the recipe {raw['recipe']!r} has no first rationales that could be asked for as a sample"
@@ -89,7 +89,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
             setup = config.rationales.setup(config.rationales.exam(), room.seed)
             attempts = room.sit("rationales", config.teacher, asked, setup)
-            lines.append(calls.sampled(config.teacher, expected[0].calls, attempts))
+            lines.append(planning.sampled(config.teacher, expected[0].calls, attempts))
     return lines
 
 
