@@ -9,8 +9,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tutelage.cli import demo
 from tutelage.cli.demo import demo_config, show_answers
-from tutelage.cli.main import demo
 from tutelage.models.local import hf, precision
 from tutelage.recipes.catalog import check
 from tutelage.runs import records

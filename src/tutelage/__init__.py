@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "run": "tutelage.runner:run",
     "classroom": "tutelage.runner:enter",
-    "first_lessons": "tutelage.recipes.baselines:first_lessons",
+    "first_lessons": "tutelage.recipes.first_lessons:first_lessons",
     "lessons_for": "tutelage.recipes.corrections:lessons_for",
     "ExamOutcome": "tutelage.recipes.corrections:ExamOutcome",
     "mistakes": "tutelage.lessons.mistakes:mistakes",

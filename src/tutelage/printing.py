@@ -35,6 +35,12 @@ def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
     console(stderr).print(shown(*parts), soft_wrap=True)
 
 
+def emit(line: str) -> None:
+    """Print one line for a program that waits for it: not a character is changed, and it is there at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 class _Stream:
     """A stream without secrets, whoever writes to it."""
 

@@ -15,9 +15,9 @@ from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exam import renamed
 from tutelage.models import PAID, specs
 from tutelage.models.opening import open_model
-from tutelage.recipes import calls
-from tutelage.recipes.baselines import Teaching
+from tutelage.recipes import planning
 from tutelage.recipes.catalog import check, find_recipe
+from tutelage.recipes.settings import Teaching
 from tutelage.runs import history, labels
 from tutelage.runs.environment import facts
 from tutelage.runs.history import described
@@ -81,7 +81,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
     if specs.kinds_in(config.teacher) & PAID:
         open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
-    lines = calls.priced(config.teacher, expected).lines()
+    lines = planning.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
         raise ConfigError(
             f"{source}: the recipe {raw['recipe']!r} has no first rationales that could be asked for as a sample"
@@ -91,7 +91,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
             setup = config.rationales.setup(config.rationales.exam(), room.seed)
             attempts = room.sit("rationales", config.teacher, asked, setup)
-            lines.append(calls.sampled(config.teacher, expected[0].calls, attempts))
+            lines.append(planning.sampled(config.teacher, expected[0].calls, attempts))
     return lines
 
 

@@ -132,7 +132,7 @@ def test_training_questions_that_are_test_questions_are_not_taught(tmp_path: Pat
     config = {
         "recipe": "finetune_cot",
         "task": {"name": "local", "path": {"train": str(train), "test": str(test)}, "kind": "number"},
-        "teacher": "scripted:tests.e2e.test_grading:recite",
+        "teacher": "scripted:tests.e2e.test_grading:worked",
     }
     file = tmp_path / "c.json"
     file.write_text(json.dumps(config))  # YAML holds JSON
@@ -160,7 +160,7 @@ def two_files(folder: Path, second: str) -> dict[str, Any]:
 
 def test_an_id_that_stands_for_two_questions_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     config = {"recipe": "finetune_cot", "task": two_files(tmp_path, "What is {} and one?"), "teacher": "worked:"}
-    config["teacher"] = "scripted:tests.e2e.test_grading:recite"
+    config["teacher"] = "scripted:tests.e2e.test_grading:worked"
     (tmp_path / "c.json").write_text(json.dumps({**config, "baselines": []}))
     done = cli("run", tmp_path / "c.json", "--into", tmp_path / "run")
     assert done.returncode == 2, done.stderr
@@ -258,7 +258,7 @@ def test_an_id_with_other_choices_is_another_question(tmp_path: Path) -> None:
     for split, row in zip(("train", "test"), rows, strict=True):
         (tmp_path / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
         task["path"][split] = str(tmp_path / f"{split}.jsonl")  # type: ignore[index]
-    config = {"recipe": "exam", "model": "scripted:tests.e2e.test_grading:recite", "task": task, "split": "train"}
+    config = {"recipe": "exam", "model": "scripted:tests.e2e.test_grading:worked", "task": task, "split": "train"}
     run = Run.start(tmp_path / "run", config, {"promised": {"exam": {"title": "exam"}}})
     run.records("exam", Attempt, lambda kept: [Attempt(question="0", text="(A)", verdict="right")], {"paper": {}})
     run.close()

@@ -27,7 +27,7 @@ def tutelage(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        main.main()
+        main()
     said = capsys.readouterr()
     return int(end.value.code or 0), said.out + said.err
 

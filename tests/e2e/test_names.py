@@ -48,7 +48,7 @@ def test_a_name_that_cannot_be_is_one_sentence(
     words = [word.replace("\u00a0", " ") for word in door.format(config="c.yaml", long=LONG).split(" ")]
     monkeypatch.setattr(sys, "argv", ["tutelage", *words])
     with pytest.raises(SystemExit) as end:
-        main.main()
+        main()
     said = capsys.readouterr().err
     assert end.value.code == 2, said
     assert said.startswith("error: ")

@@ -280,7 +280,7 @@ def test_what_is_no_file_of_replies_is_left_as_it_is(
     for words in (["ls"], ["stats"], ["prune", "--model", "m", "--yes"]):
         monkeypatch.setattr(sys, "argv", ["tutelage", "cache", *words, "--file", str(path)])
         with pytest.raises(SystemExit) as end:
-            main.main()
+            main()
         said = capsys.readouterr().err
         assert end.value.code == 2, said
         assert said.startswith("error: ")

@@ -34,7 +34,7 @@ def test_every_dropped_rationale_has_its_reason() -> None:
     assert [lesson.completion for lesson in kept.lessons] == ["One and one\nmake 2. --> 2", "Two ones are 2. --> 2"]
     assert kept.lessons[0].prompt == "What is 1 + 1?"
     assert (kept.lessons[0].key, kept.lessons[0].question, kept.lessons[1].sample) == ("k1", "1", 2)
-    assert (kept.asked, kept.wrong, kept.unread, kept.truncated, kept.failed, kept.repeated, kept.empty) == (
+    assert (kept.total, *kept.dropped.values()) == (
         8, 1, 1, 1, 1, 1, 1,
     )  # fmt: skip
     assert kept.line() == (
@@ -45,7 +45,7 @@ def test_every_dropped_rationale_has_its_reason() -> None:
 def test_a_teacher_that_was_a_student_here_writes_its_arrow_once() -> None:
     kept = rationales.keep([attempt(1, "One and one make 2. --> 2"), attempt(2, "--> 4")], TASK, QUESTIONS)
     assert [lesson.completion for lesson in kept.lessons] == ["One and one make 2. --> 2"]
-    assert kept.empty == 1
+    assert kept.dropped["empty"] == 1
 
 
 def test_an_answer_asked_for_in_the_same_call_must_be_committed_to() -> None:
@@ -57,7 +57,7 @@ def test_an_answer_asked_for_in_the_same_call_must_be_committed_to() -> None:
     ]
     kept = rationales.keep(rows, TASK, QUESTIONS)
     assert [lesson.completion for lesson in kept.lessons] == ["Four. --> 4", "Six: 6. --> 6"]
-    assert kept.unread == 1
+    assert kept.dropped["unread"] == 1
 
 
 def test_a_repetition_is_judged_within_its_question() -> None:

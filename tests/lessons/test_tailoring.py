@@ -171,7 +171,7 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
         replies.append(Feedback(question=question.id, text=teacher(chat, 0)))
         assert feedback.read(replies[-1].text).error
     kept = feedback.keep(replies, task, questions, config, 2)
-    assert kept.wrong == kept.unread == kept.unanswered == 0
+    assert kept.dropped["wrong"] == kept.dropped["unread"] == kept.dropped["unanswered"] == 0
     assert len({lesson.question for lesson in kept.lessons}) == len(questions)
     made = practice.exercises(replies, task, practice.HeldOut([]), config, 2)
     assert len(made.questions) > len(questions)

@@ -40,7 +40,9 @@ def test_a_chat_is_put_and_the_reply_read(kind: str) -> None:
     with teaching() as teacher:
         ((_, replies),) = open_model(spec(kind, teacher.url)).answer([Chat(messages=TURNS)], sampling)
         body, headers = teacher.requests[0], teacher.headers[0]
-    ended = "eos" if kind == "anthropic" else "stop"  # which names what ended a reply; of the others a stop text may have
+    ended = (
+        "eos" if kind == "anthropic" else "stop"
+    )  # which names what ended a reply; of the others a stop text may have
     for reply in replies:
         assert (reply.text, reply.thinking, reply.finish, reply.tokens_in) == ("re: and now", "Hm.", ended, 10)
     if kind == "anthropic":

@@ -9,7 +9,7 @@ import pytest
 from tests.server import teaching
 
 from tutelage.errors import ConfigError, DataError, ModelError, TutelageError
-from tutelage.models import LOCAL, specs
+from tutelage.models import LOCAL
 from tutelage.models.kinds import factory_of
 from tutelage.models.opening import open_model
 from tutelage.models.remote import hiding

@@ -2,29 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from tutelage import exam
 from tutelage.classroom.conditions import Conditions, settled
-from tutelage.classroom.paying import open_context
-from tutelage.classroom.reader import Reader
+from tutelage.classroom.opened import Account, OpenModels
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
-from tutelage.lessons.offline_teacher import WorkedTeacher
+from tutelage.lessons.kept import Kept
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
 from tutelage.machine import machine
-from tutelage.models import FREE, LOCAL, PAID, specs
-from tutelage.models.context import Context
+from tutelage.models import FREE, LOCAL, specs
 from tutelage.models.local import streaming
-from tutelage.models.opening import open_model
-from tutelage.models.pool import Pool
 from tutelage.runs import labels
 from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
@@ -56,11 +51,11 @@ class Classroom:
         self.promised = promised or {}  # the exams of the final table, by step
         self.task = task
         self.seed = seed
+        self._step = ""  # that asks, for the ledger
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         account = Account(cache or default_path(), budget or BudgetConfig(), lambda: self._step)
         self._models = OpenModels(run, task, self._asked, account)
         self._conditions = Conditions(run)
-        self._step = ""  # that asks, for the ledger
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""

@@ -43,8 +43,8 @@ def list_replies(
         )
 
 
-@replies_app.command()
-def stats(file: File = None) -> None:
+@replies_app.command("stats")
+def count_replies(file: File = None) -> None:
     """Count replies and tokens by model."""
     count: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
@@ -60,8 +60,8 @@ def stats(file: File = None) -> None:
     say(f"{sum(count.values())} replies in {cache.path} ({cache.path.stat().st_size / 2**20:.1f} MB)")
 
 
-@replies_app.command()
-def export(into: Path, model: Of = "", file: File = None) -> None:
+@replies_app.command("export")
+def export_replies(into: Path, model: Of = "", file: File = None) -> None:
     """Write replies as JSON lines: request, reply, when it was saved, and what the server sent."""
     if into.exists():
         raise ConfigError(f"{into} exists; choose another file")
@@ -83,8 +83,8 @@ def export(into: Path, model: Of = "", file: File = None) -> None:
     say(f"{done} replies in {into}")
 
 
-@replies_app.command()
-def prune(
+@replies_app.command("prune")
+def prune_replies(
     model: Of = "",
     older_than_days: Annotated[float | None, typer.Option(min=0, help="Only replies older than this.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it the replies are only counted.")] = False,

@@ -9,7 +9,7 @@ from tutelage.exporting import folder, hub
 from tutelage.printing import say
 
 
-def export(
+def export_command(
     run: Annotated[Path, typer.Argument(help="A finished run, such as runs/demo.")],
     to: Annotated[Path, typer.Option("--to", help="The folder to write; an earlier export in it is replaced.")],
     check: Annotated[int, typer.Option("--check", help="Exam questions that are put to the export again.")] = 50,

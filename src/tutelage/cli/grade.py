@@ -23,7 +23,7 @@ Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies
 AsJson = Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")]
 
 
-def grade(
+def grade_command(
     file: Annotated[
         Path, typer.Argument(help="Completions as .jsonl, .csv or .parquet; or a run, or one of its exams.")
     ],
@@ -88,7 +88,7 @@ def _again(path: Path, as_json: bool) -> None:
             say(f"{title}: was {before.accuracy:.1%}, is {after.line()}; strictly {after.strict:.1%}")
 
 
-def audit(
+def audit_command(
     task: Annotated[str, typer.Option("--task", help="Whose gold answers are read; `tutelage tasks` lists them.")],
     split: Annotated[str | None, typer.Option("--split", help="Only this one.")] = None,
     data: Data = None,
@@ -109,7 +109,7 @@ def audit(
     say(f"task {found.name!r}: all {total} gold answers are read back as right")
 
 
-def contamination(
+def contamination_command(
     file: Annotated[Path, typer.Argument(help="Lessons or other training texts, as .jsonl, .csv or .parquet.")],
     task: Annotated[str, typer.Option("--task", help="Whose questions must not be in it.")],
     split: Annotated[str, typer.Option("--split")] = "test",

@@ -1,7 +1,6 @@
 """What a person sees in the terminal: a bar for the step in hand, one line a finished step, a table at the end."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from tutelage.evaluation.scoreboard import Score
-from tutelage.printing import shown, visible
+from tutelage.printing import emit, shown, visible
 from tutelage.redaction import redacted
 
 
@@ -96,10 +95,7 @@ class Events:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Print one event."""
-        sys.stdout.write(
-            json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))) + "\n"
-        )  # control characters are escaped
-        sys.stdout.flush()
+        emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))  # control characters are escaped
 
 
 def named(step: str) -> str:

@@ -13,7 +13,7 @@ from tutelage.runs import history
 Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
 
 
-def report(
+def report_command(
     runs: Runs,
     into: Annotated[Path | None, typer.Option("--into", help="Folder of the report; default: the first run's.")] = None,
 ) -> None:
@@ -22,7 +22,7 @@ def report(
     say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
 
 
-def show_status(
+def status_command(
     run: Path, as_json: Annotated[bool, typer.Option("--json", help="As one JSON object, for programs.")] = False
 ) -> None:
     """Say how a run stands: working, finished, stopped or failed, what is done and what is missing."""
@@ -31,7 +31,7 @@ def show_status(
         say(line)
 
 
-def watch(
+def watch_command(
     runs: Runs,
     port: Annotated[int, typer.Option(help="On 127.0.0.1; 0: any free one.")] = 8765,
 ) -> None:

@@ -27,7 +27,7 @@ System = Annotated[str, typer.Option("--system", help="A system message, where n
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="The longest answer, where none is given.")]
 
 
-def serve(
+def serve_command(
     model: ModelName,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any free one.")] = 8000,
     host: Annotated[str, typer.Option("--host", help="Another address lets other machines in.")] = "127.0.0.1",
@@ -111,7 +111,7 @@ def _warn(at: str, key: bool) -> None:
     say(("warning:", "yellow"), f" {line}", stderr=True)
 
 
-def chat(
+def chat_command(
     model: ModelName,
     system: System = "",
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,

@@ -9,12 +9,12 @@ from importlib import resources
 from string import Template
 from typing import Annotated, Literal, NamedTuple, Self
 
-from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import judge
+from tutelage.lessons.kept import Kept
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
@@ -193,25 +193,6 @@ def loss_of(reply: Feedback) -> str:
     return "cut off" if reply.truncated else "unread"
 
 
-class Kept(Struct, frozen=True, kw_only=True):
-    """Which lessons were kept of a round's feedback, and what became of the rest."""
-
-    lessons: tuple[Lesson, ...]
-    calls: int
-    failed: int  # calls
-    unanswered: int  # replies without a single solution
-    wrong: int
-    unread: int
-    repeated: int
-    empty: int
-
-    def line(self) -> str:
-        """The account in one line."""
-        names = ("failed", "unanswered", "wrong", "unread", "repeated", "empty")
-        reasons = ", ".join(f"{getattr(self, name)} {name}" for name in names if getattr(self, name))
-        return f"{len(self.lessons)} lessons from {self.calls} calls" + (f" (dropped: {reasons})" if reasons else "")
-
-
 def keep(
     replies: Iterable[Feedback],
     task: Task,
@@ -246,7 +227,7 @@ def keep(
                 made = _lesson(task, question, reply, f"{body}{ARROW}{answer}")
                 lessons.append(replace(made, round=number, sample=new, feedback=parts.error))
                 new += 1
-    return Kept(lessons=tuple(lessons), calls=calls, **counts)
+    return Kept(lessons=tuple(lessons), source="calls", total=calls, dropped=counts)
 
 
 def settle(task: Task, question: Question, solution: str, seen: set[str]) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from tutelage.grading.verdicts import readable
 from tutelage.lessons.feedback import FeedbackConfig, read, settle
+from tutelage.lessons.kept import Kept
 from tutelage.lessons.wording import ARROW
 from tutelage.tasks.contamination import HeldOut, plain
 from tutelage.tasks.task import Task
@@ -57,26 +58,13 @@ def _lesson(task: Task, question: Question, reply: Feedback, completion: str, nu
     )
 
 
-class Agreed(Struct, frozen=True, kw_only=True):
-    """The exercises whose answer the teacher found again, and what became of the others."""
-
-    lessons: tuple[Lesson, ...]
-    exercises: Exercises
-
-    def line(self) -> str:
-        """The account in one line."""
-        made = self.exercises
-        outvoted = len(made.questions) - len(self.lessons)
-        dropped = {"outvoted": outvoted, "unread": made.unread, "copied": made.copied, "repeated": made.repeated}
-        reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        total = len(made.questions) + made.unread + made.copied + made.repeated
-        return f"{len(self.lessons)} lessons from {total} exercises" + (f" (dropped: {reasons})" if reasons else "")
-
-
-def agreed(made: Exercises, votes: Iterable[Attempt], agree: int) -> Agreed:
-    """Keep each exercise whose answer at least `agree` of the teacher's fresh solutions end in."""
+def agreed(made: Exercises, votes: Iterable[Attempt], agree: int) -> Kept:
+    """The lessons of each exercise whose answer at least `agree` of the teacher's fresh solutions end in."""
     count: dict[str, int] = {}
     for vote in votes:
         count[vote.question] = count.get(vote.question, 0) + (vote.verdict == "right" and not vote.truncated)
     kept = tuple(lesson for lesson in made.lessons if count.get(lesson.question, 0) >= agree)
-    return Agreed(lessons=kept, exercises=made)
+    outvoted = len(made.questions) - len(kept)
+    dropped = {"outvoted": outvoted, "unread": made.unread, "copied": made.copied, "repeated": made.repeated}
+    total = len(made.questions) + made.unread + made.copied + made.repeated
+    return Kept(lessons=kept, source="exercises", total=total, dropped=dropped)

@@ -2,35 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
 from tutelage.grading.verdicts import readable
+from tutelage.lessons.kept import Kept
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Lesson, Question, Verdict
-
-
-class Kept(Struct, frozen=True, kw_only=True):
-    """Which lessons were kept, and what became of the teacher's other rationales."""
-
-    lessons: tuple[Lesson, ...]
-    asked: int
-    wrong: int
-    unread: int
-    truncated: int
-    failed: int
-    repeated: int
-    empty: int
-
-    def line(self) -> str:
-        """The account in one line."""
-        dropped = {
-            name: getattr(self, name) for name in ("wrong", "unread", "truncated", "failed", "repeated", "empty")
-        }
-        reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        return f"{len(self.lessons)} lessons from {self.asked} rationales" + (
-            f" (dropped: {reasons})" if reasons else ""
-        )
 
 
 def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question], number: int = 0) -> Kept:
@@ -56,7 +32,7 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
         lessons.append(_lesson(attempt, body, task, asked[attempt.question], number))
     order = {question.id: place for place, question in enumerate(questions)}
     lessons.sort(key=lambda lesson: (order[lesson.question], lesson.sample))
-    return Kept(lessons=tuple(lessons), asked=total, **counts)
+    return Kept(lessons=tuple(lessons), source="rationales", total=total, dropped=counts)
 
 
 def verdict_of(attempt: Attempt) -> Verdict:

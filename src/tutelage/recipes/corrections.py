@@ -10,9 +10,9 @@ from tutelage.lessons import feedback, practice
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.selection import choose
 from tutelage.lessons.trial import Bounds, Trial
-from tutelage.recipes.baselines import RationalesConfig
-from tutelage.recipes.calls import tokens
+from tutelage.recipes.planning import tokens
 from tutelage.recipes.recipe import Expected
+from tutelage.recipes.settings import RationalesConfig
 from tutelage.tasks.asking import taught
 from tutelage.tasks.contamination import HeldOut
 from tutelage.tasks.task import Task
@@ -102,7 +102,7 @@ def _feedback(
         replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
     )
     inputs = {"replies": replies, "feedback": settings, "learned": list(errors.lessons)}
-    if kept.repeated and not kept.lessons:  # nothing new is no failure
+    if kept.dropped["repeated"] and not kept.lessons:  # nothing new is no failure
         room.note(f"{number}-feedback", kept.line())
         lessons = []
     else:

@@ -5,18 +5,12 @@ from typing import ClassVar, Literal
 
 from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
-from tutelage.recipes.baselines import (
-    Teaching,
-    asked_in_the_end,
-    baselines,
-    check_room,
-    first_lessons,
-    in_order,
-    without_copies,
-)
-from tutelage.recipes.calls import of_teaching
+from tutelage.recipes.baselines import baselines, in_order
+from tutelage.recipes.first_lessons import asked_in_the_end, check_room, first_lessons, without_copies
+from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Recipe
+from tutelage.recipes.settings import Teaching
 from tutelage.types import Checkpoint, Label, Lesson
 
 _CODE = "Ho et al. 2022, the authors' code"

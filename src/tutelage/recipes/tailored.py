@@ -16,22 +16,13 @@ from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
 from tutelage.recipes import RECIPES
-from tutelage.recipes.baselines import (
-    Baseline,
-    Splits,
-    Teaching,
-    asked_in_the_end,
-    baselines,
-    check_room,
-    first_lessons,
-    in_order,
-    shots_for,
-    without_copies,
-)
-from tutelage.recipes.calls import of_teaching
+from tutelage.recipes.baselines import baselines, in_order, shots_for
 from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
+from tutelage.recipes.first_lessons import asked_in_the_end, check_room, first_lessons, without_copies
+from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.recipe import Expected, Recipe
+from tutelage.recipes.settings import Baseline, Splits, Teaching
 from tutelage.runs import labels
 from tutelage.tasks.task import Task, subset
 from tutelage.training.settings import TrainingConfig

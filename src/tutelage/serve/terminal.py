@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 
 from tutelage.errors import ModelError, nearest
 from tutelage.grading.verdicts import judge
-from tutelage.printing import console, shown, visible
+from tutelage.printing import console, emit, shown, visible
 from tutelage.serve.conversation import Conversation, one_line
 from tutelage.tasks.task import Task
 from tutelage.types import Question
@@ -16,7 +16,7 @@ def answer_lines(conversation: Conversation, lines: Iterable[str]) -> None:
     """Answer each line by one line; an empty one by an empty one."""
     for line in lines:
         question = line.strip()
-        print(one_line(list(conversation.ask(question))) if question else "", flush=True)
+        emit(one_line(list(conversation.ask(question))) if question else "")
 
 
 _COMMANDS = ("/again", "/new", "/quit", "/system TEXT", "/task")

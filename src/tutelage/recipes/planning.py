@@ -9,8 +9,8 @@ from tutelage.lessons.trial import loss_of
 from tutelage.models.opening import price_of
 from tutelage.models.remote.prices import Price
 from tutelage.models.specs import Spec, leaves, parse
-from tutelage.recipes.baselines import Teaching
 from tutelage.recipes.recipe import Expected
+from tutelage.recipes.settings import Teaching
 from tutelage.spending import MILLION
 from tutelage.tasks.asking import asker
 from tutelage.tasks.task import Task, subset

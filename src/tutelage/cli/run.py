@@ -1,0 +1,108 @@
+"""The commands that work in a run's folder: run, plan, lessons, demo."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tutelage import runner
+from tutelage.cli.demo import demo_config, estimate, show_answers
+from tutelage.cli.output import Events, View, score_table
+from tutelage.config import override, read_yaml
+from tutelage.evaluation.scoreboard import several
+from tutelage.printing import console, say
+from tutelage.recipes.catalog import check
+from tutelage.report import writing
+from tutelage.runs import history
+
+Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Each event as one line of JSON, for programs.")]
+
+
+def demo_command(overrides: Overrides = None, into: Into = Path("runs/demo"), as_json: AsJson = False) -> None:
+    """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
+    if not as_json and not overrides and not (into / "run.json").exists():
+        say(estimate())
+    run_into(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
+    if not as_json:
+        show_answers(into, console())
+
+
+def run_command(
+    config: Path,
+    overrides: Overrides = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="The run's folder; default: runs/ and the config's name.")
+    ] = None,
+    reuse: Annotated[
+        list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe from its config file, or go on with a run that was interrupted."""
+    raw = override(read_yaml(config), overrides or [])
+    if into is None:
+        # The config of a run, named again, is that run.
+        into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
+    run_into(raw, into, str(config), reuse or [], as_json)
+
+
+def plan_command(
+    config: Path,
+    overrides: Overrides = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Ask this many questions, to know better; the replies are kept.")
+    ] = 0,
+) -> None:
+    """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
+    for line in runner.plan(override(read_yaml(config), overrides or []), str(config), sample):
+        say(line)
+
+
+def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
+    terminal = console(stderr=as_json)
+    raw = override(read_yaml(config), overrides or [])
+    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
+        file = runner.lessons(raw, into, view, stopping, str(config))
+    say(f"verified lessons with their provenance: {file}", stderr=as_json)
+
+
+def run_into(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
+    """Run a checked config into its folder, show how it goes, and print its scores at the end."""
+    terminal = console(stderr=as_json)
+    config = check(raw, source)
+    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
+        scores = runner.run(config, into, view, stopping, source, reuse)
+        if as_json:
+            view({"event": "scores", "scores": scores})
+            return
+    terminal.print(score_table(scores, f"{history.described(config.model_dump(mode='json'))}, in {into}"))
+    for title, attempts in history.exams(into).items():
+        if numbers := several(attempts):
+            say(f"{title}: {', '.join(number.line() for number in numbers)}")
+    say(f"the report: {writing.write([into])}")
+
+
+@contextmanager
+def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C once asks the run to keep what it has and leave; twice stops now. Being terminated is the same."""
+    asked: list[bool] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        terminal.print("stopping: what is in hand is being kept (Ctrl-C again to stop now)")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""What a recipe does before its method: choose the questions, see that the student can hold them, make the first lessons."""
+
+from collections.abc import Sequence
+
+from tutelage.classroom.room import Classroom
+from tutelage.lessons.trial import Trial
+from tutelage.recipes.settings import Splits, Teaching
+from tutelage.tasks import contamination
+from tutelage.tasks.contamination import HeldOut
+from tutelage.types import Form, Label, Lesson, Question
+
+
+def asked_in_the_end(room: Classroom, splits: Splits) -> list[Question]:
+    """The test questions, as far as the task has any: whoever wants lessons alone may have none."""
+    return room.questions(splits.test, splits.test_limit) if splits.test in room.task.splits else []
+
+
+def without_copies(
+    room: Classroom, splits: Splits, train: Sequence[Question], held_out: Sequence[Question]
+) -> list[Question]:
+    """The training questions that are not asked in the end, too; what else they share with those is told."""
+    against = HeldOut(held_out)
+    found = contamination.find(((question.id, question.text) for question in train), against)
+    room.note("train", found.line())
+    for kind, (name, shared) in found.examples.items():
+        room.run.say(event="contamination", kind=kind, question=name, held_out=shared.question, text=shared.text)
+    if splits.copies == "keep" or not found.counts["same"]:
+        return list(train)
+    known = {contamination.plain(question.text) for question in held_out}
+    return [question for question in train if contamination.plain(question.text) not in known]
+
+
+def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
+    """The teacher reasons aloud about the questions; what ends in the right answer is kept."""
+    setup = config.rationales.setup(config.rationales.exam(), room.seed)
+    trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
+    label = Label(kind="rationales", who="teacher", round=1, split=config.questions.train)
+    return room.filter("lessons", room.sit("rationales", config.teacher, questions, setup, trial, label), questions)
+
+
+def check_room(
+    room: Classroom, config: Teaching, questions: Sequence[Question], train: Sequence[Question] = ()
+) -> None:
+    """What the student could not hold in its exams is said before the teacher is paid.
+
+    Of worked examples nothing is known yet but their questions: a number of them that cannot fit whatever is reasoned is
+    refused, for the shortest questions of `train`.
+    """
+    forms: list[Form] = ["taught"]
+    forms += [form for form in ("zero_shot", "zero_shot_cot") if form in config.baselines]
+    setups = [config.exam.setup(form, room.seed) for form in forms]
+    if "few_shot_cot" in config.baselines and config.shots is not None:
+        least = sorted(train, key=lambda question: len(question.text))[: config.shots]
+        shown = [(question.text, f"The answer is {question.answer}.") for question in least]
+        setups.append(config.exam.setup("few_shot_cot", room.seed, shown))
+    room.check_room(config.student, questions, *setups)
