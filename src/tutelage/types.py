@@ -132,6 +132,7 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_in: int = 0
     tokens_out: int = 0
     key: str = ""  # key of the request
+    model: str = ""  # who wrote it, by the name it reported
     error: str = ""
 
 

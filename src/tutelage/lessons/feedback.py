@@ -180,6 +180,7 @@ def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> F
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,
         key=reply.key,
+        model=reply.model,
         error=reply.error,
     )
 
@@ -251,5 +252,6 @@ def _lesson(task: Task, question: Question, reply: Feedback, completion: str) ->
         completion=completion,
         kind="feedback",
         key=reply.key,
+        teacher=reply.model,
         attempts=reply.attempts,
     )

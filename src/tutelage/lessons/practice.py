@@ -54,6 +54,7 @@ def _lesson(task: Task, question: Question, reply: Feedback, completion: str, nu
         kind="practice",
         round=number,
         key=reply.key,
+        teacher=reply.model,
         attempts=reply.attempts,
     )
 

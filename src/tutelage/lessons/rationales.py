@@ -60,6 +60,7 @@ def _lesson(attempt: Attempt, body: str, task: Task, question: Question, number:
         round=number,
         sample=attempt.sample,
         key=attempt.key,
+        teacher=attempt.model,
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ValidationInfo
 
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError
-from tutelage.models import LIMITS, MODELS, PAID, PAYING
+from tutelage.models import LIMITS, MODELS, PAID, PAYING, SOLVERS
 from tutelage.models.kinds import check_kind, factory_of, is_own, option_problem, parts_of
 from tutelage.models.remote import hiding, values
 from tutelage.parsing import Unreadable, yaml_value
@@ -61,7 +61,7 @@ def _mapping(spec: Spec, depth: int = 0) -> dict[str, Any]:
         parsed = dict(spec)
         if "name" in parsed and isinstance(parsed["name"], str):
             parsed = _named(parsed)
-        if parsed.get("kind") in MODELS:
+        if parsed.get("kind") in MODELS and parsed["kind"] not in SOLVERS:
             parsed.setdefault("name", "")
         return parsed
     if spec.lstrip().startswith("{"):
@@ -73,6 +73,8 @@ def _mapping(spec: Spec, depth: int = 0) -> dict[str, Any]:
     if kind not in MODELS and is_own(path):
         return {"kind": path, **(split_options(spec, "model")[1] if question else {})}
     bare, options = _options(name)
+    if kind in SOLVERS and not bare:
+        return {**options, "kind": kind}
     return {**options, "kind": kind, "name": bare}
 
 

@@ -11,7 +11,7 @@ from tutelage.models.local import precision, templates, weights
 from tutelage.models.local.seeds import seed_of
 from tutelage.models.local.streaming import Piece, TextStream
 from tutelage.models.local.templates import Prompt
-from tutelage.types import Chat, Reply, Sampling
+from tutelage.types import Chat, Reply, Sampling, TokenScores
 
 
 class Hf:
@@ -146,6 +146,19 @@ class Hf:
                     yield part[row // sampling.n], row % sampling.n, piece
             except _memory_errors() as error:
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
+
+    def score(self, chats: Sequence[Chat], replies: Sequence[str]) -> Iterator[tuple[int, TokenScores]]:
+        """Yield `(index, how likely each token of replies[index] is as the answer to chats[index])`, the longest first."""
+        from tutelage.models.local import scoring
+
+        model, tokenizer, stops = self.loaded()
+        rows = [scoring.as_tokens(tokenizer, *pair, stops) for pair in zip(chats, replies, strict=True)]
+        longest, room = max((len(row.ids) for row in rows), default=0), weights.room_of(model.config)
+        if longest > room:
+            raise ModelError(
+                f"{self.name} can hold {room} tokens, and a text to be scored has {longest} with its prompt"
+            )
+        yield from scoring.scores(model, rows, self.batch or fitting(model, longest))
 
     def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""
