@@ -124,6 +124,7 @@ class Classroom:
         attempts = self.run.records(step, Attempt, make, inputs, own)
         in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
         score = f"{len(attempts)} worked solutions" if kinds == {"worked"} else scoreboard.score(attempts).line()
+        score += f", {said}" if (said := scoreboard.speakers(attempts)) else ""
         self.note(step, score)
         return attempts
 

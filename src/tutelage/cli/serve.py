@@ -75,7 +75,7 @@ def serve_command(
 
 def _short_name(spec: str) -> str:
     """What clients call a model: a folder by its last name, others as they are known."""
-    name = str(parse(spec)["name"])
+    name = str(parse(spec).get("name", parse(spec)["kind"]))
     return Path(name).resolve().name if os.path.exists(name) else name or spec
 
 

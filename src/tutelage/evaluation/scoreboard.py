@@ -1,5 +1,6 @@
 """The numbers of an exam, always with n, an interval and the unread share."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -61,6 +62,15 @@ def score(attempts: Iterable[Attempt]) -> Score:
         remarked=sum(bool(attempt.remark) for attempt in flat),
         tokens=sum(attempt.tokens_out for attempt in flat) / len(flat),
     )
+
+
+def speakers(attempts: Iterable[Attempt]) -> str:
+    """Whose words a solver's answers are, in one line; empty where no solver answered, or one of its parts said everything."""
+    said = [[part.model for part in attempt.parts if part.chosen] for attempt in attempts]
+    counts = Counter(name for names in said for name in names)
+    if len(counts) < 2:
+        return ""
+    return "answered by " + ", ".join(f"{name} {count / len(said):.0%}" for name, count in counts.most_common())
 
 
 class Several(Struct, frozen=True, kw_only=True):

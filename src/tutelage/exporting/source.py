@@ -1,15 +1,16 @@
 """A finished run as an export sees it: its student, and the exam that says what this student can do."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tutelage.config import setting
-from tutelage.errors import RunError
+from tutelage.errors import ConfigError, RunError
 from tutelage.exam import ExamSetup
-from tutelage.models import LOCAL, specs
+from tutelage.models import LOCAL, MODELS, SOLVERS, specs
 from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
@@ -62,16 +63,24 @@ class Source(NamedTuple):
 
     def name(self, role: str) -> str:
         """Who was the teacher or the student, as one names it to others: of a path only the last part."""
-        spec = specs.parse(self.setting(role, "worked:"))
-        if spec["kind"] == "worked":
-            return "worked: (the task's own solutions, no language model)"
-        name = str(spec["name"])
-        local = name.startswith((".", "/", "~")) or os.path.exists(name)
-        return f"{spec['kind']}:{Path(name).name if local and name else name}"
+        try:
+            spec = specs.parse(self.setting(role, "worked:"))
+        except ConfigError:  # of a kind of the user's own that is not at hand here
+            return history.spec_name(self.setting(role))
+        named = [_named(leaf.spec) for leaf in specs.leaves(spec)]
+        return named[0] if spec["kind"] in MODELS.keys() - SOLVERS.keys() else f"{spec['kind']} ({', '.join(named)})"
 
     def why(self) -> str:
         """Why this one of a run's students was awarded; empty where there was but one."""
         return str(self.made.facts().get("why", ""))
+
+
+def _named(spec: Mapping[str, Any]) -> str:
+    if spec["kind"] == "worked":
+        return "worked: (the task's own solutions, no language model)"
+    name = str(spec.get("name", ""))
+    local = name.startswith((".", "/", "~")) or os.path.exists(name)
+    return f"{spec['kind']}:{Path(name).name if local and name else name}".rstrip(":")
 
 
 def read(path: Path) -> Source:

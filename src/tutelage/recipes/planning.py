@@ -54,7 +54,7 @@ def priced(teacher: Spec, calls: Sequence[Expected]) -> Plan:
     """What calls of a teacher may cost. Replies that are stored already will cost nothing."""
     asked = list(leaves(parse(teacher)))
     solver = len(asked) > 1 or asked[0].times > 1
-    asks = " and ".join(f"{one.spec['kind']}:{one.spec.get('name', '')} {one.times} times" for one in asked)
+    asks = " and ".join(f"{one.spec['kind']}:{one.spec.get('name', '')} {_times(one.times)}" for one in asked)
     asks = f"{asks}, at the most" if solver else ""
     prices = [(price_of(one.spec), one.times) for one in asked]
     if any(price is None for price, _ in prices):
@@ -65,6 +65,10 @@ def priced(teacher: Spec, calls: Sequence[Expected]) -> Plan:
     )
     sources = dict.fromkeys(price.source for price, _ in prices if price)
     return Plan(tuple(calls), (low, high), "; ".join(sources), asks)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _dollars(price: Price, row: Expected, side: int) -> Decimal:

@@ -128,8 +128,12 @@ def spec_name(spec: Any) -> str:
     """The name of a model or task, written as text or as a mapping."""
     if not isinstance(spec, Mapping):
         return str(spec)
+    named = spec.get("name") or spec.get("path")
+    if "kind" in spec and not named:  # a model made of models goes by these
+        parts = [spec_name(one) for value in spec.values() for one in (value if isinstance(value, list) else [value])]
+        return f"{spec['kind']}({', '.join(part for part in parts if ':' in part and part != spec['kind'])})"
     kind = f"{spec['kind']}:" if "kind" in spec and "path" not in spec else ""
-    return f"{kind}{spec.get('name') or spec.get('path') or ''}"
+    return f"{kind}{named or ''}"
 
 
 def open_runs(paths: Sequence[Path]) -> list[RunHistory]:
