@@ -17,6 +17,7 @@ FLOORS = [
     {"tasks", "models", "runs"},
     {"exam", "lessons", "evaluation"},
     {"training", "serve"},
+    {"launch"},
     {"classroom"},
     {"recipes"},
     {"runner"},

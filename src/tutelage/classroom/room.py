@@ -1,7 +1,7 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -9,6 +9,7 @@ import msgspec
 
 from tutelage import exam
 from tutelage.classroom.conditions import Conditions, settled
+from tutelage.classroom.handing import Means, hand_over
 from tutelage.classroom.paying import open_context
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
@@ -17,8 +18,7 @@ from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.offline_teacher import WorkedTeacher
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, loss_of, parts_of
-from tutelage.machine import machine
-from tutelage.models import FREE, PAID, opening, specs
+from tutelage.models import FREE, PAID, specs
 from tutelage.models.local import streaming
 from tutelage.models.opening import Context
 from tutelage.runs import labels
@@ -26,9 +26,9 @@ from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
-from tutelage.spending import BudgetConfig
 from tutelage.tasks.auditing import audit
 from tutelage.tasks.task import Task, subset
+from tutelage.training.job import TrainingJob
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Label, Lesson, Model, Question, Sampling
 
@@ -57,16 +57,16 @@ class Classroom:
         run: Run,
         task: Task,
         seed: int = 0,
-        cache: Path | None = None,
-        budget: BudgetConfig | None = None,
+        means: Means = Means(),  # noqa: B008 - immutable
         promised: labels.Labels | None = None,
     ) -> None:
         self.run = run
+        self.launcher = means.launcher
         self.promised = promised or {}  # the exams of the final table, by step
         self.task = task
         self.seed = seed
-        self._cache_path = cache or default_path()
-        self._budget = budget or BudgetConfig()
+        self._cache_path = means.cache or default_path()
+        self._budget = means.budget
         self._context: Context | None = None
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self._opened: tuple[str, Model] | None = None
@@ -96,7 +96,7 @@ class Classroom:
             worked = WorkedTeacher(self.task, self._asked) if self.task.worked else None
             if spec["kind"] == "hf" and spec.get("dtype", "auto") == "auto":
                 spec = {**spec, "dtype": settled(self.run, "decoding", spec)}
-            self._opened = (label, opening.open_model(spec, worked, self._context))
+            self._opened = (label, self.launcher.open(spec, worked, self._context))
         return self._opened[1]
 
     def check(self, *everybody: Who) -> None:
@@ -234,18 +234,14 @@ class Classroom:
         """Train a student on lessons, as a step; one that is no student of the method's has a label that says so."""
 
         def make(folder: Path) -> Mapping[str, Any]:
-            from tutelage.models.local.hf import choose_device
-            from tutelage.training.trainer import Callbacks, fit
-
             self._opened = None  # training needs the memory
-            show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
-            spec = {**self._spec(student), "cache": str(cache_folder())}
-            chosen = config
-            if config.precision == "auto":
-                chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
-            device = choose_device(str(spec.get("device", "auto")))
-            self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
-            return fit(spec, lessons, chosen, self.seed, folder, Callbacks(show, self.run.stopping))
+            job = TrainingJob(
+                student={**self._spec(student), "cache": str(cache_folder())},
+                settings=config.model_dump(mode="json"),
+                seed=self.seed,
+                folder=str(folder),
+            )
+            return hand_over(self.run, step, self.launcher, job, lessons)
 
         self._options = {key: value for key, value in self._spec(student).items() if key not in ("kind", "name")}
         inputs = {

@@ -17,7 +17,7 @@ from tutelage.cli import export, grade, report, serve
 from tutelage.cli.cache import replies_app
 from tutelage.cli.demo import demo_config, estimate, show_answers
 from tutelage.cli.output import Events, View, score_table
-from tutelage.config import override, read_yaml
+from tutelage.config import Settings, override, read_yaml
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import pair
@@ -40,6 +40,9 @@ app = typer.Typer(
 )
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
+On = Annotated[
+    str | None, typer.Option("--on", help="Where work runs: a launcher's name or package.module:NAME; as `launch:`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Each event as one line of JSON, for programs.")]
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
 
@@ -49,7 +52,7 @@ def demo(overrides: Overrides = None, into: Into = Path("runs/demo"), as_json: A
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
     if not as_json and not overrides and not (into / "run.json").exists():
         say(estimate())
-    _run(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
+    _run(check(override(demo_config(), overrides or []), "demo"), into, as_json)
     if not as_json:
         show_answers(into, console())
 
@@ -64,6 +67,7 @@ def run(
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe from its config file, or go on with a run that was interrupted."""
@@ -71,7 +75,7 @@ def run(
     if into is None:
         # The config of a run, named again, is that run.
         into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    _run(raw, into, str(config), reuse or [], as_json)
+    _run(check(raw, str(config)), into, as_json, reuse or [], on)
 
 
 @app.command()
@@ -91,9 +95,9 @@ def plan(
 def lessons(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
     terminal = console(stderr=as_json)
-    raw = override(read_yaml(config), overrides or [])
+    settings = check(override(read_yaml(config), overrides or []), str(config))
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = runner.lessons(raw, into, view, stopping, str(config))
+        file = runner.lessons(settings, into, view, stopping)
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
@@ -107,6 +111,7 @@ def exam(
     limit: Annotated[int | None, typer.Option("--limit", help="Only a fixed random subset of this size.")] = None,
     samples: Annotated[int | None, typer.Option("-n", help="Samples a question (give exam.temperature too).")] = None,
     data: Data = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a model sit an exam on a task."""
@@ -118,7 +123,7 @@ def exam(
         say(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1", stderr=True)
     elif samples is not None:
         raw["exam"] = {"n": samples}
-    _run(override(raw, overrides or []), into, "exam", as_json=as_json)
+    _run(check(override(raw, overrides or []), "exam"), into, as_json, on=on)
 
 
 @app.command()
@@ -194,11 +199,10 @@ def _list(rows: list[tuple[str, str]]) -> None:
         say((f"{name:<{width}}", "bold"), f"  {summary}")
 
 
-def _run(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
+def _run(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] = (), on: str | None = None) -> None:
     terminal = console(stderr=as_json)
-    config = check(raw, source)
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        scores = runner.run(config, into, view, stopping, source, reuse)
+        scores = runner.run(config, into, view, stopping, reuse, on)
         if as_json:
             view({"event": "scores", "scores": scores})
             return

@@ -9,6 +9,7 @@ from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ANOTHER_QUESTION, ExamConfig, ExamSetup
+from tutelage.launch import HERE
 from tutelage.lessons import rationales
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.wording import ARROW
@@ -17,7 +18,7 @@ from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.spending import BudgetConfig
 from tutelage.tasks import contamination
 from tutelage.tasks.contamination import HeldOut
-from tutelage.training.settings import TrainingConfig
+from tutelage.training.settings import USUAL, TrainingConfig
 from tutelage.types import Form, Label, Lesson, Question
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
@@ -112,6 +113,9 @@ class Teaching(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
+    launch: str = Field(
+        HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -163,8 +167,8 @@ def baselines(
         room.sit("few_shot_cot", config.student, test, setup("few_shot_cot", room.seed, shown))
     if "fine_tune" in config.baselines:
         answers = rationales.answers_only(room.task, train)
-        # Answers hold no reasoning that a mistake could be set against.
-        training = config.training.model_copy(update={"reflection": None})
+        # Answers hold no reasoning that a mistake could be set against, or of which a part could count more.
+        training = config.training.model_copy(update={"reflection": None, "objective": USUAL})
         label = Label(kind="training", who="baseline")
         plain = room.fit("answers-student", config.student, answers, training, label)
         room.sit("fine_tune", plain, test, setup("taught", room.seed))
