@@ -146,7 +146,8 @@ def train(part: str) -> dict[str, Any]:
     from benchmarks.training import make_lessons, settings
 
     from tutelage.config import cache_folder
-    from tutelage.training.trainer import Callbacks, fit
+    from tutelage.training.job import Callbacks
+    from tutelage.training.trainer import fit
 
     ticks: list[float] = []
     with tempfile.TemporaryDirectory() as name:

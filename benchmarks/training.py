@@ -69,7 +69,8 @@ def examples(lessons: list[Lesson], tokenizer: Any) -> list[Any]:
 
 def ours(lessons: list[Lesson], config: Any) -> dict[str, Any]:
     """Our training, through the function that recipes call."""
-    from tutelage.training.trainer import Callbacks, fit
+    from tutelage.training.job import Callbacks
+    from tutelage.training.trainer import fit
 
     ticks: list[float] = []
     spec = {"name": STUDENT, "cache": str(cache_folder()), "device": "cpu"}

@@ -10,7 +10,7 @@ FILE_LINES, FUNCTION_LINES, MEDIAN_LINES, PARAMETERS = 300, 50, 12, 6
 
 # What may be larger, and why. Nothing else.
 RAISED: dict[str, tuple[int, str]] = {
-    "cli.exam.exam_command:parameters": (9, "a typer command: each parameter is an option on the command line"),
+    "cli.exam.exam_command:parameters": (10, "a typer command: each parameter is an option on the command line"),
     "cli.grade.grade_command:parameters": (10, "a typer command, too"),
     "cli.serve.serve_command:parameters": (8, "a typer command, too"),
     "cli.export.export_command:parameters": (7, "a typer command, too"),

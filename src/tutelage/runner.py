@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tutelage.classroom.handing import Means
 from tutelage.classroom.room import Classroom
 from tutelage.config import Settings, expand_path, read_yaml
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exam import renamed
+from tutelage.launch import HERE
+from tutelage.launch.catalog import find_launcher
+from tutelage.launch.launcher import Launcher
 from tutelage.models import PAID, specs
 from tutelage.models.opening import open_model
 from tutelage.recipes import planning
@@ -25,6 +29,7 @@ from tutelage.runs.inputs import is_same
 from tutelage.runs.run import Listener, Run
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
+from tutelage.training.settings import objective_choices
 from tutelage.types import Question
 
 
@@ -33,15 +38,16 @@ def run(
     into: str | Path,
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
-    source: str = "config",
     reuse: Sequence[str | Path] = (),
+    launcher: Launcher | str | None = None,
 ) -> dict[str, Score]:
     """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
 
     `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
-    Steps that a run in `reuse` made from the same inputs are taken from there.
+    Steps that a run in `reuse` made from the same inputs are taken from there. `launcher` says where work runs, as the
+    config's `launch` does: an object, its name or package.module:NAME; the run is the same wherever it runs.
     """
-    with _working(raw, into, source, reuse, listener, stopping) as (room, config):
+    with _working(raw, into, reuse, (listener, stopping), launcher) as (room, config):
         find_recipe(config.recipe).teach(room, config)
         room.run.say(event="done")
     return scores(Path(into))
@@ -52,13 +58,12 @@ def lessons(
     into: str | Path,
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
-    source: str = "config",
 ) -> Path:
     """The teacher's part of a recipe alone: no student, no training. Returns the file of verified lessons.
 
     The steps are those of the whole run: `run` with the same config and folder goes on from here.
     """
-    with _working(raw, into, source, (), listener, stopping) as (room, config):
+    with _working(raw, into, (), (listener, stopping)) as (room, config):
         recipe = find_recipe(config.recipe)
         if recipe.lessons is None:
             raise ConfigError(f"recipe {config.recipe!r} has no lessons of a teacher to make")
@@ -87,7 +92,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
             f"{source}: the recipe {raw['recipe']!r} has no first rationales that could be asked for as a sample"
         )
     if sample:
-        with tempfile.TemporaryDirectory() as folder, _working(config, folder, source, (), None, None) as (room, _):
+        with tempfile.TemporaryDirectory() as folder, _working(config, folder) as (room, _):
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
             setup = config.rationales.setup(config.rationales.exam(), room.seed)
             attempts = room.sit("rationales", config.teacher, asked, setup)
@@ -101,7 +106,7 @@ def enter(config: Settings, into: str | Path) -> Iterator[Classroom]:
 
     `config` is a recipe's settings object; `into` is the run's folder.
     """
-    with _working(config, into, "config", (), None, None) as (room, _):
+    with _working(config, into) as (room, _):
         yield room
         room.run.say(event="done")
 
@@ -110,29 +115,32 @@ def enter(config: Settings, into: str | Path) -> Iterator[Classroom]:
 def _working(
     raw: Mapping[str, Any] | Settings | str | Path,
     into: str | Path,
-    source: str,
-    reuse: Sequence[str | Path],
-    listener: Listener | None,
-    stopping: Callable[[], bool] | None,
+    reuse: Sequence[str | Path] = (),
+    told: tuple[Listener | None, Callable[[], bool] | None] = (None, None),
+    launcher: Launcher | str | None = None,
 ) -> Iterator[tuple[Classroom, Any]]:
     """A classroom in an open run, closed whatever happens."""
+    source = "config"
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
+    if launcher is None or isinstance(launcher, str):
+        launcher = find_launcher(launcher or str(getattr(config, "launch", HERE)))
     task = find_task(config.task, data=config.data)
-    callbacks = {name: door for name, door in (("listener", listener), ("stopping", stopping)) if door}
+    callbacks = {name: call for name, call in zip(("listener", "stopping"), told, strict=True) if call}
     shared = [_run_at(Path(other)) for other in reuse]
     plain = config.model_dump(mode="json")
     roles = specs.roles(type(config))
     for role in roles:
         for spec in plain[role] if isinstance(plain[role], list) else [plain[role]]:
             specs.check_key(spec)
+    _check_objectives(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
-    told = {step: labels.written(label) for step, label in promised.items()}
+    written = {step: labels.written(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
-    about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": told}
+    about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": written}
     held = Run.start(Path(into), plain, about, lambda kept: _identity_of(kept, roles), reuse=shared, **callbacks)
-    room = Classroom(held, task, config.seed, cache, config.budget, promised)
+    room = Classroom(held, task, config.seed, Means(cache, config.budget, launcher), promised)
     try:
         yield room, config
     except Interrupted as stop:
@@ -146,12 +154,22 @@ def _working(
         held.close()
 
 
+def _check_objectives(config: Mapping[str, Any]) -> None:
+    """An objective of the user's own that is none is said before the teacher is paid for its lessons."""
+    given = [config[key].get("objective") for key in ("training", "later") if isinstance(config.get(key), Mapping)]
+    chosen = [choice for one in given if one is not None for choice in objective_choices(one)]
+    if chosen:  # else nothing of torch is loaded
+        from tutelage.training.mixing import Mix
+
+        Mix(chosen)
+
+
 def _identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, Any]:
-    """What must not change while a run goes on: everything but what may be spent and lost, and how fast who is asked.
+    """What must not change while a run goes on: all but what may be spent and lost, where it runs, and how fast who is asked.
 
     `roles` are the keys that hold models, one or several.
     """
-    kept = {key: value for key, value in config.items() if key != "budget"}
+    kept = {key: value for key, value in config.items() if key not in ("budget", "launch")}
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     if "exam" in kept:

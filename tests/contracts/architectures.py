@@ -286,17 +286,18 @@ def main() -> None:
 
     from tutelage.models.local import ability, weights
     from tutelage.training import layout
-    from tutelage.training.batches import Example
+    from tutelage.training.examples import Branch
+    from tutelage.training.rows import Part, Row
 
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = make_student(Path(folder) / "tokenizer", chat=False)
         print("| Architecture | A batch of | Answering | Self-reflection |\n|---|---|---|---|")
         for name in ALL:
             model, _ = weights.load(str(make(name, tokenizer, Path(folder) / name)), torch.float32, Path(folder))
-            example = Example(
-                list(range(3, 90)), list(range(90, 100)), "q", ([100, 101, 102],), ([103, 104, 105, 106],)
-            )
-            print(row(name, ability.measure(model), layout.why_apart(model, [example], 0)))
+            prompt = Branch(list(range(3, 90)))
+            ends = [list(range(90, 100)), [100, 101, 102], [103, 104, 105, 106]]
+            shown = Row({"it": [Part(str(end), Branch(end, prompt)) for end in ends]})
+            print(row(name, ability.measure(model), layout.why_apart(model, [shown], 0)))
 
 
 def make(name: str, tokenizer: Path, folder: Path) -> Path:

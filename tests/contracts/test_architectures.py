@@ -15,8 +15,9 @@ from tutelage.exporting.student import save
 from tutelage.models.local import templates, weights
 from tutelage.models.local.hf import Hf
 from tutelage.training import layout
+from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Callbacks, fit
+from tutelage.training.trainer import fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +150,7 @@ def test_adapters_are_learned_and_merged(name: str, base_student: Path, tmp_path
 def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder: Path, tmp_path: Path) -> None:
     plain, reflected = by_hand(folder)
     facts = train(folder, tmp_path / "reflected", reflection={})
-    assert facts["reflection"] == [pytest.approx(reflected, abs=2e-4)]
+    assert facts["numbers"]["reflection"] == [pytest.approx(reflected, abs=2e-4)]
     assert facts["first_loss"] == pytest.approx(plain, abs=3e-4)
     taught = student(tmp_path / "reflected")
     told = replies(taught, Sampling(max_tokens=6), "coin", "Is it?")

@@ -77,7 +77,7 @@ WRONG = {
     "tutelage.recipes.tailored:Tailored": "is a Tailored; it must be a Recipe",
     "tutelage.recipes.tailored:": "is no package.module:NAME",
     "tailord": "unknown recipe 'tailord'; did you mean 'tailored'?",
-    "own_wrong:LACKING": "recipe 'own_wrong:LACKING': its settings lack data, seed, cache, budget; derive them from Teaching",
+    "own_wrong_recipe:LACKING": "recipe 'own_wrong_recipe:LACKING': its settings lack data, seed, cache, budget; derive them from Teaching",
 }
 
 
@@ -86,7 +86,7 @@ def test_a_name_that_is_no_recipe_is_one_sentence(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "own_wrong.py").write_text(
+    (tmp_path / "own_wrong_recipe.py").write_text(
         "from tutelage.config import Settings\nfrom tutelage.recipes.recipe import Recipe\n"
         "class Few(Settings):\n    recipe: str = ''\n    task: str = ''\n"
         "LACKING = Recipe(summary='', settings=Few, teach=print, promised=dict)\n"

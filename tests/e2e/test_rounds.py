@@ -92,8 +92,8 @@ def test_a_second_round_learns_from_the_mistakes_of_the_first(whole: tuple[Path,
     train = len(records.read(folder / "run" / "rationales" / "records.jsonl", Attempt))
     assert asked == train + len(replies)  # a call a rationale, and one a correction
     facts = json.loads((folder / "run" / "2-student" / "facts.json").read_text())
-    assert 0 < facts["active"] <= 1
-    assert len(facts["reflection"]) == facts["steps"]
+    assert 0 < facts["active"]["reflection"] <= 1
+    assert len(facts["numbers"]["reflection"]) == facts["steps"]
     assert (folder / "run" / "student" / "model.safetensors").exists()
 
 

@@ -10,6 +10,7 @@ from torch.backends.cuda import cudnn_sdp_enabled, flash_sdp_enabled, math_sdp_e
 from tutelage.models.local import kernels
 from tutelage.models.local.hf import Hf
 from tutelage.training import layout, trainer
+from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Chat, Lesson, Message, Sampling
 
@@ -30,12 +31,12 @@ def test_every_pass_of_a_student_goes_through_that_door(
 ) -> None:
     """As if this machine's processor were a GPU: whatever runs the model does so without cuDNN's attention."""
     seen = list[bool]()
-    sound, run = kernels.sound, layout.run
+    sound, forward = kernels.sound, layout.forward
     monkeypatch.setattr(kernels, "sound", lambda device: sound("cuda"))
-    monkeypatch.setattr(layout, "run", lambda *given: (seen.append(cudnn_sdp_enabled()), run(*given))[1])
+    monkeypatch.setattr(layout, "forward", lambda *given: (seen.append(cudnn_sdp_enabled()), forward(*given))[1])
     lesson = Lesson(question="0", prompt="Is it?", completion="It is. --> yes", kind="rationale")
     spec = {"name": str(chat_student), "cache": "", "device": "cpu"}
-    callbacks = trainer.Callbacks(lambda tick: None, lambda: False)
+    callbacks = Callbacks(lambda tick: None, lambda: False)
     trainer.fit(spec, [lesson], TrainingConfig(epochs=1, precision="float32"), 0, tmp_path, callbacks)
     assert seen == [False]
 

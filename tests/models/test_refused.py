@@ -12,8 +12,9 @@ from tutelage import runner
 from tutelage.errors import ModelError
 from tutelage.models.local.hf import Hf
 from tutelage.models.opening import open_model
+from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Callbacks, fit
+from tutelage.training.trainer import fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 
 

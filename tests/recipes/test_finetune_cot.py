@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recipes.noting import Noting
 
 from tutelage import runner
-from tutelage.classroom import room as classroom
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import RECIPES
@@ -50,22 +50,13 @@ def config(**more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> list[list[Lesson]]:
+def fitted() -> Noting:
     """Training is replaced by noting what would be taught."""
-    taught: list[list[Lesson]] = []
-
-    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig, label: Any = None) -> str:
-        if not lessons:
-            raise LessonError("there are no lessons to learn from")
-        taught.append(list(lessons))
-        return f"scripted:{__name__}:student"
-
-    monkeypatch.setattr(classroom.Classroom, "fit", fit)
-    return taught
+    return Noting(lambda job: f"scripted:{__name__}:student")
 
 
-def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    scores = runner.run(config(), tmp_path / "run")
+def test_the_whole_recipe(tmp_path: Path, fitted: Noting) -> None:
+    scores = runner.run(config(), tmp_path / "run", launcher=fitted)
     assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune", "Fine-tune-CoT", "teacher"]
     assert scores["teacher"].questions == 24
     asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
@@ -73,33 +64,35 @@ def test_the_whole_recipe(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
     assert len(asked) == 84 * 4
     right = {attempt.question for attempt in asked if attempt.verdict == "right"}
     assert len(lessons) == 2 * len(right)  # four samples, two wordings
-    answers, rationales = fitted
+    answers, rationales = (lessons for _, _, lessons, _ in fitted)
     assert len(answers) == 84
     assert {lesson.completion for lesson in answers} == {"yes", "no"}
     assert rationales == lessons
 
 
-def test_worked_solutions_are_no_score(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    runner.run(config(teacher="worked:", preset="house", rationales={}, baselines=[]), tmp_path / "run")
+def test_worked_solutions_are_no_score(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(
+        config(teacher="worked:", preset="house", rationales={}, baselines=[]), tmp_path / "run", launcher=fitted
+    )
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     notes = {event["step"]: event["line"] for event in events if event["event"] == "note"}
     assert notes["rationales"] == "84 worked solutions"
     assert notes["lessons"] == "84 lessons from 84 rationales"
 
 
-def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    first = runner.run(config(), tmp_path / "run")
+def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: Noting) -> None:
+    first = runner.run(config(), tmp_path / "run", launcher=fitted)
     steps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")}
     heard: list[str] = []
-    assert runner.run(config(), tmp_path / "run", lambda event: heard.append(event["event"])) == first
+    assert runner.run(config(), tmp_path / "run", lambda event: heard.append(event["event"]), launcher=fitted) == first
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/step.json")} == steps
     assert "started" not in heard
 
 
-def test_a_changed_config_is_refused(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
-    runner.run(config(), tmp_path / "run")
+def test_a_changed_config_is_refused(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(), tmp_path / "run", launcher=fitted)
     with pytest.raises(RunError, match=r"rationales\.samples: 4 -> 8"):
-        runner.run(config(rationales={"samples": 8}), tmp_path / "run")
+        runner.run(config(rationales={"samples": 8}), tmp_path / "run", launcher=fitted)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +118,11 @@ def test_bad_configs_name_the_key(tmp_path: Path, change: dict[str, Any], says: 
     assert not list(tmp_path.glob("run/*/records.jsonl"))
 
 
-def test_nothing_to_learn_from_is_said(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+def test_nothing_to_learn_from_is_said(tmp_path: Path, fitted: Noting) -> None:
     with pytest.raises(
         LessonError, match=r"nothing is left to learn from: 0 lessons from 336 rationales \(dropped: 336 unread\)"
     ):
-        runner.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run")
+        runner.run(config(teacher=f"scripted:{__name__}:student", baselines=[]), tmp_path / "run", launcher=fitted)
 
 
 def test_exemplars_come_from_distinct_training_questions() -> None:
@@ -228,12 +221,12 @@ ASKED: list[str] = []
 ANSWERS: dict[str, str] = {}
 
 
-def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: list[list[Lesson]]) -> None:
+def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: Noting) -> None:
     for split in ("train", "test"):
         ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=120").load(split)})
     ASKED.clear()
     house = config(teacher=f"scripted:{__name__}:one_call", preset="house", rationales={}, baselines=["teacher"])
-    scores = runner.run(house, tmp_path / "run")
+    scores = runner.run(house, tmp_path / "run", launcher=fitted)
     assert len(ASKED) == 84 + 24  # a call a question, and one in the teacher's own exam
     assert all('The answer is X." where X is yes or no.' in asked for asked in ASKED)
     lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recipes.noting import Noting
 
 from tutelage import runner
-from tutelage.classroom import room as classroom
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import tailored
 from tutelage.runs import records
-from tutelage.training.settings import TrainingConfig
-from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Lesson
+from tutelage.tasks.catalog import find_task
+from tutelage.types import Attempt, Chat, Feedback, Lesson
 
 ASKED: list[Chat] = []
 
@@ -106,30 +106,16 @@ def config(**more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, list[Lesson], TrainingConfig]]:
+def fitted() -> Noting:
     """Training is replaced by noting what would be taught; each round's student is a better script."""
-    from tutelage.tasks.catalog import find_task
-
     ASKED.clear()
     for split in ("train", "dev", "test"):
         ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=200").load(split)})
-    taught: list[tuple[str, Any, list[Lesson], TrainingConfig]] = []
-
-    def fit(room: Any, step: str, who: Any, lessons: list[Lesson], training: TrainingConfig, label: Any = None) -> str:
-        taught.append((step, who, list(lessons), training))
-        return f"scripted:{__name__}:{STUDENTS[int(step[0])]}"
-
-    def promote(room: Any, step: str, student: str, why: str) -> Checkpoint:
-        room.note(step, why)
-        return Checkpoint(path=student, digest=why)
-
-    monkeypatch.setattr(classroom.Classroom, "fit", fit)
-    monkeypatch.setattr(classroom.Classroom, "promote", promote)
-    return taught
+    return Noting(lambda job: f"scripted:{__name__}:{STUDENTS[int(job.step[0])]}")
 
 
-def test_three_rounds(tmp_path: Path, fitted: list[Any]) -> None:
-    scores = runner.run(config(), tmp_path / "run")
+def test_three_rounds(tmp_path: Path, fitted: Noting) -> None:
+    scores = runner.run(config(), tmp_path / "run", launcher=fitted)
     assert list(scores) == ["zero-shot", "tailored, round 1", "tailored, round 2", "tailored, round 3"]
     assert [round(score.accuracy, 1) for score in scores.values()] == [0.0, 0.3, 0.6, 0.9]
     assert [step for step, *_ in fitted] == ["1-student", "2-student", "3-student"]
@@ -155,8 +141,8 @@ def test_three_rounds(tmp_path: Path, fitted: list[Any]) -> None:
     assert len({lesson.completion for lesson in fresh if lesson.question == fresh[0].question}) == 2
 
 
-def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=2), tmp_path / "run")
+def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(rounds=2), tmp_path / "run", launcher=fitted)
     chats = [chat for chat in ASKED if chat.purpose == "feedback"]
     assert len({chat.question for chat in chats}) == len(chats) == 98
     text = chats[0].messages[0].content
@@ -166,9 +152,13 @@ def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: list[Any])
     assert len(replies) == 98
 
 
-def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
+def test_ablations_are_config(tmp_path: Path, fitted: Noting) -> None:
     plain = {"feedback": {"writes": "rationales", "of": "all", "questions": 20}, "rounds": 2}
-    runner.run(config(**plain, training={"reflection": None}, merge="latest", start="scratch"), tmp_path / "run")
+    runner.run(
+        config(**plain, training={"reflection": None}, merge="latest", start="scratch"),
+        tmp_path / "run",
+        launcher=fitted,
+    )
     assert not (tmp_path / "run" / "1-exam").exists()  # nothing would use it
     (_, who, lessons, training) = fitted[1]
     assert who.endswith("untuned")
@@ -178,12 +168,12 @@ def test_ablations_are_config(tmp_path: Path, fitted: list[Any]) -> None:
     assert not [chat for chat in ASKED if chat.purpose == "feedback"]
 
 
-def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_path: Path, fitted: list[Any]) -> None:
+def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_path: Path, fitted: Noting) -> None:
     """Ablations that differ from feedback in one thing: the same questions, the same request, the same calls."""
     asked = {}
     for name, change in {"full": {}, "unshown": {"shown": 0}, "blind": {"blind": True}}.items():
         ASKED.clear()
-        runner.run(config(rounds=2, feedback={"questions": 20, **change}), tmp_path / name)
+        runner.run(config(rounds=2, feedback={"questions": 20, **change}), tmp_path / name, launcher=fitted)
         asked[name] = {chat.question: chat.messages[0].content for chat in ASKED if chat.purpose == "feedback"}
     assert set(asked["full"]) == set(asked["unshown"]) == set(asked["blind"])
     question = next(iter(asked["full"]))
@@ -198,8 +188,8 @@ def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_pat
     assert records.read(tmp_path / "unshown" / "2-lessons" / "records.jsonl", Lesson)[0].attempts == ()
 
 
-def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=2, feedback={"of": "all"}), tmp_path / "run")
+def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(rounds=2, feedback={"of": "all"}), tmp_path / "run", launcher=fitted)
     shown = {chat.question: chat.messages[0].content for chat in ASKED if chat.purpose == "feedback"}
     assert len(shown) == 140
     for name, text in shown.items():
@@ -208,9 +198,13 @@ def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted
         assert ("easiest to get wrong" in text) == (not missed)
 
 
-def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: list[Any]) -> None:
+def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: Noting) -> None:
     def chosen(name: str, **more: Any) -> set[str]:
-        runner.run(config(rounds=2, first=40, feedback={"of": "all", "questions": 20, **more}), tmp_path / name)
+        runner.run(
+            config(rounds=2, first=40, feedback={"of": "all", "questions": 20, **more}),
+            tmp_path / name,
+            launcher=fitted,
+        )
         (step,) = [f"2-{step}" for step in ("feedback", "rationales") if (tmp_path / name / f"2-{step}").exists()]
         return {row.question for row in records.read(tmp_path / name / step / "records.jsonl", Feedback)}
 
@@ -223,17 +217,15 @@ def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: list[
     assert not fresh & taught
 
 
-def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fitted: list[Any]) -> None:
+def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fitted: Noting) -> None:
     """All missed questions have a first lesson already; plain rationales of them go up all the same."""
-    runner.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run")
+    runner.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run", launcher=fitted)
     asked = records.read(tmp_path / "run" / "2-rationales" / "records.jsonl", Attempt)
     assert len({attempt.question for attempt in asked}) == 98  # as many as missed, as in the test of feedback above
 
 
-def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
-    tmp_path: Path, fitted: list[Any]
-) -> None:
-    runner.run(config(rounds=2, first=40, mistakes={"own": True}), tmp_path / "run")
+def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(rounds=2, first=40, mistakes={"own": True}), tmp_path / "run", launcher=fitted)
     (_, _, begun, _), (_, _, union, _) = fitted
     assert len({lesson.question for lesson in begun}) == 40
     assert len({lesson.question for lesson in union if lesson.kind == "feedback"}) == 98  # missed, taught before or not
@@ -244,25 +236,29 @@ def test_lessons_may_begin_with_some_and_the_student_s_own_right_answers_count(
     assert not any(lesson.wrong for lesson in easy)
 
 
-def test_setting_one_thing_leaves_the_method_s_other_defaults(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=1, training={"epochs": 3}, rationales={"max_tokens": 64, "calls": 2}), tmp_path / "run")
+def test_setting_one_thing_leaves_the_method_s_other_defaults(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(
+        config(rounds=1, training={"epochs": 3}, rationales={"max_tokens": 64, "calls": 2}),
+        tmp_path / "run",
+        launcher=fitted,
+    )
     (_, _, lessons, training) = fitted[0]
     assert (training.epochs, training.learning_rate, training.prompt_weight) == (3, 7e-6, 0.1)
     assert training.reflection is not None
     assert len(lessons) == 2 * len({lesson.question for lesson in lessons})  # still two rationales a question
 
 
-def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: list[Any]) -> None:
+def test_later_rounds_may_train_otherwise(tmp_path: Path, fitted: Noting) -> None:
     later = {"learning_rate": 1e-6, "reflection": {"weight": 0.1}}
-    runner.run(config(rounds=2, later=later), tmp_path / "run")
+    runner.run(config(rounds=2, later=later), tmp_path / "run", launcher=fitted)
     assert [training.learning_rate for *_, training in fitted] == [7e-6, 1e-6]
     assert [training.reflection.weight for *_, training in fitted] == [0.5, 0.1]
     assert fitted[1][3].reflection.margin == 1.0
 
 
-def test_it_stops_when_dev_no_longer_rises(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_when_dev_no_longer_rises(tmp_path: Path, fitted: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STUDENTS, 3, "second")
-    scores = runner.run(config(rounds=8, patience=1), tmp_path / "run")
+    scores = runner.run(config(rounds=8, patience=1), tmp_path / "run", launcher=fitted)
     assert list(scores)[-1] == "tailored, round 3"
     events = (tmp_path / "run" / "events.jsonl").read_text()
     assert "round 3, the latest that holds on dev" in events
@@ -294,15 +290,19 @@ def test_a_fall_within_its_standard_error_is_no_fall() -> None:
     assert tailored._latest_that_holds([before, after]) == 1
 
 
-def test_a_student_without_mistakes_is_done(tmp_path: Path, fitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_student_without_mistakes_is_done(tmp_path: Path, fitted: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.first", learner(4))
-    runner.run(config(), tmp_path / "run")
+    runner.run(config(), tmp_path / "run", launcher=fitted)
     assert "no mistakes are left to learn from" in (tmp_path / "run" / "events.jsonl").read_text()
     assert len(fitted) == 1
 
 
-def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=2, teacher=f"scripted:{__name__}:exercising", feedback={"practice": 2}), tmp_path / "run")
+def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(
+        config(rounds=2, teacher=f"scripted:{__name__}:exercising", feedback={"practice": 2}),
+        tmp_path / "run",
+        launcher=fitted,
+    )
     practised = [lesson for lesson in fitted[1][2] if lesson.kind == "practice"]
     assert len(practised) == 98
     assert all(lesson.question.endswith("~2.0") for lesson in practised)
@@ -317,24 +317,24 @@ def test_exercises_are_kept_by_vote(tmp_path: Path, fitted: list[Any]) -> None:
         ("repeats", "(dropped: 196 wrong)"),
     ],
 )
-def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: list[Any], teacher: str, says: str) -> None:
+def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: Noting, teacher: str, says: str) -> None:
     with pytest.raises(LessonError) as error:
-        runner.run(config(teacher=f"scripted:{__name__}:{teacher}"), tmp_path / "run")
+        runner.run(config(teacher=f"scripted:{__name__}:{teacher}"), tmp_path / "run", launcher=fitted)
     assert "nothing is left to learn from" in str(error.value)
     assert says in str(error.value)
     # What was paid for is kept.
     assert len(records.read(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)) == 98
 
 
-def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=2, teacher=f"scripted:{__name__}:half"), tmp_path / "run")
+def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(rounds=2, teacher=f"scripted:{__name__}:half"), tmp_path / "run", launcher=fitted)
     fresh = [lesson for lesson in fitted[1][2] if lesson.kind == "feedback"]
     assert all(int(lesson.question.partition("-")[2]) % 2 for lesson in fresh)
     assert "unread)" in (tmp_path / "run" / "events.jsonl").read_text()
 
 
-def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(teacher=f"scripted:{__name__}:again"), tmp_path / "run")
+def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(teacher=f"scripted:{__name__}:again"), tmp_path / "run", launcher=fitted)
     events = (tmp_path / "run" / "events.jsonl").read_text()
     assert "0 lessons from 98 calls (dropped: 98 repeated)" in events
     assert "says nothing that was not learned already" in events
@@ -342,17 +342,19 @@ def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitte
     assert "round 1, the latest that holds on dev" in events
 
 
-def test_budgets_bind(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls")
+def test_budgets_bind(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls", launcher=fitted)
     assert len(records.read(tmp_path / "calls" / "2-feedback" / "records.jsonl", Feedback)) == 7
-    runner.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens")
+    runner.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens", launcher=fitted)
     spent = records.read(tmp_path / "tokens" / "2-feedback" / "records.jsonl", Feedback)
     assert sum(reply.tokens_out for reply in spent[:-8]) < 100 <= sum(reply.tokens_out for reply in spent)
     assert "left out at feedback.tokens=100" in (tmp_path / "tokens" / "events.jsonl").read_text()
 
 
-def test_dev_is_held_out_of_train(tmp_path: Path, fitted: list[Any]) -> None:
-    runner.run(config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run")
+def test_dev_is_held_out_of_train(tmp_path: Path, fitted: Noting) -> None:
+    runner.run(
+        config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run", launcher=fitted
+    )
     dev = {a.question for a in records.read(tmp_path / "run" / "1-dev" / "records.jsonl", Attempt)}
     assert len(dev) == 14  # a fifth of the 70 there are
     taught = {lesson.question for lesson in fitted[0][2]}
@@ -360,10 +362,10 @@ def test_dev_is_held_out_of_train(tmp_path: Path, fitted: list[Any]) -> None:
     assert len(taught) == 56
 
 
-def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[Any]) -> None:
-    first_scores = runner.run(config(), tmp_path / "run")
+def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: Noting) -> None:
+    first_scores = runner.run(config(), tmp_path / "run", launcher=fitted)
     ASKED.clear()
-    assert runner.run(config(), tmp_path / "run") == first_scores
+    assert runner.run(config(), tmp_path / "run", launcher=fitted) == first_scores
     assert not ASKED
 
 
@@ -382,6 +384,6 @@ def test_run_again_makes_nothing_twice(tmp_path: Path, fitted: list[Any]) -> Non
         ),
     ],
 )
-def test_bad_configs_name_the_key(tmp_path: Path, fitted: list[Any], change: dict[str, Any], says: str) -> None:
+def test_bad_configs_name_the_key(tmp_path: Path, fitted: Noting, change: dict[str, Any], says: str) -> None:
     with pytest.raises((ConfigError, RunError), match=says):
-        runner.run(config(**change), tmp_path / "run")
+        runner.run(config(**change), tmp_path / "run", launcher=fitted)

@@ -11,8 +11,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tutelage.errors import Interrupted
 from tutelage.models.local import kernels, weights
 from tutelage.models.local.hf import Hf
+from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Callbacks, fit
+from tutelage.training.trainer import fit
 from tutelage.types import Chat, Lesson, Message, Sampling
 
 pytestmark = [

@@ -13,9 +13,16 @@ from tests.training.test_reflection import LESSONS, train
 from tutelage import runner
 from tutelage.models.local import weights
 from tutelage.training import layout
-from tutelage.training.batches import Example
+from tutelage.training.examples import Branch
+from tutelage.training.rows import Part, Row
 
-LONGEST = Example(list(range(3, 60)), list(range(60, 70)), "q", ([70, 71], [72] * 8), ([73] * 6, [74]))
+
+def branching(prompt: list[int], *ends: list[int]) -> Row:
+    return Row({"it": [Part(str(place), Branch(end, Branch(prompt))) for place, end in enumerate(ends)]})
+
+
+LONGEST = branching(list(range(3, 60)), list(range(60, 70)), [72] * 8, [73] * 6)
+PLAIN = branching(list(range(3, 60)), list(range(60, 70)))
 
 
 def windowed(folder: Path, window: int) -> Any:
@@ -28,13 +35,13 @@ def windowed(folder: Path, window: int) -> Any:
 def test_a_window_counts_only_where_a_lesson_is_longer(tmp_path: Path) -> None:
     assert layout.why_apart(windowed(tmp_path, 100), [LONGEST], 0) == ""
     assert "would move its states" in layout.why_apart(windowed(tmp_path, 40), [LONGEST], 0)
-    assert layout.why_apart(windowed(tmp_path, 40), [], 0) == ""  # nothing is compared, so nothing shares a row
+    assert layout.why_apart(windowed(tmp_path, 40), [PLAIN], 0) == ""  # nothing is compared, so nothing shares a row
 
 
 def test_a_short_lesson_with_a_long_mistake_is_looked_at(tmp_path: Path) -> None:
     """The longest row is another one, and all of it lies in the window."""
-    far = Example(list(range(3, 13)), list(range(13, 23)), "a", ([30] * 8,), ([40 + i % 50 for i in range(90)],))
-    long = Example(list(range(3, 13)), list(range(13, 63)), "b", ([31] * 52,), ([41] * 55,))
+    far = branching(list(range(3, 13)), list(range(13, 23)), [30] * 8, [40 + i % 50 for i in range(90)])
+    long = branching(list(range(3, 13)), list(range(13, 63)), [31] * 52, [41] * 55)
     model = windowed(tmp_path, 70)
     with torch.no_grad():
         for weights in model.parameters():
@@ -66,7 +73,7 @@ def test_micro_batches_of_separate_rows_train_the_same_student(
     assert "shared prompt" in whole["apart"]
     micro = train(tmp_path / "micro", student, lessons, prompt_weight=weight, micro_batch=2)
     assert micro["losses"] == pytest.approx(whole["losses"], abs=2e-4)
-    assert micro["reflection"] == pytest.approx(whole["reflection"], abs=2e-4)
+    assert micro["numbers"]["reflection"] == pytest.approx(whole["numbers"]["reflection"], abs=2e-4)
     expected = load_file(tmp_path / "whole" / "model.safetensors")
     found = load_file(tmp_path / "micro" / "model.safetensors")
     assert all(torch.allclose(tensor, expected[name], atol=2e-4) for name, tensor in found.items())

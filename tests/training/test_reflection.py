@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import templates, weights
-from tutelage.training import batches
-from tutelage.training.batches import Example, Row, Totals
+from tutelage.training.collation import lay_shared, shared_mask
+from tutelage.training.examples import Branch
+from tutelage.training.job import Callbacks
 from tutelage.training.layout import last_states
+from tutelage.training.rows import Part, Row
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Callbacks, fit
+from tutelage.training.trainer import fit
 from tutelage.types import Lesson
 
 
@@ -53,30 +55,28 @@ def test_a_shared_prompt_gives_the_states_of_separate_passes(
 ) -> None:
     model = gpt2 if kind == "gpt2" else weights.load(str(base_student), torch.float32, Path())[0].eval()
     model.set_attn_implementation(attention)
+    prompts = [Branch([5, 6, 7]), Branch([20] * 9)]
+    ends = [[[8, 9, 1], [10, 1], [11, 12, 13, 1]], [[21, 1], [22, 23, 1], [24, 1]]]
     rows = [
-        Row(Example([5, 6, 7], [8, 9, 1]), [10, 1], [11, 12, 13, 1]),
-        Row(Example([20] * 9, [21, 1]), [22, 23, 1], [24, 1]),
+        Row({"it": [Part(str(i), Branch(end, prompt), None if i else [1.0] * len(end)) for i, end in enumerate(own)]})
+        for prompt, own in zip(prompts, ends, strict=True)
     ]
-    tensors = batches.collate(rows, Totals(1, 2), pad=0)
-    mask = batches.tree_mask(tensors["segments"], tensors["position_ids"])
+    tensors, places = lay_shared(rows, pad=0)
+    mask = shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])
     if attention == "eager":
         mask = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)
     with torch.no_grad(), last_states(model) as states:
         out = model(input_ids=tensors["input_ids"], attention_mask=mask, position_ids=tensors["position_ids"])
-        for index, row in enumerate(rows):
-            parts = {
-                batches.COMPLETION: row.example.completion,
-                batches.POSITIVE: row.positive,
-                batches.NEGATIVE: row.negative,
-            }
-            for segment, part in parts.items():
+        for index, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+            for branch, place in list(zip(row.branches, places[index], strict=True))[1:]:
                 with last_states(model) as alone:
-                    plain = model(input_ids=torch.tensor([row.example.prompt + list(part)]))
-                expected = alone[0][0, len(row.example.prompt) :]
-                found = states[0][index][tensors["segments"][index] == segment]
+                    plain = model(input_ids=torch.tensor([[*prompt.ids, *branch.ids]]))
+                expected = alone[0][0, len(prompt.ids) :]
+                found = states[0][index, place.column : place.column + len(branch.ids)]
                 assert torch.allclose(found, expected, atol=1e-5)
-                if segment == batches.COMPLETION:
-                    assert torch.allclose(out.logits[index, -len(part) :], plain.logits[0, -len(part) :], atol=1e-4)
+                if branch is row.branches[1]:
+                    count = len(branch.ids)
+                    assert torch.allclose(out.logits[index, -count:], plain.logits[0, -count:], atol=1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["last_token", "mean"])
@@ -118,25 +118,25 @@ def test_the_first_loss_is_the_formula(chat_student: Path, tmp_path: Path, pooli
     terms = [
         max(0.0, 1.0 - float(cosine(a, p, dim=0)) + float(cosine(a, wrong, dim=0))) for a, p in (states, states[::-1])
     ]
-    assert facts["reflection"][0] == pytest.approx(sum(terms) / 2, abs=1e-4)
+    assert facts["numbers"]["reflection"][0] == pytest.approx(sum(terms) / 2, abs=1e-4)
     assert facts["first_loss"] == pytest.approx(total / weight, abs=2e-4)  # what the lessons cost, apart from the term
     rows = [run(one.prompt, one.completion)[1] for one in lessons]
     others = [rows[1], rows[0], run(lessons[0].prompt, lessons[0].wrong[0])[1]]
     beside = [len(ids) - run(lessons[0].prompt, "")[0] for ids in (*others, others[2])]
     assert facts["tokens"] == sum(map(len, rows)) + sum(beside)
-    assert facts["active"] == pytest.approx(2 / 3, abs=1e-3)
+    assert facts["active"]["reflection"] == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_micro_batches_train_the_same_student(base_student: Path, tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", base_student, LESSONS, prompt_weight=0.1)
     micro = train(tmp_path / "micro", base_student, LESSONS, prompt_weight=0.1, micro_batch=3)
     assert micro["losses"] == pytest.approx(whole["losses"], abs=2e-4)
-    assert micro["reflection"] == pytest.approx(whole["reflection"], abs=2e-4)
+    assert micro["numbers"]["reflection"] == pytest.approx(whole["numbers"]["reflection"], abs=2e-4)
 
 
 def test_it_pulls_right_rationales_together_and_wrong_ones_away(base_student: Path, tmp_path: Path) -> None:
     facts = train(tmp_path / "s", base_student, LESSONS, epochs=30, learning_rate=3e-3)
-    assert facts["reflection"][-1] < 0.5 * facts["reflection"][0]
+    assert facts["numbers"]["reflection"][-1] < 0.5 * facts["numbers"]["reflection"][0]
 
 
 def test_an_interrupted_training_ends_like_an_undisturbed_one(base_student: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(base_student: Path
     with pytest.raises(Interrupted):
         train(tmp_path / "part", base_student, LESSONS, fourth)
     resumed = train(tmp_path / "part", base_student, LESSONS)
-    assert (resumed["losses"], resumed["reflection"]) == (whole["losses"], whole["reflection"])
+    assert (resumed["losses"], resumed["numbers"]) == (whole["losses"], whole["numbers"])
     expected = load_file(tmp_path / "whole" / "model.safetensors")
     found = load_file(tmp_path / "part" / "model.safetensors")
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())

@@ -1,10 +1,11 @@
 """Training a tiny real model: the loss is the textbook one, and an interrupted training ends like an undisturbed one."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
 import pytest
 import torch
 from accelerate import PartialState
@@ -13,9 +14,13 @@ from transformers import TrainingArguments
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import weights
-from tutelage.training import batches, layout
+from tutelage.training.examples import Example
+from tutelage.training.job import Callbacks
+from tutelage.training.objectives.likelihood import Likelihood
+from tutelage.training.reading import ForwardPass
+from tutelage.training.rows import Part
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.trainer import Callbacks, fit
+from tutelage.training.trainer import fit
 from tutelage.types import Lesson
 
 LESSONS = [
@@ -107,26 +112,28 @@ def test_a_training_that_diverges_is_an_error(base_student: Path, tmp_path: Path
         train(tmp_path / "s", base_student, learning_rate=1e30, epochs=4)
 
 
+class Spoilt(Likelihood):
+    """Gradients that are no numbers from one step on, as cuDNN's attention gave them on an H200: the loss was right."""
+
+    steps: ClassVar[list[int]] = []
+    where: int
+
+    def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        loss, numbers = super().loss(seen)
+        self.steps.append(1)
+        if len(self.steps) == self.where + 1:
+            loss.register_hook(lambda gradient: gradient * torch.nan)
+        return loss, numbers
+
+
 @pytest.mark.parametrize("where", [0, 1])
-def test_gradients_that_are_no_numbers_stop_a_training_at_once(
-    base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: int
-) -> None:
-    """As cuDNN's attention gave them on an H200: the loss was right, and all that followed was for nothing."""
-    steps = list[int]()
-
-    def spoilt(model: Any, inputs: Any, keep: int) -> Any:
-        out = layout_run(model, inputs, keep)
-        steps.append(1)
-        if len(steps) == where + 1:
-            out.logits.register_hook(lambda gradient: gradient * torch.nan)
-        return out
-
-    layout_run = layout.run
-    monkeypatch.setattr(layout, "run", spoilt)
+def test_gradients_that_are_no_numbers_stop_a_training_at_once(base_student: Path, tmp_path: Path, where: int) -> None:
+    """All that followed would be for nothing."""
+    Spoilt.steps.clear()
     said = (r"first step's grad_norm .*precision=float32", r"diverged at step 2 \(its grad_norm")[where]
     with pytest.raises(LessonError, match=said):
-        train(tmp_path / "s", base_student)
-    assert len(steps) == where + 1
+        train(tmp_path / "s", base_student, objective=[{"name": f"{__name__}:Spoilt", "where": where}])
+    assert len(Spoilt.steps) == where + 1
     assert not (tmp_path / "s" / "model.safetensors").exists()
 
 
@@ -137,6 +144,23 @@ def test_the_base_model_leaves_with_the_paper_format(base_student: Path, tmp_pat
     assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) == "Is it? ###"
     turns.append({"role": "assistant", "content": "It is. --> yes"})
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "Is it? ### It is. --> yes<end>"
+
+
+class Counted(Likelihood):
+    """Notes which lessons reach the loss: each token of a completion brings its lesson along."""
+
+    reached: ClassVar[list[int]] = []
+
+    def parts(self, example: Example, kept: bool, place: str) -> list[Part]:
+        (part,) = super().parts(example, kept, place)
+        more = {"lesson": [int(example.lesson.question)] * len(example.completion)}
+        return [msgspec.structs.replace(part, more=more)]
+
+    def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        targets = seen.targets("completion")
+        for row in targets.rows_N.unique():
+            self.reached.extend(targets.more["lesson"][targets.rows_N == row].unique().tolist())
+        return super().loss(seen)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -153,16 +177,9 @@ def test_every_lesson_is_learned_however_many_gpus_there_are(
     setup = functools.cached_property(several)
     setup.__set_name__(TrainingArguments, "_setup_devices")
     monkeypatch.setattr(TrainingArguments, "_setup_devices", setup)
-    reached: list[str] = []
-    collate = batches.collate
-
-    def counted(rows: Sequence[batches.Row], *rest: Any) -> dict[str, torch.Tensor]:
-        reached.extend(row.example.question for row in rows)
-        return collate(rows, *rest)
-
-    monkeypatch.setattr(batches, "collate", counted)
-    facts = train(tmp_path / "s", base_student, micro_batch=2)
-    assert sorted(reached) == sorted(2 * [lesson.question for lesson in LESSONS])
+    Counted.reached.clear()
+    facts = train(tmp_path / "s", base_student, micro_batch=2, objective=f"{__name__}:Counted")
+    assert sorted(Counted.reached) == sorted(2 * [int(lesson.question) for lesson in LESSONS])
     monkeypatch.undo()
     assert facts["losses"] == train(tmp_path / "one", base_student, micro_batch=2)["losses"]
 

@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 from tutelage.classroom.conditions import settled
 from tutelage.classroom.paying import open_context
 from tutelage.classroom.reader import Reader
+from tutelage.launch.launcher import Launcher
 from tutelage.lessons.offline_teacher import WorkedTeacher
 from tutelage.models import PAID
 from tutelage.models.context import Context
-from tutelage.models.opening import open_model
 from tutelage.models.pool import Pool
 from tutelage.models.specs import kinds_in, mapped
 from tutelage.runs.run import Run
 from tutelage.spending import BudgetConfig
-from tutelage.tasks.task import Task
-from tutelage.types import Model, Question
+from tutelage.types import Model
 
 
 class Account(NamedTuple):
@@ -31,11 +30,11 @@ class Account(NamedTuple):
 class OpenModels:
     """Opens models by their specs. Services stay open; of weights on this machine one spec at a time is kept."""
 
-    def __init__(self, run: Run, task: Task, asked: Mapping[str, Question], account: Account) -> None:
+    def __init__(self, run: Run, reader: Reader, account: Account, launcher: Launcher) -> None:
         self.run = run
-        self.task = task
-        self.asked = asked  # by id; may grow
+        self.reader = reader
         self.account = account
+        self.launcher = launcher  # where they compute
         self._paying: Context | None = None  # once somebody is paid: files that nobody is paid in are not made
         self._close_account: Callable[[], None] = lambda: None
         self._pool = Pool(self._open)
@@ -56,10 +55,10 @@ class OpenModels:
     def _open(self, spec: Mapping[str, Any]) -> Model:
         if self._paying is None and kinds_in(spec) & PAID:
             self._paying, self._close_account = open_context(self.run, *self.account)
-        reader = Reader(self.task, self.asked)
-        worked = WorkedTeacher(self.task, self.asked) if self.task.worked else None
-        context = replace(self._paying or Context(), worked=worked, read=reader.read, same=reader.same)
-        return open_model(mapped(spec, self._settled), context)
+        task, asked = self.reader.task, self.reader.asked
+        worked = WorkedTeacher(task, asked) if task.worked else None
+        context = replace(self._paying or Context(), worked=worked, read=self.reader.read, same=self.reader.same)
+        return self.launcher.open(mapped(spec, self._settled), context)
 
     def _settled(self, spec: dict[str, Any]) -> dict[str, Any]:
         """The spec of a student with the precision that this run computes in."""

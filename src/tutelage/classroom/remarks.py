@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tutelage.runs.reading import by_objective
+
 
 def of_training(facts: Mapping[str, Any]) -> Iterator[str]:
     """How a training went, and what of it should not go unseen."""
+    facts = by_objective(facts)
     dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""
-    dropped += f", {facts['active']:.0%} with self-reflection active" if "active" in facts else ""
+    dropped += f", {facts['unused']} that no objective uses" if facts.get("unused") else ""
+    shares = [f"{name} {share:.0%}" for name, share in facts["active"].items()]
+    dropped += f", active for {', '.join(shares)} of them" if shares else ""
     dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
     yield (
         f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "

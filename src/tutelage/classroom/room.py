@@ -1,15 +1,17 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from tutelage import exam
-from tutelage.classroom.conditions import Conditions, settled
+from tutelage.classroom.conditions import Conditions
+from tutelage.classroom.handing import Means, hand_over
 from tutelage.classroom.opened import Account, OpenModels
+from tutelage.classroom.reader import Reader
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
@@ -17,7 +19,6 @@ from tutelage.evaluation import scoreboard
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
-from tutelage.machine import machine
 from tutelage.models import FREE, LOCAL, specs
 from tutelage.models.local import streaming
 from tutelage.runs import labels
@@ -25,9 +26,9 @@ from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
-from tutelage.spending import BudgetConfig
 from tutelage.tasks.auditing import audit
 from tutelage.tasks.task import Task, subset
+from tutelage.training.job import TrainingJob
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Attempt, Chat, Checkpoint, Feedback, Label, Lesson, Model, Question, Sampling
 
@@ -43,8 +44,7 @@ class Classroom:
         run: Run,
         task: Task,
         seed: int = 0,
-        cache: Path | None = None,
-        budget: BudgetConfig | None = None,
+        means: Means = Means(),  # noqa: B008 - immutable
         promised: labels.Labels | None = None,
     ) -> None:
         self.run = run
@@ -53,8 +53,9 @@ class Classroom:
         self.seed = seed
         self._step = ""  # that asks, for the ledger
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
-        account = Account(cache or default_path(), budget or BudgetConfig(), lambda: self._step)
-        self._models = OpenModels(run, task, self._asked, account)
+        self.launcher = means.launcher
+        account = Account(means.cache or default_path(), means.budget, lambda: self._step)
+        self._models = OpenModels(run, Reader(task, self._asked), account, means.launcher)
         self._conditions = Conditions(run)
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
@@ -208,18 +209,14 @@ class Classroom:
         """Train a student on lessons, as a step; one that is no student of the method's has a label that says so."""
 
         def make(folder: Path) -> Mapping[str, Any]:
-            from tutelage.models.local.hf import choose_device
-            from tutelage.training.trainer import Callbacks, fit
-
             self._models.free()  # training needs the memory
-            show: Callable[[dict[str, Any]], None] = lambda tick: self.run.show(event="progress", step=step, **tick)  # noqa: E731
-            spec = {**self._spec(student), "cache": str(cache_folder())}
-            chosen = config
-            if config.precision == "auto":
-                chosen = config.model_copy(update={"precision": settled(self.run, "training", spec)})
-            device = choose_device(str(spec.get("device", "auto")))
-            self.run.made_on(step, {**machine(), "device": device, "precision": chosen.precision})
-            return fit(spec, lessons, chosen, self.seed, folder, Callbacks(show, self.run.stopping))
+            job = TrainingJob(
+                student={**self._spec(student), "cache": str(cache_folder())},
+                settings=config.model_dump(mode="json"),
+                seed=self.seed,
+                folder=str(folder),
+            )
+            return hand_over(self.run, step, self.launcher, job, lessons)
 
         inputs = {
             "student": self._identity(student),

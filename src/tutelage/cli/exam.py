@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from tutelage.cli.grade import Data
-from tutelage.cli.run import AsJson, Into, Overrides, run_into
+from tutelage.cli.run import AsJson, Into, On, Overrides, run_into
 from tutelage.config import override
 from tutelage.printing import say
+from tutelage.recipes.catalog import check
 from tutelage.tasks.catalog import find_task
 
 
@@ -20,6 +21,7 @@ def exam_command(
     limit: Annotated[int | None, typer.Option("--limit", help="Only a fixed random subset of this size.")] = None,
     samples: Annotated[int | None, typer.Option("-n", help="Samples a question (give exam.temperature too).")] = None,
     data: Data = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a model sit an exam on a task."""
@@ -31,4 +33,4 @@ def exam_command(
         say(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1", stderr=True)
     elif samples is not None:
         raw["exam"] = {"n": samples}
-    run_into(override(raw, overrides or []), into, "exam", as_json=as_json)
+    run_into(check(override(raw, overrides or []), "exam"), into, as_json, on=on)

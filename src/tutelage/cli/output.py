@@ -20,6 +20,7 @@ from rich.table import Table
 from tutelage.evaluation.scoreboard import Score
 from tutelage.printing import emit, shown, visible
 from tutelage.redaction import redacted
+from tutelage.report.status import losses_line
 
 
 class View:
@@ -105,9 +106,9 @@ def named(step: str) -> str:
 
 
 def how_it_goes(tick: Mapping[str, Any]) -> str:
-    """What a progress event says besides how far it is: the loss, or what was right so far."""
+    """What a progress event says besides how far it is: the loss and its objectives' numbers, or what was right so far."""
     if "loss" in tick:
-        return f"loss {tick['loss']:.3f}"
+        return losses_line(tick)
     if "right" in tick and tick["done"]:
         unread = f", {tick['unread'] / tick['done']:.0%} unread" if tick["unread"] else ""
         return f"{tick['right'] / tick['done']:.0%} right{unread}"

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.console import Console
 from tutelage import runner
 from tutelage.cli.demo import demo_config, estimate, show_answers
 from tutelage.cli.output import Events, View, score_table
-from tutelage.config import override, read_yaml
+from tutelage.config import Settings, override, read_yaml
 from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
 from tutelage.recipes.catalog import check
@@ -21,6 +21,9 @@ from tutelage.runs import history
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
+On = Annotated[
+    str | None, typer.Option("--on", help="Where work runs: a launcher's name or package.module:NAME; as `launch:`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Each event as one line of JSON, for programs.")]
 
 
@@ -28,7 +31,7 @@ def demo_command(overrides: Overrides = None, into: Into = Path("runs/demo"), as
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
     if not as_json and not overrides and not (into / "run.json").exists():
         say(estimate())
-    run_into(override(demo_config(), overrides or []), into, "demo", as_json=as_json)
+    run_into(check(override(demo_config(), overrides or []), "demo"), into, as_json)
     if not as_json:
         show_answers(into, console())
 
@@ -42,6 +45,7 @@ def run_command(
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe from its config file, or go on with a run that was interrupted."""
@@ -49,7 +53,7 @@ def run_command(
     if into is None:
         # The config of a run, named again, is that run.
         into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    run_into(raw, into, str(config), reuse or [], as_json)
+    run_into(check(raw, str(config)), into, as_json, reuse or [], on)
 
 
 def plan_command(
@@ -67,18 +71,17 @@ def plan_command(
 def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
     terminal = console(stderr=as_json)
-    raw = override(read_yaml(config), overrides or [])
+    settings = check(override(read_yaml(config), overrides or []), str(config))
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = runner.lessons(raw, into, view, stopping, str(config))
+        file = runner.lessons(settings, into, view, stopping)
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
-def run_into(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
+def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] = (), on: str | None = None) -> None:
     """Run a checked config into its folder, show how it goes, and print its scores at the end."""
     terminal = console(stderr=as_json)
-    config = check(raw, source)
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        scores = runner.run(config, into, view, stopping, source, reuse)
+        scores = runner.run(config, into, view, stopping, reuse, on)
         if as_json:
             view({"event": "scores", "scores": scores})
             return

@@ -7,6 +7,7 @@ from tutelage.errors import ModelError
 from tutelage.lessons import rationales
 from tutelage.lessons.wording import ARROW
 from tutelage.recipes.settings import SHOTS, Teaching
+from tutelage.training.settings import USUAL
 from tutelage.types import Label, Lesson, Question
 
 
@@ -26,8 +27,8 @@ def baselines(
         room.sit("few_shot_cot", config.student, test, setup("few_shot_cot", room.seed, shown))
     if "fine_tune" in config.baselines:
         answers = rationales.answers_only(room.task, train)
-        # Answers hold no reasoning that a mistake could be set against.
-        training = config.training.model_copy(update={"reflection": None})
+        # Answers hold no reasoning that a mistake could be set against, or of which a part could count more.
+        training = config.training.model_copy(update={"reflection": None, "objective": USUAL})
         label = Label(kind="training", who="baseline")
         plain = room.fit("answers-student", config.student, answers, training, label)
         room.sit("fine_tune", plain, test, setup("taught", room.seed))

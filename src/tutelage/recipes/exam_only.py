@@ -10,6 +10,7 @@ from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
+from tutelage.launch import HERE
 from tutelage.models import LOCAL
 from tutelage.models.specs import ModelSpec, Spec, leaves, parse
 from tutelage.parsing import json_file
@@ -46,6 +47,9 @@ class ExamOnly(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the paid replies; default: one for all runs of this user")
     seed: int = 0
+    launch: str = Field(
+        HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
+    )
 
     @model_validator(mode="before")
     @classmethod

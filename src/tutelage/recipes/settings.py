@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.exam import ANOTHER_QUESTION, ExamConfig, ExamSetup
+from tutelage.launch import HERE
 from tutelage.models.specs import ModelSpec
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.spending import BudgetConfig
@@ -103,6 +104,9 @@ class Teaching(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
+    launch: str = Field(
+        HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
+    )
 
     @model_validator(mode="before")
     @classmethod

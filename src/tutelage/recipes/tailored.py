@@ -213,7 +213,7 @@ def _exam(
     room: Classroom, config: Tailored, number: int, student: Who, train: Sequence[Question], lessons: Sequence[Lesson]
 ) -> list[Attempt]:
     """The exam on training questions; the untuned student, who knows no format, is shown worked examples."""
-    if number == 1 and config.training.reflection is None:
+    if number == 1 and config.training.plain:
         return []  # nothing in round 1 would use it
     limit = config.mistakes.questions
     asked = list(train)
@@ -262,7 +262,7 @@ def _why(best: int, dev: Sequence[float]) -> str:
 def promised(config: Tailored) -> dict[str, Label]:
     """The exams of the final table, in their order."""
     rounds = [(f"{number}-test", number, f"tailored, round {number}") for number in range(1, config.rounds + 1)]
-    if config.training.reflection is None and config.training.prompt_weight == 0:
+    if config.training.plain and config.training.prompt_weight == 0:
         rounds[0] = ("1-test", 1, "Fine-tune-CoT (round 1)")  # plain rationales and nothing else
     return in_order(config, rounds)
 

@@ -115,29 +115,18 @@ class Contents:
         )
 
     def _losses(self) -> sections.Section:
+        """The loss of every training, and whatever else its objectives told, each by its name."""
         shown: list[tuple[str, Markup]] = []
         for run in self.runs:
-            parts = {"loss": "losses", "self-reflection": "reflection"}
-            for name, key in parts.items():
+            told = {one.step: {"loss": one.facts["losses"], **one.facts["numbers"]} for one in run.trainings}
+            for name in dict.fromkeys(name for numbers in told.values() for name in numbers):
                 lines = [
-                    figures.Curve(one.step, list(enumerate(one.facts[key], 1)))
-                    for one in run.trainings
-                    if one.facts.get(key)
+                    figures.Curve(step, list(enumerate(numbers[name], 1)))
+                    for step, numbers in told.items()
+                    if numbers.get(name)
                 ]
-                if lines:
-                    caption = f"{name.capitalize()} at each training step{self._of(run)}"
-                    shown.append((caption, figures.curves(lines, caption, ("step", name))))
-        rows = [
-            [one.step + self._of(run), *sections.training_row(one.facts)] for run in self.runs for one in run.trainings
-        ]
-        headings = (
-            "training",
-            "lessons",
-            "steps",
-            "first loss",
-            "last loss",
-            "self-reflection active",
-            "tokens",
-            "seconds",
-        )
+                caption = f"{name[:1].upper()}{name[1:]} at each training step{self._of(run)}"
+                shown.append((caption, figures.curves(lines, caption, ("step", name))))
+        trained = [(run, one) for run in self.runs for one in run.trainings]
+        headings, rows = sections.trainings([(one.step + self._of(run), one.facts) for run, one in trained])
         return sections.Section("Training", shown, [sections.Table(headings, rows)] if rows else [])

@@ -86,13 +86,15 @@ def curves(lines: Sequence[Curve], title: str, axes: tuple[str, str], percent: b
     left, top, width, height = 60, 14, _WIDTH - 80, 230
     far = max(x for x, _ in points) or 1
     ends = [end for line in shown for bar in line.bars for end in bar]
-    high = 1.0 if percent else (max([y for _, y in points] + ends) * 1.05 or 1)
+    heights = [*(y for _, y in points), *ends]
+    low = min(0.0, 1.05 * min(heights))  # what an objective tells, such as a log-probability, may lie below nothing
+    high = 1.0 if percent else max(0.0, 1.05 * max(heights)) or (0.0 if low else 1.0)
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return left + x / far * width, top + height - y / high * height
+        return left + x / far * width, top + height - (y - low) / (high - low) * height
 
     inside = []
-    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] if percent else _ticks(high):
+    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] if percent else _between(low, high):
         _, y = at(0, tick)
         inside += [f'<line class="rule" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>']
         inside += [_text(left - 8, y + 4, f"{tick:.0%}" if percent else _short(tick), "end")]
@@ -103,6 +105,11 @@ def curves(lines: Sequence[Curve], title: str, axes: tuple[str, str], percent: b
         inside += _curve(line, place, at)
     legend = _legend([line.label for line in shown], top + height + 36)
     return _svg([*inside, *legend], top + height + 46 + 18 * (len(shown) // 4), title)
+
+
+def _between(low: float, high: float) -> list[float]:
+    below = [-tick for tick in _ticks(-low)[1:]] if low else []
+    return [*below, *(_ticks(high) if high else [0.0])]
 
 
 def _ticks(most: float) -> list[float]:

@@ -226,12 +226,20 @@ def paid(run: RunHistory) -> list[tuple[int, Score, str]]:
     ]
 
 
-def training_row(facts: Mapping[str, Any]) -> list[str]:
-    active = f"{facts['active']:.0%}" if "active" in facts else "off"
-    return [
-        f"{facts['lessons']:,}", f"{facts['steps']:,}", f"{facts['first_loss']:.3f}", f"{facts['last_loss']:.3f}",
-        active, f"{facts['tokens']:,}", f"{facts['seconds']:.0f}",
-    ]  # fmt: skip
+def trainings(trained: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[str], list[list[str]]]:
+    """A table of trainings by their titles: headings and rows, with a column for whatever any objective told."""
+    numbers = list(dict.fromkeys(name for _, facts in trained for name in facts["numbers"]))
+    shares = list(dict.fromkeys(name for _, facts in trained for name in facts["active"]))
+    headings = ["training", "lessons", "steps", "first loss", "last loss"]
+    headings += [*(f"last {name}" for name in numbers), *(f"{name} active" for name in shares), "tokens", "seconds"]
+    rows = []
+    for title, facts in trained:
+        told = [f"{curve[-1]:.3f}" if (curve := facts["numbers"].get(name)) else "" for name in numbers]
+        active = [f"{facts['active'][name]:.0%}" if name in facts["active"] else "off" for name in shares]
+        losses = [f"{facts['first_loss']:.3f}", f"{facts['last_loss']:.3f}"]
+        counts = [f"{facts['tokens']:,}", f"{facts['seconds']:.0f}"]
+        rows.append([title, f"{facts['lessons']:,}", f"{facts['steps']:,}", *losses, *told, *active, *counts])
+    return headings, rows
 
 
 def making(run: RunHistory, of: str) -> Section:

@@ -1,6 +1,7 @@
 """How a run stands: working, finished, stopped or failed, and how far it is."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.evaluation.scoreboard import score
@@ -19,9 +20,15 @@ def now(run: RunHistory) -> str:
     line = f"Running: {unfinished[-1]}"
     if tick.get("step") != unfinished[-1]:
         return f"{line}."
-    loss = f", loss {tick['loss']:.3f}" if "loss" in tick else ""
+    loss = f", {losses_line(tick)}" if "loss" in tick else ""
     right = f", {tick['right'] / tick['done']:.0%} right" if tick.get("done") and "right" in tick else ""
     return f"{line}, {tick['done']} of {tick['of']}{loss}{right}, {clock(time.time() - tick['time'])} ago."
+
+
+def losses_line(tick: Mapping[str, Any]) -> str:
+    """The loss of a training step, and what its objectives told."""
+    numbers = {"loss": tick["loss"], **tick.get("numbers", {})}
+    return ", ".join(f"{name} {number:.3f}" for name, number in numbers.items())
 
 
 def lines(run: RunHistory) -> list[str]:

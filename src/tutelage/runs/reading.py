@@ -31,6 +31,17 @@ _MAPPINGS = ("versions", "settled", "promised")  # of run.json
 _NUMBERS = ("lessons", "steps", "first_loss", "last_loss", "tokens", "seconds")  # of a training
 
 
+def by_objective(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training noted, with the `numbers` that its objectives told at each step and the share of lessons each was
+    `active` for, by their names. Version 0.1 knew one objective beside the loss, and noted its two numbers by themselves."""
+    numbers, active = told.get("numbers", {}), told.get("active", {})
+    if told.get("reflection") is not None:
+        numbers = {"reflection": told["reflection"]}
+    if is_number(active):
+        active = {"reflection": active}
+    return {**told, "numbers": numbers, "active": active}
+
+
 class Reader:
     """One look at a run's folder; `unread` are lines on what could not be read, in the order it was met."""
 
@@ -127,10 +138,13 @@ class Reader:
         told = self.mapping(file)
         if "losses" not in told:
             return {}
-        curves = [told[key] for key in ("losses", "reflection") if told.get(key) is not None]
-        whole = all(isinstance(curve, list) and all(map(is_number, curve)) for curve in curves)
-        active = "active" not in told or is_number(told["active"])
-        if not (whole and active and all(is_number(told.get(key)) for key in _NUMBERS)):
+        told = by_objective(told)
+        numbers, active = told["numbers"], told["active"]
+        named = isinstance(numbers, Mapping) and isinstance(active, Mapping)
+        curves = [told["losses"], *(numbers.values() if named else ())]
+        whole = named and all(isinstance(curve, list) and all(map(is_number, curve)) for curve in curves)
+        shares = whole and all(map(is_number, active.values()))
+        if not (shares and all(is_number(told.get(key)) for key in _NUMBERS)):
             self.leave_out(file, "what it tells of a training is not all numbers")
             return {}
         return told if told["losses"] else {}
@@ -138,7 +152,9 @@ class Reader:
     def tick(self, file: Path) -> dict[str, Any]:
         """The last sign of progress."""
         told = self.mapping(file)
+        named = told.get("numbers", {})
         numbers = [told[key] for key in ("time", "done", "of", "loss", "right") if key in told]
+        numbers += named.values() if isinstance(named, Mapping) else [named]
         if not all(map(is_number, numbers)) or (told and not {"time", "done", "of"} <= told.keys()):
             self.leave_out(file, "it tells of no progress")
             return {}

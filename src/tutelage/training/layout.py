@@ -1,6 +1,6 @@
-"""How lessons are laid out in rows: as a student's own passes show that it reads them rightly."""
+"""The forward pass of training, and how rows are laid out for it: as a student's own passes show that it reads them rightly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,36 +9,41 @@ import torch
 from tutelage.errors import LessonError
 from tutelage.models.local import ability
 from tutelage.models.local.reading import taken
-from tutelage.training import batches
+from tutelage.training.collation import lay_apart, lay_shared, shared_mask
+from tutelage.training.rows import Row
 
 
-def why_apart(model: Any, examples: Sequence[batches.Example], pad: int) -> str:
-    """Why continuations of one prompt cannot share a row behind a mask, nor rows be padded on the left; empty: they can.
+def why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
+    """Why branches of one prompt cannot share a line behind a mask, nor lines be padded on the left; empty: they can.
 
     Recurrent layers pass every column on, masked or not; others reach by a mask of their own, such as a sliding window.
-    So the longest row is computed both ways by the student itself, and what it cannot do is not done.
+    So the longest of the rows is computed both ways by the student itself, and what it cannot do is not done.
     """
     training = model.training
-    model.eval()
+    model.eval()  # dropout would make any two passes differ
     try:
-        return _why_apart(model, examples, pad)
+        return _why_apart(model, rows, pad)
     finally:
         model.train(training)
 
 
-def _why_apart(model: Any, examples: Sequence[batches.Example], pad: int) -> str:
+def _why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
     ability.check_causal(_causal(model))
     if not ability.pads_left(_causal(model)):
         return "padding on the left would change what it computes"
-    active = [example for example in examples if example.active]
-    if not active:
-        return ""
     # The farthest that any token looks back decides, in a window or without one: the longest way from a prompt's first
-    # token to the end of one of its continuations. The longest row is another thing, and is looked at, too.
-    farthest, longest = max(active, key=_reach), max(active, key=lambda example: example.length + sum(_parts(example)))
+    # token to the end of one of its branches. The longest row is another thing, and is looked at, too.
+    farthest: Row | None = None
+    longest: Row | None = None
+    for row in rows:
+        if not row.is_chain:
+            farthest = row if farthest is None or row.reach > farthest.reach else farthest
+            longest = row if longest is None or row.shared_length > longest.shared_length else longest
+    if farthest is None or longest is None:
+        return ""
     try:
         distance = max(
-            _distance(model, _row(one), pad) for one in {id(one): one for one in (farthest, longest)}.values()
+            _distance(model, one, pad) for one in ([farthest] if farthest is longest else [farthest, longest])
         )
     except LessonError:
         raise
@@ -49,53 +54,39 @@ def _why_apart(model: Any, examples: Sequence[batches.Example], pad: int) -> str
     return ""
 
 
-def _parts(example: batches.Example) -> tuple[int, int]:
-    """The lengths of its longest positive and negative."""
-    return len(max(example.positives, key=len)), len(max(example.negatives, key=len))
-
-
-def _reach(example: batches.Example) -> int:
-    return len(example.prompt) + max(len(example.completion), *_parts(example))
-
-
-def _row(example: batches.Example) -> batches.Row:
-    return batches.Row(example, max(example.positives, key=len), max(example.negatives, key=len))
-
-
-def _distance(model: Any, row: batches.Row, pad: int) -> float:
-    """How far the last states of a shared row are from those of separate rows, as a share of their length."""
-    whole = batches.Totals(1, 1)
-    shared, apart = batches.collate([row], whole, pad), batches.collate_apart([row], whole, pad)
-    kinds = (batches.COMPLETION, batches.POSITIVE, batches.NEGATIVE)
-    together, separate = (_states(model, tensors) for tensors in (shared, apart))
-    found = (together[shared["segments"] == kind] for kind in kinds)
-    expected = (
-        states[segments == batches.COMPLETION] for states, segments in zip(separate, apart["segments"], strict=True)
-    )
-    return max(ability.apart(one, other) for one, other in zip(found, expected, strict=True))
+def _distance(model: Any, row: Row, pad: int) -> float:
+    """How far the last states of a shared row are from those of separate lines, as a share of their length."""
+    shared, apart = lay_shared([row], pad), lay_apart([row], pad)
+    together, separate = _states(model, shared.tensors), _states(model, apart.tensors)
+    distances = []
+    for branch, one, other in zip(row.branches, shared.places[0], apart.places[0], strict=True):
+        if branch.after is not None:  # what goes on from a prompt, not the prompt
+            found = together[one.line, one.column : one.column + len(branch.ids)]
+            expected = separate[other.line, other.column : other.column + len(branch.ids)]
+            distances.append(ability.apart(found, expected))
+    return max(distances)
 
 
 @torch.no_grad()
-def _states(model: Any, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    given = ("input_ids", "attention_mask", "position_ids")
-    inputs = {name: tensors[name].to(model.device) for name in given}
-    if "trios" not in tensors:
-        inputs["attention_mask"] = tree_mask(model, tensors["segments"].to(model.device), inputs["position_ids"])
+def _states(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     with last_states(model) as states:
-        run(model, inputs, 1)
+        forward(model, {name: tensor.to(model.device) for name, tensor in tensors.items()}, 1)
     return states[0].cpu()
 
 
-def run(model: Any, inputs: dict[str, Any], keep: int) -> Any:
+def forward(model: Any, tensors: Mapping[str, torch.Tensor], keep: int) -> Any:
     """One pass without a cache, with the arguments that the model knows; at least the last `keep` columns of logits."""
-    known = taken(_causal(model))
+    inputs = {name: tensors[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    if "segments" in tensors:
+        inputs["attention_mask"] = _mask(model, tensors)
     given = {**inputs, "logits_to_keep": keep, "use_cache": False}
+    known = taken(_causal(model))
     return model(**{name: value for name, value in given.items() if name in known})
 
 
-def tree_mask(model: Any, segments_BT: torch.Tensor, positions_BT: torch.Tensor) -> torch.Tensor:
-    """`batches.tree_mask` in the form that the model's attention takes."""
-    allowed_B1TT = batches.tree_mask(segments_BT, positions_BT)
+def _mask(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """`shared_mask` in the form that the model's attention takes."""
+    allowed_B1TT = shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])
     if _causal(model).config._attn_implementation != "eager":
         return allowed_B1TT
     forbidden = torch.finfo(torch.float32).min  # plain attention adds its mask to the scores
@@ -127,5 +118,6 @@ def last_states(model: Any, wanted: bool = True) -> Iterator[list[torch.Tensor]]
             hook.remove()
     if wanted and not seen:
         raise LessonError(
-            f"self-reflection finds no last states in {type(causal).__name__}; set training.reflection=null"
+            f"no last states are found in {type(causal).__name__}, which an objective reads; leave that objective out of "
+            "training (training.reflection=null)"
         )

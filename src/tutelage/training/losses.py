@@ -1,4 +1,4 @@
-"""What a student's mistakes cost. Pure: tensors in, a tensor out. B batch, T time, V vocabulary, H hidden size."""
+"""What a student's mistakes cost. Pure: tensors in, a tensor out. N targets, B batch, T time, V vocabulary, H hidden size."""
 
 import torch
 import torch.nn.functional as F
@@ -6,15 +6,14 @@ import torch.nn.functional as F
 IGNORED = -100  # label of a position that is no target
 
 
-def completion_nll(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, targets: int | torch.Tensor) -> torch.Tensor:
+def completion_nll(logits_NV: torch.Tensor, labels_N: torch.Tensor, targets: int | torch.Tensor) -> torch.Tensor:
     """Negative log-likelihood of the completions, in nats a target token [Ho et al. 2022, section 3.3].
 
-    `logits_BTV[:, t]` predicts `labels_BT[:, t]`; positions labelled IGNORED are skipped. The sum is divided by
-    `targets`, the number of target tokens in the whole batch, so that micro-batches add up to the batch.
+    `logits_NV[n]` predicts `labels_N[n]`; targets labelled IGNORED are skipped, and any shape may stand for N. The sum is
+    divided by `targets`, the number of target tokens in the whole batch, so that micro-batches add up to the batch.
     """
-    wanted_BT = labels_BT != IGNORED
-    # Only the needed rows become float32: a row is as wide as the vocabulary.
-    return F.cross_entropy(_exact(logits_BTV[wanted_BT]), labels_BT[wanted_BT], reduction="sum") / targets
+    logits_NV, labels_N = _exact(logits_NV).flatten(0, -2), labels_N.flatten()
+    return F.cross_entropy(logits_NV, labels_N, ignore_index=IGNORED, reduction="sum") / targets
 
 
 def _exact(values: torch.Tensor) -> torch.Tensor:
@@ -23,16 +22,16 @@ def _exact(values: torch.Tensor) -> torch.Tensor:
 
 
 def weighted_nll(
-    logits_BTV: torch.Tensor, labels_BT: torch.Tensor, weights_BT: torch.Tensor, total: float | torch.Tensor
+    logits_NV: torch.Tensor, labels_N: torch.Tensor, weights_N: torch.Tensor, total: float | torch.Tensor
 ) -> torch.Tensor:
     """Negative log-likelihood with a weight a token, as a weighted mean [Wang et al. 2023, language-model loss].
 
     `total` is the sum of the weights in the whole batch. The authors divide by the number of tokens, so that a long
     prompt of small weight shrinks the gradient of the rationale; a weighted mean does not.
     """
-    wanted_BT = labels_BT != IGNORED
-    each = F.cross_entropy(_exact(logits_BTV[wanted_BT]), labels_BT[wanted_BT], reduction="none")
-    return (each * weights_BT[wanted_BT]).sum() / total
+    logits_NV, labels_N = _exact(logits_NV).flatten(0, -2), labels_N.flatten()
+    each = F.cross_entropy(logits_NV, labels_N, ignore_index=IGNORED, reduction="none")
+    return (each * weights_N.flatten()).sum() / total
 
 
 def pool(states_BTH: torch.Tensor, mask_BT: torch.Tensor, how: str) -> torch.Tensor:

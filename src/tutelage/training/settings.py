@@ -1,10 +1,57 @@
 """How a student is trained: the settings, with no torch in sight."""
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tutelage.config import Settings
+from tutelage.errors import nearest
+from tutelage.training.objectives import OBJECTIVES
+
+USUAL = "likelihood"  # the objective where nothing else is asked for
+
+
+class ObjectiveChoice(NamedTuple):
+    """One objective of a training: its name or import path, what its loss counts, and its options."""
+
+    name: str
+    weight: float
+    options: Mapping[str, Any]
+
+
+def objective_choices(given: str | Mapping[str, Any] | Sequence[Any]) -> list[ObjectiveChoice]:
+    """What `training.objective` names: a name, a mapping of names to weights, or a list of names and of mappings with options.
+
+    Raises `ValueError` with one sentence.
+    """
+    if isinstance(given, Mapping):
+        rows: list[Any] = [{"name": name, "weight": weight} for name, weight in given.items()]
+    else:
+        rows = [given] if isinstance(given, str) else list(given)
+    choices = [_choice({"name": row} if isinstance(row, str) else row) for row in rows]
+    if not choices:
+        raise ValueError("names no objective; leave it out for the usual one")
+    names = [choice.name for choice in choices]
+    if doubled := next((name for name in names if names.count(name) > 1), ""):
+        raise ValueError(f"names {doubled!r} twice; give it once, with the weight of both")
+    if not sum(choice.weight for choice in choices):
+        raise ValueError("its weights sum to nothing, so nothing would be learned; give one of them a weight above 0")
+    return choices
+
+
+def _choice(row: Any) -> ObjectiveChoice:
+    if not isinstance(row, Mapping) or not isinstance(row.get("name"), str):
+        raise ValueError(f"{row!r} is no objective; write its name, or a mapping with name, weight and its options")
+    name, weight = row["name"], row.get("weight", 1.0)
+    if name not in OBJECTIVES and ":" not in name:
+        raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:NAME")
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not math.isfinite(weight) or weight < 0:
+        raise ValueError(f"the weight of {name!r} is {weight!r}; it must be a number from 0 on")
+    options = {str(key): value for key, value in row.items() if key not in ("name", "weight")}
+    return ObjectiveChoice(name, float(weight), options)
 
 
 class LoraConfig(Settings):
@@ -16,14 +63,19 @@ class LoraConfig(Settings):
     targets: str | list[str] = Field("all-linear", description="module names, or peft's 'all-linear'")
 
 
-class ReflectionConfig(Settings):
-    """Self-reflection: learn from one's own wrong answers by a triplet loss [Wang et al. 2023]."""
+class ReflectionOptions(Settings):
+    """Which states self-reflection compares, and how far apart they shall be."""
 
-    weight: Annotated[float, Field(gt=0)] = Field(0.5, description="of the term, lambda [Wang et al. 2023: 0.5]")
     margin: Annotated[float, Field(gt=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
     pooling: Literal["last_token", "mean"] = Field(
         "last_token", description="which state stands for a rationale [Wang et al. 2023: last_token]"
     )
+
+
+class ReflectionConfig(ReflectionOptions):
+    """Self-reflection: learn from one's own wrong answers by a triplet loss [Wang et al. 2023]."""
+
+    weight: Annotated[float, Field(gt=0)] = Field(0.5, description="of the term, lambda [Wang et al. 2023: 0.5]")
 
 
 class TrainingConfig(Settings):
@@ -51,12 +103,16 @@ class TrainingConfig(Settings):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
         1.0, description="gradients are clipped there; null: never"
     )
+    objective: str | dict[str, Any] | list[Any] = Field(
+        USUAL,
+        description="what is minimised: a name or package.module:NAME, {NAME: weight, …}, or a list of {name, weight, options}",
+    )
     prompt_weight: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="of a prompt token's loss beside 1 for a completion token"
     )
     reflection: ReflectionConfig | None = Field(
         None,
-        description="self-reflection on the student's own mistakes; off: four ways of it gained nothing (LOG.md)",
+        description="the objective reflection beside the others: on the student's own mistakes; off: four ways of it gained nothing (LOG.md)",
     )
     lora: LoraConfig | None = Field(None, description="adapters instead of full fine-tuning")
     template: Literal["own", "paper"] = Field(
@@ -70,3 +126,43 @@ class TrainingConfig(Settings):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         10.0, description="how often a long training is saved, so that a killed one goes on there"
     )
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _is_an_objective(cls, given: Any) -> Any:
+        if not isinstance(given, str | Mapping | Sequence):
+            raise ValueError("name an objective, several with their weights, or a list of them")
+        objective_choices(given)
+        return given
+
+    @model_validator(mode="after")
+    def _is_one_mix(self) -> Self:
+        """The settings that are older than `objective` must fit into it."""
+        names = [choice.name for choice in objective_choices(self.objective)]
+        if self.reflection is not None and "reflection" in names:
+            raise ValueError("reflection is named in objective, too; give its options in one place")
+        if self.prompt_weight and USUAL not in names:
+            raise ValueError(f"prompt_weight is of the objective {USUAL!r}, which objective does not name")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the usual objective: what a step was made from is what earlier versions wrote, so their steps are kept."""
+        plain: dict[str, Any] = handler(self)
+        return {key: value for key, value in plain.items() if key != "objective" or value != USUAL}
+
+    @property
+    def plain(self) -> bool:
+        """Whether lessons are learned as they are, and nothing but them."""
+        return self.reflection is None and [choice.name for choice in objective_choices(self.objective)] == [USUAL]
+
+    def choices(self) -> list[ObjectiveChoice]:
+        """Every objective of the training, with its weight and options."""
+        chosen = objective_choices(self.objective)
+        if self.prompt_weight:
+            weighted = {"prompt_weight": self.prompt_weight}
+            chosen = [one._replace(options={**weighted, **one.options}) if one.name == USUAL else one for one in chosen]
+        if self.reflection is not None:
+            own = {"margin": self.reflection.margin, "pooling": self.reflection.pooling}
+            chosen.append(ObjectiveChoice("reflection", self.reflection.weight, own))
+        return chosen

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,16 +17,12 @@ from tutelage.errors import Interrupted, LessonError, RunError
 from tutelage.models.local import control, kernels, precision, templates, weights
 from tutelage.models.local.hf import choose_device
 from tutelage.training import batches, layout
-from tutelage.training.objective import Batches, LessonTrainer
+from tutelage.training.examples import Encoder, encode_lessons
+from tutelage.training.job import Callbacks
+from tutelage.training.minimising import LessonTrainer, PlannedBatches
+from tutelage.training.mixing import Mix
 from tutelage.training.settings import LoraConfig, TrainingConfig
 from tutelage.types import Lesson
-
-
-class Callbacks(NamedTuple):
-    """How a training talks to the world."""
-
-    progress: Callable[[dict[str, Any]], None]  # told {"done", "of", "loss", …} after each step
-    stopping: Callable[[], bool]  # asked after each step whether to save and leave
 
 
 class Watch(TrainerCallback):
@@ -47,11 +43,11 @@ class Watch(TrainerCallback):
             self.saved = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Pass each step's loss on."""
+        """Pass each step's loss and its objectives' numbers on."""
         if logs and "loss" in logs:
             self._check(logs, state.global_step)
-            parts = {name: float(logs[name]) for name in ("loss", "reflection", "active") if name in logs}
-            self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **parts})
+            told = {"loss": float(logs["loss"]), **({"numbers": logs["numbers"]} if "numbers" in logs else {})}
+            self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **told})
 
     def _check(self, logs: Mapping[str, Any], step: int) -> None:
         """Stop at the first loss or gradient that is no number: every later step would be for nothing."""
@@ -81,37 +77,35 @@ def fit(
     `student` holds the options of `models.hf.Hf` (`name`, `cache`, …). A training that was interrupted goes on from
     the last checkpoint in `folder`, and ends as if it had not been.
     """
+    mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)
     device = choose_device(student.get("device", "auto"))
-    trust = bool(student.get("trust_remote_code", False))
-    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
-    templates.prepare(tokenizer)
-    if config.template == "paper" or not tokenizer.chat_template:
-        templates.install_paper_template(tokenizer)
+    model, tokenizer = _begin_with(student, config)
     stops = templates.stop_ids(tokenizer, model.generation_config)
-    limit = min(config.max_length, weights.room_of(model.config))
-    examples = batches.pair(batches.encode(tokenizer, lessons, stops, limit))
-    _check_reflection(examples, config)
+    encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
+    fitting = encode_lessons(lessons, encoder)
+    prepared = mix.prepare(fitting, encoder)
     model = _ready(model, config, device)
-    plan = batches.plan(examples, config, seed)
-    micro, parts = batches.split(plan, config.micro_batch, config.batch)
-    dataset = Batches(examples, micro, parts, config, seed)
+    plan = batches.planned_batches(prepared.examples, config, seed)
+    micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
+    dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
     trainer = LessonTrainer(
         model=model,
         args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
         train_dataset=dataset,
         data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
         callbacks=[Watch(callbacks, config.checkpoint_minutes)],
-        lessons=config,
+        mix=mix,
     )
     begun = time.monotonic()
     with kernels.sound(device):
-        dataset.apart = layout.why_apart(model, examples if config.reflection else (), tokenizer.pad_token_id)
+        dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, callbacks.stopping)
     _save(model, tokenizer, stops, folder)
     return {
-        "lessons": len(examples),
-        "too_long": len(lessons) - len(examples),
+        "lessons": len(prepared.examples),
+        "too_long": len(lessons) - len(fitting),
+        "unused": len(fitting) - len(prepared.examples),
         "steps": len(plan),
         "visible_gpus": torch.cuda.device_count() if device.startswith("cuda") else 0,
         "apart": dataset.apart,
@@ -127,37 +121,36 @@ def _control(tokenizer: Any, lessons: Sequence[Lesson]) -> dict[str, Any]:
     return {"control": len(held), "control_token": held[0]} if held else {}
 
 
-def _check_reflection(examples: Sequence[batches.Example], config: TrainingConfig) -> None:
-    """Self-reflection that was asked for and is silently off would be believed to have been tried."""
-    if config.reflection is None or any(example.active for example in examples):
-        return
-    alone = sum(not example.positives for example in examples)
-    faultless = sum(not example.negatives for example in examples)
-    raise LessonError(
-        f"self-reflection has nothing to compare: of {len(examples)} lessons {alone} have no other right rationale of "
-        f"their question and {faultless} have no mistake of the student's. Ask the teacher for at least 2 rationales a "
-        "question, let the student sit more samples, or set training.reflection=null"
-    )
-
-
-def _account(trainer: LessonTrainer, dataset: Batches) -> dict[str, Any]:
-    """What was spent and how the loss went."""
-    examples = dataset.examples
+def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> dict[str, Any]:
+    """What was spent, how the loss went, and what each objective told at each step."""
     history = [row for row in trainer.state.log_history if "loss" in row]
     losses = [row["loss"] for row in history]
-    reflected = [row for row in history if "active" in row]
-    reflection = {
-        "active": round(sum(example.active for example in examples) / len(examples), 4),
-        "reflection": [row["reflection"] for row in reflected],
+    told: list[Any] = [row.get("numbers", {}) for row in history]
+    # A step whose lessons are none of an objective's has nothing of its number.
+    numbers = {
+        name: [row.get(name, 0.0) for row in told] for name in dict.fromkeys(name for row in told for name in row)
     }
+    shares = dataset.prepared.shares()
+    read, predicted = dataset.tokens()
     return {
-        **(reflection if reflected else {}),
-        "tokens": dataset.tokens(),
-        "target_tokens": sum(len(example.completion) for example in examples) * dataset.config.epochs,
+        **({"numbers": numbers} if numbers else {}),
+        **({"active": shares} if len(shares) > 1 or min(shares.values()) < 1 else {}),
+        "tokens": read,
+        "target_tokens": predicted,
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "losses": losses,
     }
+
+
+def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any]:
+    """The student's weights, and its tokenizer with the template that it is taught and examined with."""
+    trust = bool(student.get("trust_remote_code", False))
+    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
+    templates.prepare(tokenizer)
+    if config.template == "paper" or not tokenizer.chat_template:
+        templates.install_paper_template(tokenizer)
+    return model, tokenizer
 
 
 def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:

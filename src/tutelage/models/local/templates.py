@@ -95,9 +95,7 @@ def stop_ids(tokenizer: Any, generation_config: Any = None) -> set[int]:
     listed = getattr(generation_config, "eos_token_id", None)
     ids |= set(listed) if isinstance(listed, list) else {listed} if listed is not None else set()
     if tokenizer.chat_template:
-        closing = tokenizer(
-            _completion_text(tokenizer, [Message("user", "x")], "x"), add_special_tokens=False
-        ).input_ids
+        closing = tokenizer(completion_text(tokenizer, [Message("user", "x")], "x"), add_special_tokens=False).input_ids
         special = [token for token in closing if token in tokenizer.all_special_ids]
         ids |= set(special[:1])
     return ids
@@ -109,7 +107,7 @@ def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str,
     Raises `ModelError` when the template writes no stop token behind a reply: a student trained so would never stop.
     """
     answered = [*messages, Message("assistant", completion)]
-    ids = _ids(tokenizer, answered, lambda turns: _completion_text(tokenizer, turns[:-1], turns[-1].content))
+    ids = _ids(tokenizer, answered, lambda turns: completion_text(tokenizer, turns[:-1], turns[-1].content))
     end = next((place for place, token in enumerate(ids) if token in stops), None)
     if end is None:
         raise ModelError(
@@ -119,7 +117,8 @@ def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str,
     return ids[: end + 1]
 
 
-def _completion_text(tokenizer: Any, messages: Sequence[Message], completion: str) -> str:
+def completion_text(tokenizer: Any, messages: Sequence[Message], completion: str) -> str:
+    """All that a template writes behind a prompt when it is answered: what the completion stands in, and what ends it."""
     turns = [{"role": message.role, "content": message.content} for message in messages]
     prompt = prompt_text(tokenizer, messages)
     whole = _render(tokenizer, [*turns, {"role": "assistant", "content": completion}])

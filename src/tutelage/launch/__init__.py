@@ -1,0 +1,6 @@
+"""Where work runs: every launcher there is; `catalog` finds one by its name or by the user's own import path."""
+
+HERE = "here"  # the launcher where nothing else is asked for
+LAUNCHERS = {
+    HERE: ("tutelage.launch.here:Here", "in this process, on this machine"),
+}

@@ -1,0 +1,97 @@
+"""What transformers' Trainer is given: the planned batches, and a loss that is the sum of the training's objectives."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer
+
+from tutelage.training.collation import collate_rows
+from tutelage.training.mixing import Mix, Prepared
+from tutelage.training.rows import Row, Totals, totals_of
+
+Item = tuple[list[Row], Totals]
+
+
+class PlannedBatches(Dataset[Item]):
+    """The planned batches in order; one item is the rows of one micro-batch, and the totals of its whole batch."""
+
+    def __init__(
+        self, mix: Mix, prepared: Prepared, plan: Sequence[list[int]], parts: int, place: tuple[int, int]
+    ) -> None:
+        self.mix = mix
+        self.prepared = prepared
+        self.plan = plan
+        self.parts = parts
+        self.seed, self.epochs = place
+        self.apart = ""  # why every branch has a line of its own; empty: it has not
+        self._batch: tuple[int, list[list[Row]]] = (-1, [])  # the last whole batch: its micro-batches come one by one
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: int) -> Item:
+        first = index - index % self.parts
+        if self._batch[0] != first:
+            self._batch = (first, [self._rows(place) for place in range(first, first + self.parts)])
+        whole = self._batch[1]
+        return whole[index - first], totals_of([row for micro in whole for row in micro])
+
+    def _rows(self, index: int) -> list[Row]:
+        # What is drawn for a lesson depends on where it stands in the plan alone, so that a resumed training repeats it.
+        epoch = index // (len(self.plan) // self.epochs)
+        return [self.mix.row(self.prepared, i, f"{self.seed}/{epoch}/{i}") for i in self.plan[index]]
+
+    def rows(self) -> Iterator[Row]:
+        """Every row of the training, in order."""
+        return (row for index in range(len(self)) for row in self._rows(index))
+
+    def tokens(self) -> tuple[int, int]:
+        """How many tokens the whole training reads, and how many of the answers' it predicts."""
+        read, predicted = 0, 0
+        for row in self.rows():
+            read += row.apart_length if self.apart else row.shared_length
+            answers = {place for place in row.scored if row.parents[place] >= 0}
+            predicted += sum(len(row.branches[place].ids) for place in answers)
+        return read, predicted
+
+    def collate(self, items: Sequence[Item], pad: int) -> dict[str, Any]:
+        """One item as tensors."""
+        ((rows, whole),) = items  # more than one would be lessons that nobody learns
+        return collate_rows(rows, whole, pad, bool(self.apart))
+
+
+class LessonTrainer(Trainer):
+    """transformers' Trainer with our objectives; logits are computed only where a target is predicted."""
+
+    def __init__(self, *args: Any, mix: Mix, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mix = mix
+        # Every loss is divided by the totals of its whole batch; Trainer must not divide by the micro-batches again.
+        self.model_accepts_loss_kwargs = True
+        self._told: dict[str, torch.Tensor] = {}  # the objectives' numbers since the last log
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The weighted sum of the objectives' losses; what each tells is added up until the step is logged."""
+        loss, numbers, out = self.mix.loss(model, self.accelerator.unwrap_model(model), inputs)
+        for name, number in numbers.items():
+            self._told[name] = self._told[name] + number if name in self._told else number
+        return (loss, out) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the loss of the lessons and the numbers of the objectives apart."""
+        if "loss" in logs:
+            numbers = {name: round(float(number), 4) for name, number in self._told.items()}
+            self._told = {}
+            lessons = numbers.pop("loss", None)
+            if lessons is not None and not self.mix.is_single:
+                logs = {**logs, "loss": lessons}
+            logs = {**logs, "numbers": numbers} if numbers else logs  # type: ignore[dict-item]
+        super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset: Any = train_dataset or self.train_dataset
+        return torch.utils.data.SequentialSampler(dataset)  # the plan is shuffled already

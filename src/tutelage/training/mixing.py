@@ -1,0 +1,95 @@
+"""Several objectives as one: what each keeps of a lesson, the rows they share, and the sum of their losses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from tutelage.errors import ConfigError, LessonError
+from tutelage.training import layout
+from tutelage.training.examples import Encoder, Example
+from tutelage.training.objectives.objective import Objective, find_objective
+from tutelage.training.reading import ForwardPass
+from tutelage.training.rows import Row
+from tutelage.training.settings import ObjectiveChoice
+
+
+class Weighted(NamedTuple):
+    """An objective and what its loss counts beside the others'."""
+
+    objective: Objective
+    weight: float
+
+
+class Prepared(NamedTuple):
+    """The lessons of a training, and by objective what it keeps of each."""
+
+    examples: list[Example]
+    kept: dict[str, list[Any]]
+
+    def shares(self) -> dict[str, float]:
+        """The share of the lessons that each objective has something to say about."""
+        return {
+            name: round(sum(one is not None for one in own) / len(self.examples), 4) for name, own in self.kept.items()
+        }
+
+
+class Mix:
+    """The objectives of one training, each with its weight."""
+
+    def __init__(self, choices: Sequence[ObjectiveChoice]) -> None:
+        self.members = [Weighted(find_objective(choice), choice.weight) for choice in choices]
+        names = [one.objective.name for one in self.members]
+        if doubled := next((name for name in names if names.count(name) > 1), ""):
+            paths = [choice.name for choice, name in zip(choices, names, strict=True) if name == doubled]
+            raise ConfigError(
+                f"training.objective: {' and '.join(paths)} are both called {doubled!r}; each needs a name of its own"
+            )
+
+    @property
+    def is_single(self) -> bool:
+        """Whether what is minimised is one objective's loss and nothing else."""
+        return len(self.members) == 1 and self.members[0].weight == 1
+
+    def prepare(self, examples: Sequence[Example], encoder: Encoder) -> Prepared:
+        """What each objective keeps of the lessons; a lesson that none has anything to say about is left out."""
+        found = {one.objective.name: list(one.objective.prepare(examples, encoder)) for one in self.members}
+        for name, own in found.items():
+            if len(own) != len(examples):
+                raise LessonError(
+                    f"objective {name!r} keeps something of {len(own)} lessons, and was given {len(examples)}"
+                )
+            if all(one is None for one in own):
+                raise LessonError(f"objective {name!r} has nothing to say about any of the {len(examples)} lessons")
+        used = [place for place in range(len(examples)) if any(own[place] is not None for own in found.values())]
+        return Prepared([examples[i] for i in used], {name: [own[i] for i in used] for name, own in found.items()})
+
+    def row(self, prepared: Prepared, index: int, place: str) -> Row:
+        """A lesson as it is shown in one epoch, with what every objective adds to it."""
+        example = prepared.examples[index]
+        members = [(one.objective, prepared.kept[one.objective.name][index]) for one in self.members]
+        return Row({each.name: each.parts(example, kept, place) for each, kept in members if kept is not None})
+
+    def loss(
+        self, model: Any, plain: Any, inputs: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], Any]:
+        """One forward pass for all: what is minimised, the numbers to be shown, and the model's output.
+
+        `plain` is the model without what Trainer wraps around it.
+        """
+        reads_states = any("line_of_row" in part for own in inputs["parts"].values() for part in own.values())
+        with layout.last_states(plain, reads_states) as states:
+            out = layout.forward(model, inputs, inputs["keep"])
+        # A micro-batch without lessons still needs a loss with a gradient, of nothing.
+        total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
+        for objective, weight in self.members:
+            if objective.name in inputs["parts"]:
+                seen = ForwardPass(objective.name, inputs, out.logits, states[0] if states else None)
+                loss, told = objective.loss(seen)
+                total = total + weight * loss
+                if doubled := next((name for name in told if name in numbers), ""):
+                    raise LessonError(
+                        f"two objectives of one training both tell a number {doubled!r}; rename one of them"
+                    )
+                numbers |= {name: number.detach() for name, number in told.items()}
+        return total, numbers, out

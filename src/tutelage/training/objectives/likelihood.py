@@ -1,0 +1,40 @@
+"""Write what the lesson writes: negative log-likelihood of a lesson's completion [Ho et al. 2022, section 3.3]."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+
+from tutelage.config import Settings
+from tutelage.training.examples import Encoder, Example
+from tutelage.training.losses import completion_nll, weighted_nll
+from tutelage.training.reading import ForwardPass
+from tutelage.training.rows import Part
+
+
+class Likelihood(Settings):
+    """A mean over the tokens of the completions; with `prompt_weight` the prompts' count too, as in Wang et al. 2023."""
+
+    name: ClassVar[str] = "likelihood"
+    prompt_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def prepare(self, examples: Sequence[Example], encoder: Encoder) -> list[bool]:
+        """Every lesson can be written."""
+        return [True] * len(examples)
+
+    def parts(self, example: Example, kept: bool, place: str) -> list[Part]:
+        """The completion; and the prompt, whose first token is predicted by nothing, where it counts."""
+        parts = [Part("completion", example.answered, [1.0] * len(example.completion))]
+        if self.prompt_weight:
+            parts.append(Part("prompt", example.asked, [self.prompt_weight] * len(example.prompt)))
+        return parts
+
+    def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """What the lessons cost, a target token."""
+        targets, total = seen.targets("completion", "prompt"), seen.total("completion", "prompt")
+        if self.prompt_weight:
+            loss = weighted_nll(targets.logits_NV, targets.labels_N, targets.weights_N, total)
+        else:
+            loss = completion_nll(targets.logits_NV, targets.labels_N, total)
+        return loss, {"loss": loss}

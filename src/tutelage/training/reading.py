@@ -1,0 +1,79 @@
+"""One forward pass as an objective reads it: each sees its own parts of the rows, and none sees the layout."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from tutelage.training.losses import pool
+
+
+class Targets(NamedTuple):
+    """Tokens to be predicted, in the order of the rows, with the logits that predict them."""
+
+    logits_NV: torch.Tensor
+    labels_N: torch.Tensor
+    weights_N: torch.Tensor
+    rows_N: torch.Tensor  # the row that each stands in, counted within the micro-batch
+    more: Mapping[str, torch.Tensor]  # what else belongs to each, by the names of `Part.more`
+
+
+class ForwardPass:
+    """What one forward pass gave for one objective's parts."""
+
+    def __init__(
+        self, objective: str, inputs: Mapping[str, Any], logits: torch.Tensor, states: torch.Tensor | None
+    ) -> None:
+        self._parts: Mapping[str, Mapping[str, torch.Tensor]] = inputs["parts"].get(objective, {})
+        self._totals: Mapping[str, tuple[float, int]] = inputs["totals"].get(objective, {})
+        # Only the last columns have logits; a model that knows no `logits_to_keep` gives those of all.
+        self._width = inputs["input_ids"].shape[1]
+        self._logits, self._states = logits, states
+
+    def __contains__(self, part: str) -> bool:
+        """Whether any row of this micro-batch has a part."""
+        return part in self._parts
+
+    def total(self, *parts: str) -> torch.Tensor:
+        """The weights of these parts' targets in the whole batch, together: what a mean over tokens is divided by.
+
+        1 where there are none: there is nothing to divide.
+        """
+        return self._number(sum(self._totals[part][0] for part in parts if part in self._totals))
+
+    def rows(self, part: str) -> torch.Tensor:
+        """How many rows of the whole batch have a part: what a mean over lessons is divided by. At least 1."""
+        return self._number(self._totals[part][1] if part in self._totals else 0)
+
+    def _number(self, value: float) -> torch.Tensor:
+        return torch.tensor(float(value or 1), device=self._logits.device)
+
+    def targets(self, *parts: str) -> Targets:
+        """The targets of some parts together, row by row and in each in the order of its columns."""
+        found = [self._parts[part] for part in parts if part in self._parts]
+        one: Mapping[str, torch.Tensor]
+        if len(found) == 1:
+            one = found[0]
+        elif found:
+            keys = [key for key in found[0] if all(key in other for other in found)]
+            one = {key: torch.cat([other[key] for other in found]) for key in keys}
+            order = (one["lines"] * self._width + one["columns"]).argsort()
+            one = {key: values[order] for key, values in one.items()}
+        else:
+            none = torch.zeros(0, dtype=torch.long, device=self._logits.device)
+            one = {**dict.fromkeys(("lines", "sources", "labels", "rows"), none), "weights": none.float()}
+        logits_NV = self._logits[one["lines"], one["sources"] - (self._width - self._logits.shape[1])]
+        more = {key.removeprefix("more."): values for key, values in one.items() if key.startswith("more.")}
+        return Targets(logits_NV, one["labels"], one["weights"], one["rows"], more)
+
+    def pooled(self, part: str, how: str) -> torch.Tensor:
+        """The last states over a part as one vector for each row that has it, in the order of the rows (AH)."""
+        assert self._states is not None
+        one = self._parts[part]
+        mask_LT = torch.zeros(self._states.shape[:2], dtype=torch.bool, device=self._states.device)
+        mask_LT[one["lines"], one["columns"]] = True
+        return pool(self._states, mask_LT, how)[one["line_of_row"]]
+
+    def having(self, part: str) -> torch.Tensor:
+        """Which rows have a part whose states are read, in the order of `pooled`."""
+        return self._parts[part]["rows"]

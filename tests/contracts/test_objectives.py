@@ -1,0 +1,106 @@
+"""Every objective of the table, alone and beside another: it trains, what it tells adds up, and an interruption changes nothing."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tutelage.errors import Interrupted
+from tutelage.training.job import Callbacks
+from tutelage.training.mixing import Mix
+from tutelage.training.objectives import OBJECTIVES
+from tutelage.training.settings import TrainingConfig, objective_choices
+from tutelage.training.trainer import fit
+from tutelage.types import Lesson
+
+
+def lesson(question: int, way: str) -> Lesson:
+    """One with whatever an objective may want: other right rationales, mistakes, feedback, sums."""
+    told = f"A coin is heads up. {'Maya flips it. ' * question}Is it?"
+    wrong = ("It was not flipped. --> no", "Odd, so no. --> no")[: 1 + question % 2]
+    written = f"{way} {question} + 2 = {question + 2} it is. --> yes"
+    return Lesson(
+        question=str(question), prompt=told, completion=written, kind="feedback", wrong=wrong, feedback="Count again."
+    )
+
+
+LESSONS = [lesson(question, way) for question in range(4) for way in ("So", "Then", "Thus")][:11]
+MIXES = [*OBJECTIVES, {"likelihood": 1.0, "reflection": 0.5}, {"likelihood": 0.0, "reflection": 2.0}]
+each = pytest.mark.parametrize("objective", MIXES, ids=str)
+
+
+def train(
+    folder: Path, student: Path, objective: Any, stopping: Callable[[], bool] = lambda: False, **more: Any
+) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    settings = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", "objective": objective, **more}
+    spec = {"name": str(student), "cache": "", "device": "cpu"}
+    return fit(spec, LESSONS, TrainingConfig(**settings), 3, folder, Callbacks(lambda tick: None, stopping))
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_it_goes_by_the_name_of_the_table(name: str) -> None:
+    (member,) = Mix(objective_choices(name)).members
+    assert member.objective.name == name
+
+
+@each
+def test_what_it_tells_is_named_and_finite_at_every_step(base_student: Path, tmp_path: Path, objective: Any) -> None:
+    ticks: list[dict[str, Any]] = []
+    folder = tmp_path / "s"
+    folder.mkdir()
+    settings = TrainingConfig(epochs=2, batch=4, precision="float32", objective=objective)
+    spec = {"name": str(base_student), "cache": "", "device": "cpu"}
+    facts = fit(spec, LESSONS, settings, 3, folder, Callbacks(ticks.append, lambda: False))
+    assert len(ticks) == facts["steps"] == len(facts["losses"])
+    assert [tick["loss"] for tick in ticks] == facts["losses"]
+    for name, curve in facts.get("numbers", {}).items():
+        assert name
+        assert len(curve) == facts["steps"]
+        assert all(map(math.isfinite, curve))
+        assert [tick["numbers"][name] for tick in ticks] == curve
+    assert all(map(math.isfinite, facts["losses"]))
+    before, after = weights_of(base_student), weights_of(folder)
+    assert any(not torch.equal(before[name], weights) for name, weights in after.items())
+
+
+@each
+def test_micro_batches_add_up(base_student: Path, tmp_path: Path, objective: Any) -> None:
+    """Of 3, so that parts of a batch are of different sizes, and the last batch leaves one without lessons."""
+    whole = train(tmp_path / "whole", base_student, objective, epochs=1)
+    micro = train(tmp_path / "micro", base_student, objective, epochs=1, micro_batch=3)
+    assert micro["losses"] == pytest.approx(whole["losses"], abs=2e-4)
+    assert micro.get("numbers", {}).keys() == whole.get("numbers", {}).keys()
+    for name, curve in whole.get("numbers", {}).items():
+        assert micro["numbers"][name] == pytest.approx(curve, abs=2e-4)
+    expected = weights_of(tmp_path / "whole")
+    assert all(
+        torch.allclose(weights, expected[name], atol=2e-4) for name, weights in weights_of(tmp_path / "micro").items()
+    )
+
+
+@each
+def test_a_training_that_goes_on_ends_like_an_undisturbed_one(
+    base_student: Path, tmp_path: Path, objective: Any
+) -> None:
+    whole = train(tmp_path / "whole", base_student, objective, micro_batch=2)
+    asked: list[int] = []
+
+    def third() -> bool:
+        asked.append(1)
+        return len(asked) >= 3
+
+    with pytest.raises(Interrupted):
+        train(tmp_path / "part", base_student, objective, third, micro_batch=2)
+    resumed = train(tmp_path / "part", base_student, objective, micro_batch=2)
+    assert (resumed["losses"], resumed.get("numbers")) == (whole["losses"], whole.get("numbers"))
+    expected = weights_of(tmp_path / "whole")
+    assert all(torch.equal(weights, expected[name]) for name, weights in weights_of(tmp_path / "part").items())
