@@ -125,7 +125,8 @@ def _working(
         raw, source = read_yaml(Path(raw)), str(raw)
     config: Any = raw if isinstance(raw, Settings) else check(raw, source)
     if launcher is None or isinstance(launcher, str):
-        launcher = find_launcher(launcher or str(getattr(config, "launch", HERE)))
+        named: str = config.launch if hasattr(config, "launch") else HERE  # a recipe of one's own may leave it out
+        launcher = find_launcher(launcher or named)
     task = find_task(config.task, data=config.data)
     callbacks = {name: call for name, call in zip(("listener", "stopping"), told, strict=True) if call}
     shared = [_run_at(Path(other)) for other in reuse]

@@ -287,7 +287,7 @@ def main() -> None:
     from tutelage.models.local import ability, weights
     from tutelage.training import layout
     from tutelage.training.examples import Branch
-    from tutelage.training.rows import Part, Row
+    from tutelage.training.rows import Row, RowPart
 
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = make_student(Path(folder) / "tokenizer", chat=False)
@@ -296,7 +296,7 @@ def main() -> None:
             model, _ = weights.load(str(make(name, tokenizer, Path(folder) / name)), torch.float32, Path(folder))
             prompt = Branch(list(range(3, 90)))
             ends = [list(range(90, 100)), [100, 101, 102], [103, 104, 105, 106]]
-            shown = Row({"it": [Part(str(end), Branch(end, prompt)) for end in ends]})
+            shown = Row({"it": [RowPart(str(end), Branch(end, prompt)) for end in ends]})
             print(row(name, ability.measure(model), layout.why_apart(model, [shown], 0)))
 
 

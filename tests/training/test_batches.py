@@ -13,7 +13,7 @@ from tutelage.training import batches, collation, examples
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.objectives.likelihood import Likelihood
 from tutelage.training.objectives.reflection import POSITIVES, Contrast, Reflection
-from tutelage.training.rows import Part, Row, totals_of
+from tutelage.training.rows import Row, RowPart, totals_of
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Lesson, Message
 
@@ -120,8 +120,8 @@ def test_three_continuations_share_a_prompt() -> None:
 def test_branches_share_a_prefix_and_a_prompt_of_their_own_shares_nothing() -> None:
     """A mistake's right beginning, its end and a better end; and the mistake, put in another prompt, with what is said of it."""
     kept = Branch([8, 9], Branch([5, 6]))
-    ends = [Part("wrong", Branch([7, 1], kept), [1.0, 1.0]), Part("right", Branch([3, 1], kept), [1.0, 1.0])]
-    row = Row({"prefer": ends, "critique": [Part("said", Branch([2, 1], Branch([5, 4])), [1.0, 0.0])]})
+    ends = [RowPart("wrong", Branch([7, 1], kept), [1.0, 1.0]), RowPart("right", Branch([3, 1], kept), [1.0, 1.0])]
+    row = Row({"prefer": ends, "critique": [RowPart("said", Branch([2, 1], Branch([5, 4])), [1.0, 0.0])]})
     tensors = collation.collate_rows([row], totals_of([row]), pad=0)
     assert tensors["input_ids"].tolist() == [[5, 6, 8, 9, 7, 1, 3, 1, 5, 4, 2, 1]]
     assert tensors["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 0, 1, 2, 3]]
@@ -142,7 +142,7 @@ def test_branches_share_a_prefix_and_a_prompt_of_their_own_shares_nothing() -> N
 
 def test_a_part_with_too_few_weights_is_said() -> None:
     with pytest.raises(LessonError, match="objective 'own': its part 'it' has 1 weights for 2 tokens"):
-        Row({"own": [Part("it", Branch([5, 6]), [1.0])]})
+        Row({"own": [RowPart("it", Branch([5, 6]), [1.0])]})
 
 
 def test_a_plan_keeps_a_question_apart() -> None:

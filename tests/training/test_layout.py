@@ -14,11 +14,11 @@ from tutelage import runner
 from tutelage.models.local import weights
 from tutelage.training import layout
 from tutelage.training.examples import Branch
-from tutelage.training.rows import Part, Row
+from tutelage.training.rows import Row, RowPart
 
 
 def branching(prompt: list[int], *ends: list[int]) -> Row:
-    return Row({"it": [Part(str(place), Branch(end, Branch(prompt))) for place, end in enumerate(ends)]})
+    return Row({"it": [RowPart(str(place), Branch(end, Branch(prompt))) for place, end in enumerate(ends)]})
 
 
 LONGEST = branching(list(range(3, 60)), list(range(60, 70)), [72] * 8, [73] * 6)

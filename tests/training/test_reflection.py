@@ -14,7 +14,7 @@ from tutelage.training.collation import lay_shared, shared_mask
 from tutelage.training.examples import Branch
 from tutelage.training.job import Callbacks
 from tutelage.training.layout import last_states
-from tutelage.training.rows import Part, Row
+from tutelage.training.rows import Row, RowPart
 from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import fit
 from tutelage.types import Lesson
@@ -58,7 +58,9 @@ def test_a_shared_prompt_gives_the_states_of_separate_passes(
     prompts = [Branch([5, 6, 7]), Branch([20] * 9)]
     ends = [[[8, 9, 1], [10, 1], [11, 12, 13, 1]], [[21, 1], [22, 23, 1], [24, 1]]]
     rows = [
-        Row({"it": [Part(str(i), Branch(end, prompt), None if i else [1.0] * len(end)) for i, end in enumerate(own)]})
+        Row(
+            {"it": [RowPart(str(i), Branch(end, prompt), None if i else [1.0] * len(end)) for i, end in enumerate(own)]}
+        )
         for prompt, own in zip(prompts, ends, strict=True)
     ]
     tensors, places = lay_shared(rows, pad=0)

@@ -18,7 +18,7 @@ from tutelage.training.examples import Example
 from tutelage.training.job import Callbacks
 from tutelage.training.objectives.likelihood import Likelihood
 from tutelage.training.reading import ForwardPass
-from tutelage.training.rows import Part
+from tutelage.training.rows import RowPart
 from tutelage.training.settings import TrainingConfig
 from tutelage.training.trainer import fit
 from tutelage.types import Lesson
@@ -151,7 +151,7 @@ class Counted(Likelihood):
 
     reached: ClassVar[list[int]] = []
 
-    def parts(self, example: Example, kept: bool, place: str) -> list[Part]:
+    def parts(self, example: Example, kept: bool, place: str) -> list[RowPart]:
         (part,) = super().parts(example, kept, place)
         more = {"lesson": [int(example.lesson.question)] * len(example.completion)}
         return [msgspec.structs.replace(part, more=more)]

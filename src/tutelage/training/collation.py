@@ -5,12 +5,12 @@ other and a mask says who goes on from whom; a prompt is computed once for all t
 from a prompt to an end is a line of its own, padded on the right; this is right whatever a model makes of masks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from tutelage.training.rows import Row, Totals
+from tutelage.training.rows import Row, RowPart, Totals
 
 PADDING = (
     0  # the segment of a column that holds nothing; the others are numbered from 1, in the order of a row's branches
@@ -35,31 +35,26 @@ class Laid(NamedTuple):
 def lay_shared(rows: Sequence[Row], pad: int) -> Laid:
     """A line a row, padded on the left, so that what is scored ends in the last column of every line."""
     width = max(row.shared_length for row in rows)
-    ids, segments, positions, places = [], [], [], []
+    ids = torch.full((len(rows), width), pad)
+    segments, positions = torch.full_like(ids, PADDING), torch.zeros_like(ids)
+    places = []
     for line, row in enumerate(rows):
-        padding = width - row.shared_length
-        ids.append([pad] * padding)
-        segments.append([PADDING] * padding)
-        positions.append([0] * padding)
-        columns: dict[int, int] = {}
+        column = width - row.shared_length
+        columns, ends = dict[int, int](), dict[int, int]()
         for place in row.order:
             branch = row.branches[place]
-            columns[place] = len(ids[-1])
-            ids[-1] += branch.ids
-            segments[-1] += [place + 1] * len(branch.ids)
-            positions[-1] += range(
-                branch.depth, branch.depth + len(branch.ids)
-            )  # as if it were alone behind its prompt
-        ends = {place: column + len(row.branches[place].ids) - 1 for place, column in columns.items()}
-        places.append([Place(line, columns[place], ends.get(parent, -1)) for place, parent in enumerate(row.parents)])
-    tensors = {
-        "input_ids": torch.tensor(ids),
-        "attention_mask": torch.tensor([[int(one != PADDING) for one in line] for line in segments]),
-        "position_ids": torch.tensor(positions),
-    }
+            end = column + len(branch.ids)
+            ids[line, column:end] = torch.tensor(branch.ids)
+            segments[line, column:end] = place + 1
+            # The position is where the token would stand if its branch were alone behind its prompt.
+            positions[line, column:end] = torch.arange(branch.depth, branch.depth + len(branch.ids))
+            columns[place], ends[place], column = column, end, end
+        befores = [ends[parent] - 1 if parent >= 0 else -1 for parent in row.parents]
+        places.append([Place(line, columns[place], before) for place, before in enumerate(befores)])
+    tensors = {"input_ids": ids, "attention_mask": (segments != PADDING).long(), "position_ids": positions}
     if not all(row.is_chain for row in rows):
         # Who may look at whom cannot be told from the columns any more: see `shared_mask`.
-        tensors |= {"segments": torch.tensor(segments), "kin": _kin(rows)}
+        tensors |= {"segments": segments, "kin": _kin(rows)}
     return Laid(tensors, places)
 
 
@@ -98,17 +93,18 @@ def lay_apart(rows: Sequence[Row], pad: int) -> Laid:
     ways.sort(key=lambda way: way[1][-1] not in rows[way[0]].scored)  # stable
     lines = [[token for place in path for token in rows[number].branches[place].ids] for number, path in ways]
     width = max(map(len, lines))
+    ids, mask = torch.full((len(lines), width), pad), torch.zeros(len(lines), width, dtype=torch.long)
+    for place, line in enumerate(lines):
+        ids[place, : len(line)] = torch.tensor(line)
+        mask[place, : len(line)] = 1
     found: list[dict[int, Place]] = [{} for _ in rows]
-    for line, (number, path) in enumerate(ways):
+    for number_of_line, (number, path) in enumerate(ways):
         column = 0
         for place in path:  # a branch in several lines is read in the first of them, and counts once
-            found[number].setdefault(place, Place(line, column, column - 1))
+            found[number].setdefault(place, Place(number_of_line, column, column - 1))
             column += len(rows[number].branches[place].ids)
-    tensors = {
-        "input_ids": torch.tensor([line + [pad] * (width - len(line)) for line in lines]),
-        "attention_mask": torch.tensor([[1] * len(line) + [0] * (width - len(line)) for line in lines]),
-        "position_ids": torch.tensor([list(range(width))] * len(lines)),
-    }
+    positions = torch.arange(width).repeat(len(lines), 1)
+    tensors = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
     return Laid(tensors, [[places[place] for place in range(len(places))] for places in found])
 
 
@@ -124,7 +120,7 @@ def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = Fal
         blank = torch.tensor([[pad, pad]])
         tensors = {"input_ids": blank, "attention_mask": torch.ones_like(blank), "position_ids": torch.tensor([[0, 1]])}
         places = []
-    parts = _parts(rows, places)
+    parts = _parts(rows, places, tensors["input_ids"])
     sources = [one["sources"] for own in parts.values() for one in own.values() if len(one.get("sources", ()))]
     width = tensors["input_ids"].shape[1]
     return {
@@ -136,51 +132,47 @@ def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = Fal
     }  # fmt: skip
 
 
-def _parts(rows: Sequence[Row], places: Sequence[Sequence[Place]]) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
+def _parts(
+    rows: Sequence[Row], places: Sequence[Sequence[Place]], ids: torch.Tensor
+) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
     """Where each part stands: its targets as lists, or the tokens whose states are read and the line of each row."""
-    lists: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    found: dict[str, dict[str, dict[str, list[torch.Tensor]]]] = {}
     for number, row in enumerate(rows):
         for objective, part, branch in row.parts:
-            place = places[number][branch]
-            own = lists.setdefault(objective, {}).setdefault(part.name, {})
-            for key, values in (_state if part.weights is None else _targets)(number, part, place).items():
-                own.setdefault(key, []).extend(values)
-    return {
-        objective: {name: {key: _tensor(key, values) for key, values in one.items()} for name, one in own.items()}
-        for objective, own in lists.items()
+            own = found.setdefault(objective, {}).setdefault(part.name, {})
+            read = _state if part.weights is None else _targets
+            for key, values in read(number, part, places[number][branch]).items():
+                own.setdefault(key, []).append(values)
+    parts = {
+        objective: {name: {key: torch.cat(values) for key, values in one.items()} for name, one in own.items()}
+        for objective, own in found.items()
     }
+    for one in (part for own in parts.values() for part in own.values() if "sources" in part):
+        one["labels"] = ids[one["lines"], one["columns"]]
+    return parts
 
 
-def _tensor(key: str, values: list[Any]) -> torch.Tensor:
-    """Weights as they are, whatever else belongs to tokens as torch reads it, and all the rest as indices, even if none."""
-    if key.startswith("more."):
-        return torch.tensor(values)
-    return torch.tensor(values, dtype=torch.float32 if key == "weights" else torch.long)
+def _state(number: int, part: RowPart, place: Place) -> dict[str, torch.Tensor]:
+    columns = torch.arange(place.column, place.column + len(part.branch.ids))
+    lines = torch.full_like(columns, place.line)
+    return {"lines": lines, "columns": columns, "rows": torch.tensor([number]), "line_of_row": lines[:1]}
 
 
-def _state(number: int, part: Any, place: Place) -> Mapping[str, Sequence[Any]]:
-    count = len(part.branch.ids)
-    return {
-        "lines": [place.line] * count,
-        "columns": range(place.column, place.column + count),
-        "rows": [number],
-        "line_of_row": [place.line],
-    }
-
-
-def _targets(number: int, part: Any, place: Place) -> Mapping[str, Sequence[Any]]:
-    """The tokens that count: what they are, and the column whose logits predict each.
+def _targets(number: int, part: RowPart, place: Place) -> dict[str, torch.Tensor]:
+    """The tokens that count: where they stand, and the column whose logits predict each.
 
     That is the column before it, but for a branch's first token: what it goes on from may stand anywhere in the line.
     """
-    before = [place.before, *range(place.column, place.column + len(part.branch.ids) - 1)]
-    kept = [i for i, weight in enumerate(part.weights) if weight and before[i] >= 0]
-    return {
-        "lines": [place.line] * len(kept),
-        "columns": [place.column + i for i in kept],
-        "sources": [before[i] for i in kept],
-        "labels": [part.branch.ids[i] for i in kept],
-        "weights": [float(part.weights[i]) for i in kept],
-        "rows": [number] * len(kept),
-        **{f"more.{key}": [values[i] for i in kept] for key, values in part.more.items()},
+    columns = torch.arange(place.column, place.column + len(part.branch.ids))
+    sources = columns - 1
+    sources[0] = place.before
+    every = {
+        "lines": torch.full_like(columns, place.line),
+        "columns": columns,
+        "sources": sources,
+        "weights": torch.tensor(part.weights, dtype=torch.float32),
+        "rows": torch.full_like(columns, number),
+        **{f"more.{key}": torch.tensor(values) for key, values in part.more.items()},
     }
+    counts = (every["weights"] != 0) & (sources >= 0)
+    return every if counts.all() else {key: values[counts] for key, values in every.items()}

@@ -15,7 +15,7 @@ class Targets(NamedTuple):
     labels_N: torch.Tensor
     weights_N: torch.Tensor
     rows_N: torch.Tensor  # the row that each stands in, counted within the micro-batch
-    more: Mapping[str, torch.Tensor]  # what else belongs to each, by the names of `Part.more`
+    more: Mapping[str, torch.Tensor]  # what else belongs to each, by the names of `RowPart.more`
 
 
 class ForwardPass:

@@ -11,7 +11,7 @@ from tutelage.errors import LessonError
 from tutelage.training.examples import Branch
 
 
-class Part(Struct, frozen=True):
+class RowPart(Struct, frozen=True):
     """A branch that an objective reads in a row, by a name of the objective's own.
 
     With `weights`, one a token, its tokens are targets: their log-probabilities are read, and a weight of 0 leaves one out.
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
     """A part in a row: whose it is, and the place of its branch among the row's."""
 
     objective: str
-    part: Part
+    part: RowPart
     place: int
 
 
@@ -45,11 +45,13 @@ class Row:
     and are computed once.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[Part]]) -> None:
+    def __init__(self, parts: Mapping[str, Sequence[RowPart]]) -> None:
         self.branches: list[Branch] = []  # every branch stands behind the one that it goes on from
         self.parents: list[int] = []  # places in `branches`; -1: it goes on from nothing
         self.parts = [
-            Placed(name, _checked(name, part), self._add(part.branch)) for name, own in parts.items() for part in own
+            Placed(name, _checked(name, part, own), self._add(part.branch))
+            for name, own in parts.items()
+            for part in own
         ]
 
     def _add(self, branch: Branch) -> int:
@@ -111,8 +113,10 @@ class Row:
         return max(branch.depth + len(branch.ids) for branch in self.branches)
 
 
-def _checked(objective: str, part: Part) -> Part:
-    """A part with as many weights, and as much of everything else, as it has tokens."""
+def _checked(objective: str, part: RowPart, own: Sequence[RowPart]) -> RowPart:
+    """A part with a name of its own, and as many weights, and as much of everything else, as it has tokens."""
+    if sum(other.name == part.name for other in own) > 1:
+        raise LessonError(f"objective {objective!r}: two parts of one row are called {part.name!r}; rename one of them")
     for what, values in (("weights", part.weights), *part.more.items()):
         if values is not None and len(values) != len(part.branch.ids):
             raise LessonError(

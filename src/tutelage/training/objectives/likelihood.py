@@ -10,7 +10,7 @@ from tutelage.config import Settings
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.losses import completion_nll, weighted_nll
 from tutelage.training.reading import ForwardPass
-from tutelage.training.rows import Part
+from tutelage.training.rows import RowPart
 
 
 class Likelihood(Settings):
@@ -23,11 +23,11 @@ class Likelihood(Settings):
         """Every lesson can be written."""
         return [True] * len(examples)
 
-    def parts(self, example: Example, kept: bool, place: str) -> list[Part]:
+    def parts(self, example: Example, kept: bool, place: str) -> list[RowPart]:
         """The completion; and the prompt, whose first token is predicted by nothing, where it counts."""
-        parts = [Part("completion", example.answered, [1.0] * len(example.completion))]
+        parts = [RowPart("completion", example.answered, [1.0] * len(example.completion))]
         if self.prompt_weight:
-            parts.append(Part("prompt", example.asked, [self.prompt_weight] * len(example.prompt)))
+            parts.append(RowPart("prompt", example.asked, [self.prompt_weight] * len(example.prompt)))
         return parts
 
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:

@@ -11,7 +11,7 @@ from tutelage.importing import by_path, load_named
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.objectives import OBJECTIVES
 from tutelage.training.reading import ForwardPass
-from tutelage.training.rows import Part
+from tutelage.training.rows import RowPart
 from tutelage.training.settings import ObjectiveChoice
 
 
@@ -31,7 +31,7 @@ class Objective(Protocol):
         """
         ...
 
-    def parts(self, example: Example, kept: Any, place: str) -> Sequence[Part]:
+    def parts(self, example: Example, kept: Any, place: str) -> Sequence[RowPart]:
         """What it adds to the row of a lesson in one epoch: each text it reads there, under a name of its own.
 
         `kept` is what `prepare` kept, never None. `place` is "seed/epoch/index": whoever draws, draws from

@@ -11,7 +11,7 @@ from tutelage.errors import LessonError
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import self_reflection
 from tutelage.training.reading import ForwardPass
-from tutelage.training.rows import Part
+from tutelage.training.rows import RowPart
 from tutelage.training.settings import ReflectionOptions
 
 POSITIVES = 10  # how many right rationales of its question a lesson may be drawn towards [Wang et al. 2023]
@@ -57,11 +57,11 @@ class Reflection(ReflectionOptions):
         others = [ids for ids in (*beside, *behind(lesson.right)) if ids != example.completion]
         return Contrast(*([Branch(ids, example.asked) for ids in some] for some in (others[:POSITIVES], negatives)))
 
-    def parts(self, example: Example, kept: Contrast, place: str) -> list[Part]:
+    def parts(self, example: Example, kept: Contrast, place: str) -> list[RowPart]:
         """One positive and one negative, others in each epoch. Only their states are read, so they cost no logits."""
         rng = random.Random(place)
         positive, negative = rng.choice(kept.positives), rng.choice(kept.negatives)
-        return [Part("anchor", example.answered), Part("positive", positive), Part("negative", negative)]
+        return [RowPart("anchor", example.answered), RowPart("positive", positive), RowPart("negative", negative)]
 
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """The triplet loss, a mean over the lessons that have something to compare."""
