@@ -15,7 +15,7 @@ from tutelage.cli.output import Events, View, score_table
 from tutelage.config import override, read_yaml
 from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.report import writing
 from tutelage.runs import history
 
@@ -60,7 +60,7 @@ def plan_command(
     ] = 0,
 ) -> None:
     """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
-    for line in runner.plan(override(read_yaml(config), overrides or []), str(config), sample):
+    for line in runner.plan_run(override(read_yaml(config), overrides or []), str(config), sample):
         say(line)
 
 
@@ -69,14 +69,14 @@ def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_js
     terminal = console(stderr=as_json)
     raw = override(read_yaml(config), overrides or [])
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = runner.lessons(raw, into, view, stopping, str(config))
+        file = runner.make_lessons(raw, into, view, stopping, str(config))
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
 def run_into(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
     """Run a checked config into its folder, show how it goes, and print its scores at the end."""
     terminal = console(stderr=as_json)
-    config = check(raw, source)
+    config = check_config(raw, source)
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
         scores = runner.run(config, into, view, stopping, source, reuse)
         if as_json:
@@ -86,7 +86,7 @@ def run_into(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path]
     for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")
-    say(f"the report: {writing.write([into])}")
+    say(f"the report: {writing.write_report([into])}")
 
 
 @contextmanager

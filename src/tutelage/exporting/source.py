@@ -73,7 +73,7 @@ class Source(NamedTuple):
         return str(self.made.facts().get("why", ""))
 
 
-def read(path: Path) -> Source:
+def read_source(path: Path) -> Source:
     """A run with a student in it and with that student's final exam; anything less is an error that says what is missing."""
     run = history.open_run(path)
     if "student" not in run.config:

@@ -133,7 +133,7 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.strip().splitlines())
 
 
-class Read(NamedTuple):
+class FeedbackParts(NamedTuple):
     """What a teacher's reply says."""
 
     error: str  # which step was wrong
@@ -141,7 +141,7 @@ class Read(NamedTuple):
     practice: tuple[tuple[str, str], ...]  # new problems with their solutions
 
 
-def read(text: str) -> Read:
+def read_feedback(text: str) -> FeedbackParts:
     """Find the parts of a reply; a part that was never closed was cut off and is left out."""
     exercises = []
     for block in _between("practice", text):
@@ -150,10 +150,10 @@ def read(text: str) -> Read:
             exercises.append((problems[0], solutions[0]))
     outside = re.sub(r"<practice>.*?(</practice>|$)", " ", text, flags=re.DOTALL | re.IGNORECASE)
     errors = _between("error", outside)
-    return Read(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
+    return FeedbackParts(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
 
 
-def write(parts: Read) -> str:
+def write_feedback(parts: FeedbackParts) -> str:
     """The reply that `read` understands: what the offline teacher answers."""
     exercises = [
         f"<practice>\n<problem>{problem}</problem>\n<solution>{solution}</solution>\n</practice>"
@@ -188,12 +188,12 @@ def loss_of(reply: Feedback) -> str:
     """Why a reply can hold no lesson whatever its answers are; empty when it can."""
     if reply.error:
         return "failed"
-    if read(reply.text).solutions:
+    if read_feedback(reply.text).solutions:
         return ""
     return "cut off" if reply.truncated else "unread"
 
 
-def keep(
+def keep_solutions(
     replies: Iterable[Feedback],
     task: Task,
     questions: Mapping[str, Question],
@@ -214,7 +214,7 @@ def keep(
     calls = 0
     for reply in replies:
         calls += 1
-        parts = read(reply.text)
+        parts = read_feedback(reply.text)
         if reply.error or not parts.solutions:
             counts["failed" if reply.error else "unanswered"] += 1
             continue
