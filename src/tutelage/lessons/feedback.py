@@ -51,8 +51,10 @@ class FeedbackConfig(Settings):
     practice: Annotated[int, Field(ge=0)] = Field(0, description="new exercises a question, like the missed one")
     votes: Annotated[int, Field(ge=1)] = Field(3, description="times the teacher solves an exercise afresh")
     agree: Annotated[int, Field(ge=1)] = Field(2, description="votes an exercise's answer needs to be kept")
-    temperature: Annotated[float, Field(ge=0)] = 0.7
-    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    temperature: Annotated[float, Field(ge=0)] = Field(0.7, description="of the feedback, and of votes")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        1024, description="longest reply with feedback; a longer one is cut off"
+    )
     calls: Annotated[int, Field(ge=1)] | None = Field(None, description="most teacher calls a round, votes included")
     tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="no further mistakes go up in a round once its feedback has cost this many tokens"

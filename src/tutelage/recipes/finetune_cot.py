@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams
@@ -38,7 +40,9 @@ class FinetuneCot(Teaching):
 
     published: ClassVar[Mapping[str, Published]] = PUBLISHED
 
-    recipe: Literal["finetune_cot"] = "finetune_cot"
+    recipe: Literal["finetune_cot"] = Field(
+        "finetune_cot", description="which recipe: its name, or package.module:RECIPE"
+    )
 
 
 def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:

@@ -88,7 +88,7 @@ class Tailored(Teaching):
 
     published: ClassVar[Mapping[str, Published]] = PUBLISHED
 
-    recipe: Literal["tailored"] = "tailored"
+    recipe: Literal["tailored"] = Field("tailored", description="which recipe: its name, or package.module:RECIPE")
     questions: TailoredSplits = TailoredSplits()
     rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
     patience: Annotated[int, Field(ge=1)] | None = Field(
