@@ -78,7 +78,7 @@ class Run:
         """
         folder.make_folder(path)
         run = cls(path, **callbacks)
-        run._lock = folder.hold(path)
+        run._lock = folder.hold(path)  # first: all below writes
         saved = path / "config.yaml"
         if saved.exists() and folder.begun(path):  # before anything is made nothing binds a run
             try:
@@ -91,6 +91,7 @@ class Run:
         run._machine = facts.get("machine", {})
         run._note_machine()
         run._promise(facts.get("promised"))
+        # After run.json: a folder with a config.yaml is a run, so one that was killed before this line begins anew.
         if not saved.exists() or read_yaml(saved) != dict(config):
             write_file(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         if lines.mend(path / "events.jsonl"):
@@ -197,14 +198,14 @@ class Run:
             return lines.read_records(self.path / name / "records.jsonl", kind)
         with self._draft(name, inputs, label) as draft:
             file_path = draft / "records.jsonl"
-            kept = lines.recover(file_path, kind)
+            kept = lines.recover(file_path, kind)  # the whole lines that an interrupted try left
             with opened(file_path, "ab") as file:
                 for record in make(list(kept)):
                     file.write(lines.encode(record))
-                    file.flush()
+                    file.flush()  # a killed process loses nothing; only a power cut could
                     kept.append(record)
                     self.check_stop(name)
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the rename says that the step is whole
         return kept
 
     def artifact(
@@ -235,6 +236,7 @@ class Run:
             raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
     def _finished(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> bool:
+        # A step's folder has its name only once it is whole (`_draft`), so that it is there is the proof that it is finished.
         note = self.path / name / "step.json"
         if not os.path.lexists(note):
             if os.path.lexists(note.parent):
@@ -257,6 +259,7 @@ class Run:
             return False
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
+        # Under another name first: killed while it copies, no half of a step has the step's name.
         shutil.copytree(other / name, draft, copy_function=link)
         mine = {**json_file(note), **_labelled(label)}  # written anew: the other run keeps its own
         write_file(draft / "step.json", json.dumps(mine, indent=1).encode())
@@ -279,13 +282,13 @@ class Run:
             raise RunError(f"{draft} is no folder; move it elsewhere, and the step is made")
         if draft.exists() and (not note.exists() or made_from(note) != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
-        draft.mkdir(exist_ok=True)
+        draft.mkdir(exist_ok=True)  # what is left of an interrupted try with these inputs is gone on with
         if not note.exists():
             write_file(note, json.dumps(wanted).encode())
         self.check_stop(name)
         self.say(event="started", step=name)
         begun = time.monotonic()
-        yield draft
+        yield draft  # where the block raises nothing below happens, and the draft stays
         seconds = round(time.monotonic() - begun, 2)
         write_file(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
