@@ -17,7 +17,7 @@ from tutelage.types import Attempt
 
 def verdicts(step: str) -> dict[str, float]:
     """The shares of an exam step."""
-    return shares(records.read(Path(step) / "records.jsonl", Attempt))
+    return shares(records.read_records(Path(step) / "records.jsonl", Attempt))
 
 
 def main() -> None:

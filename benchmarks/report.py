@@ -71,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = made_up(Path(folder) / "run")
         begun = time.perf_counter()
-        file = writing.write([run])
+        file = writing.write_report([run])
         count = TEST * (ROUNDS + 1) + TRAIN * ROUNDS
         print(f"{count:,} attempts in {ROUNDS} rounds    {time.perf_counter() - begun:6.2f} s")
         print(f"peak memory of the process      {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:6.0f} MB")

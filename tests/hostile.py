@@ -62,7 +62,7 @@ def grade(kind: str, question: Question, text: str) -> tuple[bool, bool]:
 
 READERS: dict[str, Callable[[str], object]] = {
     **{kind: (lambda text, kind=kind: grade(kind, GOLDS[kind], text)) for kind in GOLDS},  # type: ignore[misc]
-    "feedback": lambda text: (feedback.read(text), wording.reasoning(text)),
+    "feedback": lambda text: (feedback.read_feedback(text), wording.reasoning(text)),
     "thinking": split_thinking,
 }
 
@@ -219,6 +219,6 @@ def enter(data: bytes) -> None:
     try:
         raw = yaml_value(text)
         if isinstance(raw, dict):
-            catalog.check(raw, "fuzz")
+            catalog.check_config(raw, "fuzz")
     except (Unreadable, TutelageError):
         return

@@ -7,7 +7,7 @@ import yaml
 
 from tutelage.config import differences, dump, expand_path, override, read_yaml
 from tutelage.errors import ConfigError
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.recipes.finetune_cot import FinetuneCot
 
 
@@ -46,8 +46,8 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path, content: bytes, says:
 
 
 def test_the_resolved_config_is_the_same_config() -> None:
-    config = check({"recipe": "finetune_cot", "training": {"epochs": 2, "lora": {}}}, "test")
-    assert check(yaml.safe_load(dump(config)), "test") == config
+    config = check_config({"recipe": "finetune_cot", "training": {"epochs": 2, "lora": {}}}, "test")
+    assert check_config(yaml.safe_load(dump(config)), "test") == config
     assert isinstance(config, FinetuneCot)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from tutelage.cli import demo
 from tutelage.cli.demo import demo_config, show_answers
 from tutelage.models.local import hf, precision
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.runs import records
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import subset
@@ -28,7 +28,7 @@ def write(run: Path, step: str, record: object) -> None:
 
 
 def shown(run: Path) -> str:
-    config = check(demo_config(), "demo").model_dump(mode="json")
+    config = check_config(demo_config(), "demo").model_dump(mode="json")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     (run / "questions.jsonl").write_bytes(records.encode(QUESTION))
     console = Console(width=400, record=True, force_terminal=False)
@@ -61,7 +61,7 @@ def test_it_says_when_nothing_was_mended(tmp_path: Path) -> None:
 
 def test_the_readme_says_what_test_and_training_questions_share() -> None:
     """Questions, and stories with their numbers, are kept apart; sums are not, and the README says how many."""
-    config: Any = check(demo_config(), "demo")
+    config: Any = check_config(demo_config(), "demo")
     task = find_task(config.task)
     assert task.worked is not None
     train = subset(task.load("train"), config.questions.train_limit)

@@ -1,6 +1,7 @@
 """Imports point down: a file imports from lower floors and its own folder only."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,33 @@ def test_torch_stays_where_it_belongs(path: Path) -> None:
 
 def test_every_unit_is_on_a_floor() -> None:
     assert {unit(path) for path in FILES} == set(FLOOR_OF)
+
+
+def module_of(path: Path) -> str:
+    """A file's dotted name; a package's face has the package's."""
+    return ".".join(["tutelage", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCE.rglob("*.py")}
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of ours that a file imports, in its functions too."""
+    named = {name for name, _ in imported(path)}
+    # "tutelage.a.b" is the module b or a name in the module a.
+    return {name if name in MODULES else name.rpartition(".")[0] for name in named} & MODULES.keys() - {"tutelage"}
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """Not within a folder either, and not by an import that waits in a function."""
+    before = {name: own_imports(path) for name, path in MODULES.items()}
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        raise AssertionError(" imports ".join(reversed(error.args[1]))) from None
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("__init__.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_face_imports_none_of_its_modules(path: Path) -> None:
+    mine = module_of(path)
+    assert not [name for name in own_imports(path) if name.startswith(mine + ".")]

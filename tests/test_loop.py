@@ -85,13 +85,13 @@ def test_the_plain_file_and_the_library_agree(base_student: Path, tmp_path: Path
     taught: list[Lesson] = []
     for number, (lessons, losses, score) in enumerate(rounds, start=1):
         step = "lessons" if number == 1 else "2-lessons"
-        taught += records.read(tmp_path / "run" / step / "records.jsonl", Lesson)
+        taught += records.read_records(tmp_path / "run" / step / "records.jsonl", Lesson)
         expected = {(lesson.prompt, lesson.completion) for lesson in taught}
         assert {(one["question"], one["completion"]) for one in lessons} == expected
         facts = json.loads((tmp_path / "run" / f"{number}-student" / "facts.json").read_text())
         terms = facts.get("numbers", {}).get("reflection", [0.0] * len(losses))
         assert losses == pytest.approx([a + 0.5 * b for a, b in zip(facts["losses"], terms, strict=True)], abs=1e-3)
-        sat = records.read(tmp_path / "run" / f"{number}-test" / "records.jsonl", Attempt)
+        sat = records.read_records(tmp_path / "run" / f"{number}-test" / "records.jsonl", Attempt)
         assert score == sum(attempt.verdict == "right" for attempt in sat) / len(sat)
     assert facts["active"]["reflection"] > 0.3
     assert len(taught) > len(QUESTIONS["train"])

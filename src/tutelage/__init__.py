@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 # name -> where it is: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {
     "run": "tutelage.runner:run",
-    "classroom": "tutelage.runner:enter",
+    "open_classroom": "tutelage.runner:open_classroom",
     "first_lessons": "tutelage.recipes.first_lessons:first_lessons",
     "lessons_for": "tutelage.recipes.corrections:lessons_for",
     "ExamOutcome": "tutelage.recipes.corrections:ExamOutcome",
@@ -17,7 +17,7 @@ _PUBLIC = {
     "find_task": "tutelage.tasks.catalog:find_task",
     "open_model": "tutelage.models.opening:open_model",
     "sit": "tutelage.exam:sit",
-    "write_report": "tutelage.report.writing:write",
+    "write_report": "tutelage.report.writing:write_report",
     "score": "tutelage.evaluation.scoreboard:score",
     "ExamConfig": "tutelage.exam:ExamConfig",
     "FinetuneCot": "tutelage.recipes.finetune_cot:FinetuneCot",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_secret_name
-from tutelage.regular import content
+from tutelage.regular import read_regular
 from tutelage.suspicion import may_be_secret, told_apart
 
 
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
         # A pipe that a shell made stands under /dev; any other may never be written to.
-        whole = path.read_bytes() if str(path).startswith("/dev/") else content(path)
+        whole = path.read_bytes() if str(path).startswith("/dev/") else read_regular(path)
         loaded = yaml_value(whole.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tutelage.errors import RunError
-from tutelage.regular import content
+from tutelage.regular import read_regular
 
 DEPTH = 60  # how deep a config may be nested
 HALF = re.compile("[\ud800-\udfff]")
@@ -144,7 +144,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def json_file(path: Path) -> dict[str, Any]:
     """One of a run's own files; one that is broken is an error that names it."""
     try:
-        loaded = json_value(content(path))
+        loaded = json_value(read_regular(path))
     except Unreadable as error:
         raise RunError(f"{path} is broken ({error}); it was not written whole, or was changed since") from None
     except OSError as error:

@@ -21,7 +21,7 @@ def opened(path: Path, mode: str = "rb") -> IO[Any]:
     return open(path, mode, opener=_opener)  # Path.open takes no opener
 
 
-def content(path: Path) -> bytes:
+def read_regular(path: Path) -> bytes:
     """Everything in a regular file; whatever else stands there is an OSError that says what."""
     with opened(path) as file:
         found: bytes = file.read()

@@ -20,10 +20,10 @@ from tutelage.launch.launcher import Launcher
 from tutelage.models import PAID, specs
 from tutelage.models.opening import open_model
 from tutelage.recipes import planning
-from tutelage.recipes.catalog import check, find_recipe
+from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.settings import Teaching
 from tutelage.runs import history, labels
-from tutelage.runs.environment import facts
+from tutelage.runs.environment import environment_facts
 from tutelage.runs.history import described
 from tutelage.runs.inputs import is_same
 from tutelage.runs.run import Listener, Run
@@ -53,7 +53,7 @@ def run(
     return scores(Path(into))
 
 
-def lessons(
+def make_lessons(
     raw: Mapping[str, Any] | Settings | str | Path,
     into: str | Path,
     listener: Listener | None = None,
@@ -71,14 +71,14 @@ def lessons(
     return Path(into) / "lessons" / "records.jsonl"
 
 
-def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
+def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
     """What a run will ask of its teacher and what it may cost, as lines.
 
     Nothing is asked, unless `sample` questions are: their replies are kept, and a run does not pay for them again.
     """
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
-    config: Any = check(raw, source)
+    config: Any = check_config(raw, source)
     count = find_recipe(config.recipe).calls
     if count is None:
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
@@ -101,7 +101,7 @@ def plan(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: in
 
 
 @contextmanager
-def enter(config: Settings, into: str | Path) -> Iterator[Classroom]:
+def open_classroom(config: Settings, into: str | Path) -> Iterator[Classroom]:
     """An open run for a loop of one's own: what is done in the room is a step of the run, kept and never made twice.
 
     `config` is a recipe's settings object; `into` is the run's folder.
@@ -123,7 +123,7 @@ def _working(
     source = "config"
     if isinstance(raw, str | Path):
         raw, source = read_yaml(Path(raw)), str(raw)
-    config: Any = raw if isinstance(raw, Settings) else check(raw, source)
+    config: Any = raw if isinstance(raw, Settings) else check_config(raw, source)
     if launcher is None or isinstance(launcher, str):
         named: str = config.launch if hasattr(config, "launch") else HERE  # a recipe of one's own may leave it out
         launcher = find_launcher(launcher or named)
@@ -137,9 +137,9 @@ def _working(
             specs.check_key(spec)
     _check_objectives(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
-    written = {step: labels.written(label) for step, label in promised.items()}
+    written = {step: labels.label_as_json(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
-    about = {**facts(), "what": f"{described(plain)}, in {into}", "promised": written}
+    about = {**environment_facts(), "what": f"{described(plain)}, in {into}", "promised": written}
     held = Run.start(Path(into), plain, about, lambda kept: _identity_of(kept, roles), reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, Means(cache, config.budget, launcher), promised)
     try:

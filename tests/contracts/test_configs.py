@@ -8,7 +8,7 @@ import yaml
 
 from tutelage.cli.demo import demo_config
 from tutelage.recipes import RECIPES
-from tutelage.recipes.catalog import check, find_recipe
+from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.presets import options
 
 ROOT = Path(__file__).parents[2]
@@ -18,18 +18,18 @@ CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rgl
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid_configs(path: Path) -> None:
-    check(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    check_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
 
 
 def test_the_demo_is_a_valid_config() -> None:
-    assert check(demo_config(), "demo").model_dump()["recipe"] == "tailored"
+    assert check_config(demo_config(), "demo").model_dump()["recipe"] == "tailored"
 
 
 def test_the_readme_config_is_valid() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:
-        check(yaml.safe_load(block), "README.md")
+        check_config(yaml.safe_load(block), "README.md")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -47,4 +47,4 @@ def test_every_setting_is_read_somewhere(name: str) -> None:
 def test_defaults_alone_make_a_config(name: str) -> None:
     needed = {row.key: "x" for row in options(find_recipe(name).settings) if row.default == "required"}
     needed |= {"model": "worked:", "task": "coin_flip"} if "model" in needed else {}
-    assert check({"recipe": name, **needed}, "test")
+    assert check_config({"recipe": name, **needed}, "test")

@@ -36,7 +36,7 @@ def test_control_tokens_are_text_in_exams_lessons_and_exports(tmp_path: Path, ch
         write(tmp_path, config)
         done = cli(tmp_path, "run", "c.yaml", "--into", "run")
         assert done.returncode == 0, done.stderr
-    lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+    lessons = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
     assert all("<end>" in one.completion for one in lessons)
     assert f"{len(lessons)} lessons hold control tokens such as <end>, learned as text" in done.stdout
     _, tokenizer = weights.outline(str(chat_student), Path())
@@ -48,7 +48,7 @@ def test_control_tokens_are_text_in_exams_lessons_and_exports(tmp_path: Path, ch
         ends[0],
         ends[1],
     ]  # a user's turn, and the answer's beginning
-    exam = records.read(tmp_path / "run" / "zero_shot" / "records.jsonl", Attempt)
+    exam = records.read_records(tmp_path / "run" / "zero_shot" / "records.jsonl", Attempt)
     assert min(one.tokens_in for one in exam) >= len(ids)
     out = cli(tmp_path, "export", "run", "--to", "out")
     assert out.returncode == 0, out.stderr

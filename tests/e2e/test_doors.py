@@ -67,9 +67,9 @@ def test_a_run_leaves_steps_that_can_be_read(finished: Path) -> None:
     assert {path.parent.name for path in finished.glob("*/step.json")} == {
         "rationales", "lessons", "teacher", "zero_shot", "answers-student", "fine_tune", "student", "finetune_cot",
     }  # fmt: skip
-    attempts = records.read(finished / "finetune_cot" / "records.jsonl", Attempt)
+    attempts = records.read_records(finished / "finetune_cot" / "records.jsonl", Attempt)
     assert len(attempts) == 8
-    teacher = records.read(finished / "teacher" / "records.jsonl", Attempt)
+    teacher = records.read_records(finished / "teacher" / "records.jsonl", Attempt)
     assert all(attempt.verdict == "right" for attempt in teacher)
     facts = json.loads((finished / "run.json").read_text())
     assert facts["versions"]["torch"].startswith("2.")
@@ -108,8 +108,8 @@ def test_an_exam_of_a_trained_student_asks_as_it_was_taught(finished: Path, tmp_
     ]
     done = cli(*words, "exam.max_tokens=12", "exam.chunk=4")
     assert done.returncode == 0, done.stderr
-    mine = records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
-    assert mine == records.read(finished / "finetune_cot" / "records.jsonl", Attempt)
+    mine = records.read_records(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
+    assert mine == records.read_records(finished / "finetune_cot" / "records.jsonl", Attempt)
 
 
 def test_avg_at_k_through_the_door(base_student: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_avg_at_k_through_the_door(base_student: Path, tmp_path: Path) -> None:
     done = cli(*words, f"{tmp_path}/exam", "exam.temperature=1", "exam.max_tokens=6", "form=zero_shot")
     assert done.returncode == 0, done.stderr
     assert "5 x 3" in done.stdout
-    assert len(records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)) == 15
+    assert len(records.read_records(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)) == 15
 
 
 @pytest.mark.parametrize("student", ["base_student", "chat_student"])
@@ -148,7 +148,7 @@ def test_kill_9_then_the_same_command_ends_alike(
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     for step in ("zero_shot", "fine_tune", "finetune_cot"):
-        assert records.read(tmp_path / "run" / step / "records.jsonl", Attempt) == records.read(
+        assert records.read_records(tmp_path / "run" / step / "records.jsonl", Attempt) == records.read_records(
             finished / step / "records.jsonl", Attempt
         )
 
@@ -166,7 +166,7 @@ def test_ctrl_c_keeps_the_training_and_goes_on(finished: Path, base_student: Pat
     assert "go on" in err.lower()
     done = cli(*words)
     assert done.returncode == 0, done.stderr
-    assert records.read(tmp_path / "run" / "finetune_cot" / "records.jsonl", Attempt) == records.read(
+    assert records.read_records(tmp_path / "run" / "finetune_cot" / "records.jsonl", Attempt) == records.read_records(
         finished / "finetune_cot" / "records.jsonl", Attempt
     )
 

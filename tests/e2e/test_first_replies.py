@@ -10,7 +10,7 @@ from tests.server import Teacher, teaching
 
 from tutelage import runner
 from tutelage.errors import LessonError
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.recipes.corrections import ExamOutcome, lessons_for
 from tutelage.runs import records
 from tutelage.tasks.catalog import find_task
@@ -43,7 +43,7 @@ def test_a_rationale_takes_one_call(tmp_path: Path) -> None:
         done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
         assert done.returncode == 0, done.stderr
         assert len(teacher.requests) == 140
-        made = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+        made = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
         assert {lesson.completion.partition(" --> ")[0] for lesson in made} == {"Count the flips, then look."}
 
 
@@ -66,8 +66,8 @@ def test_cut_replies_stop_the_asking_and_what_was_paid_is_kept(tmp_path: Path) -
 
 def consulted(folder: Path, teacher: Teacher, **more: Any) -> list[Lesson]:
     """A round's tutorial: every training question was missed."""
-    kind = check({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
-    with runner.enter(kind, folder / "run") as room:
+    kind = check_config({**config(teacher, **more), "recipe": "tailored", "student": "worked:", "questions": {"dev": "dev"}}, "test")  # fmt: skip
+    with runner.open_classroom(kind, folder / "run") as room:
         train = room.questions("train")
         missed = [Attempt(question=q.id, text="It is. --> no", answer="no", verdict="wrong") for q in train]
         return lessons_for(room, kind, 2, ExamOutcome(train, missed, missed, []), [])

@@ -57,7 +57,7 @@ def test_three_runs_on_a_cold_cache_pay_once(tmp_path: Path) -> None:
         said = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert len(teacher.requests) == ALL
-    made = [records.read(tmp_path / f"run{i}" / "lessons" / "records.jsonl", Lesson) for i in range(3)]
+    made = [records.read_records(tmp_path / f"run{i}" / "lessons" / "records.jsonl", Lesson) for i in range(3)]
     assert made[0] == made[1] == made[2]
     assert len(made[0]) == 28
     assert any("being asked for by another process" in out for out, _ in said)
@@ -236,7 +236,7 @@ def test_what_ends_a_run_is_what_is_said_and_what_is_in_flight_is_kept(
         begun = time.monotonic()
 
         def fail() -> None:
-            with tutelage.classroom(FinetuneCot(**raw), into=tmp_path / "run") as room:
+            with tutelage.open_classroom(FinetuneCot(**raw), into=tmp_path / "run") as room:
                 for _ in room.open(raw["teacher"]).answer(chats, Sampling()):
                     wait_for(lambda: len(teacher.requests) >= 6)
                     raise leaves

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, ModelError
 from tutelage.models.opening import open_model
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.types import Chat, Message, Sampling
 
 BASE = "recipe: finetune_cot\ntask: coin_flip?size=20\nteacher: 'worked:'\nstudent: 'hf:smollm2'\n"
@@ -75,7 +75,7 @@ def test_a_config_that_cannot_be_used_is_refused(name: str, tmp_path: Path) -> N
     (tmp_path / "c.yaml").write_text(text)
     begun = time.monotonic()
     with pytest.raises((ConfigError, ModelError)) as error:
-        check(read_yaml(tmp_path / "c.yaml"), "c.yaml")
+        check_config(read_yaml(tmp_path / "c.yaml"), "c.yaml")
     assert time.monotonic() - begun < 5
     assert says in str(error.value)
     assert "\n" not in str(error.value)

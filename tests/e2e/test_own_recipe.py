@@ -92,5 +92,5 @@ def test_a_name_that_is_no_recipe_is_one_sentence(
         "LACKING = Recipe(summary='', settings=Few, teach=print, promised=dict)\n"
     )
     with pytest.raises(ConfigError) as error:
-        catalog.check({"recipe": name, "task": "coin_flip"}, "c.yaml")
+        catalog.check_config({"recipe": name, "task": "coin_flip"}, "c.yaml")
     assert said in str(error.value)

@@ -83,13 +83,13 @@ def test_a_second_round_learns_from_the_mistakes_of_the_first(whole: tuple[Path,
     printed = (folder / "stdout").read_text()
     for words in ("round 1", "tailored, round 2", "questions missed", "the latest that holds on dev", "active"):
         assert words in printed
-    sat = records.read(folder / "run" / "2-exam" / "records.jsonl", Attempt)
+    sat = records.read_records(folder / "run" / "2-exam" / "records.jsonl", Attempt)
     missed = {attempt.question for attempt in sat if attempt.verdict == "wrong" and not attempt.truncated}
-    replies = records.read(folder / "run" / "2-feedback" / "records.jsonl", Feedback)
-    lessons = records.read(folder / "run" / "2-lessons" / "records.jsonl", Lesson)
+    replies = records.read_records(folder / "run" / "2-feedback" / "records.jsonl", Feedback)
+    lessons = records.read_records(folder / "run" / "2-lessons" / "records.jsonl", Lesson)
     assert {reply.question for reply in replies} == missed == {lesson.question for lesson in lessons}
     assert all(lesson.feedback == "A flip was missed." and lesson.key for lesson in lessons)
-    train = len(records.read(folder / "run" / "rationales" / "records.jsonl", Attempt))
+    train = len(records.read_records(folder / "run" / "rationales" / "records.jsonl", Attempt))
     assert asked == train + len(replies)  # a call a rationale, and one a correction
     facts = json.loads((folder / "run" / "2-student" / "facts.json").read_text())
     assert 0 < facts["active"]["reflection"] <= 1

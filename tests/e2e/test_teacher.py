@@ -103,7 +103,7 @@ def test_lessons_alone_need_no_student_and_no_torch(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "run/lessons/records.jsonl" in done.stdout
         assert "56 calls, 560 + 112 tokens, $0.0008" in done.stdout
-        made = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+        made = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
         assert len(made) == 28
         assert all(lesson.key and lesson.completion.startswith("Count the flips. --> ") for lesson in made)
         cli(tmp_path, "lessons", "c.yaml", "--into", "again")
@@ -140,7 +140,7 @@ def test_a_reasoning_model_teaches_and_what_it_does_not_take_is_said_once(tmp_pa
         assert len(teacher.answered) == 56
         rows = [json.loads(line) for line in (tmp_path / "run" / "calls.jsonl").read_text().splitlines()]
         assert sum(row.get("calls", 0) for row in rows) == len(teacher.requests)
-        made = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+        made = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
         assert len(made) == 28
         assert all("nobody" not in lesson.completion for lesson in made)  # cut here at the stop it was not sent
         assert "max_completion_tokens" in teacher.requests[-1]

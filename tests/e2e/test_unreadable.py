@@ -37,8 +37,8 @@ def say(messages: list[dict[str, str]]) -> str:
 
 def test_a_teacher_that_is_stuck_on_a_digit_ends_no_run(tmp_path: Path) -> None:
     with teaching(say) as teacher:
-        file = runner.lessons(config(teacher.url), tmp_path / "run")
-        attempts = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
+        file = runner.make_lessons(config(teacher.url), tmp_path / "run")
+        attempts = records.read_records(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
     assert {attempt.verdict for attempt in attempts} == {"right", "unread"}
     assert len(file.read_text().splitlines()) == sum(attempt.verdict == "right" for attempt in attempts) > 0
 
@@ -102,12 +102,12 @@ def test_an_error_anywhere_in_a_run_keeps_what_is_in_flight(tmp_path: Path, monk
 
     with teaching(say, seconds=0.3) as teacher:
         with pytest.raises(OSError, match="the disk is full") as error:
-            runner.lessons(config(teacher.url), tmp_path / "run", listener=listener)
+            runner.make_lessons(config(teacher.url), tmp_path / "run", listener=listener)
         assert error.value.__traceback__ is not None  # it is still held, as the command line holds it to say it
         sent = len(teacher.requests)
         assert 3 < sent < len(QUESTIONS)
         kept = ReplyCache(tmp_path / "cache" / "replies.sqlite")
         assert len(list(kept.rows())) == sent == len(teacher.answered)
         kept.close()
-        runner.lessons(config(teacher.url), tmp_path / "run")
+        runner.make_lessons(config(teacher.url), tmp_path / "run")
         assert len(teacher.requests) == len(QUESTIONS)

@@ -12,7 +12,7 @@ from scipy import stats
 from tutelage.errors import DataError
 from tutelage.evaluation.intervals import holm, mcnemar, paired_rise
 from tutelage.evaluation.metrics import majority, pass_at_k
-from tutelage.evaluation.pairs import pair
+from tutelage.evaluation.pairs import compare_exams
 from tutelage.types import Attempt
 
 
@@ -58,7 +58,7 @@ def test_a_pair_of_exams() -> None:
     before = [rng.random() < 0.4 for _ in range(200)]
     after = [old or rng.random() < 0.2 for old in before]
     after[before.index(True)] = False
-    found = pair(exam(before), exam(after))
+    found = compare_exams(exam(before), exam(after))
     assert found.before == sum(before) / 200
     assert found.difference == pytest.approx((sum(after) - sum(before)) / 200)
     assert found.low < found.difference < found.high
@@ -71,7 +71,7 @@ def test_a_pair_of_exams() -> None:
 
 def test_several_samples_have_no_mcnemar() -> None:
     both = [*exam([True, False]), *exam([False, False], sample=1)]
-    found = pair(both, [*exam([True, True]), *exam([True, False], sample=1)])
+    found = compare_exams(both, [*exam([True, True]), *exam([True, False], sample=1)])
     assert found.p is None
     assert (found.before, found.after) == (0.25, 0.75)
     assert found.fixed == ("q0",)
@@ -79,12 +79,12 @@ def test_several_samples_have_no_mcnemar() -> None:
 
 def test_other_questions_cannot_be_compared() -> None:
     with pytest.raises(DataError, match="not on the same questions: 1 are in one only, such as q2"):
-        pair(exam([True, True]), exam([True, True, True]))
+        compare_exams(exam([True, True]), exam([True, True, True]))
 
 
 def test_no_flip_at_all_is_not_certainty() -> None:
     same = [Attempt(question=str(i), verdict="right") for i in range(12)]
-    found = pair(same, same)
+    found = compare_exams(same, same)
     assert found.difference == 0
     assert found.low == pytest.approx(-found.high)
     assert 0.1 < found.high < 0.3

@@ -33,7 +33,7 @@ def test_the_card_holds_the_runs_numbers(tailored: tuple[Path, Path]) -> None:
 
     run, out = tailored
     card = ModelCard.load(out / "README.md")
-    awarded = source.read(run)
+    awarded = source.read_source(run)
     score = runner.scores(run)[awarded.title]
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "text-generation")
     assert "base_model" not in card.data.to_dict()  # the student came from a folder
@@ -61,10 +61,10 @@ def test_the_base_is_named_where_it_is_known(
 ) -> None:
     from tutelage.exporting import model_card
 
-    read = source.read(tailored[0])
+    read = source.read_source(tailored[0])
     read = read._replace(run=replace(read.run, config={**read.run.config, "student": student}))
     written = model_card.Written("x", "float32", 1, lessons.gather(read), None, None)
-    text = model_card.text(read, written)
+    text = model_card.card_text(read, written)
     assert (f"base_model: {base}\n" in text) == bool(base)
     assert (f"license: {licence}\n" in text) == bool(licence)
     assert "secret" not in text
@@ -72,11 +72,11 @@ def test_the_base_is_named_where_it_is_known(
 
 def test_the_lessons_are_those_the_student_learned_from(tailored: tuple[Path, Path]) -> None:
     run, _ = tailored
-    taught = lessons.gather(source.read(run))
+    taught = lessons.gather(source.read_source(run))
     inputs = json.loads((run / "2-student" / "step.json").read_text())["inputs"]
     assert len(taught.lessons) == inputs["lessons"]["records"]
     assert {lesson.kind for lesson in taught.lessons} == {"rationale", "feedback", "practice"}
-    first = records.read(run / "lessons" / "records.jsonl", Lesson)
+    first = records.read_records(run / "lessons" / "records.jsonl", Lesson)
     assert taught.lessons[: len(first)] == first
 
 
@@ -84,7 +84,7 @@ def test_the_files_load_as_data_sets_and_trl_knows_their_forms(tailored: tuple[P
     from datasets import load_dataset
 
     run, out = tailored
-    taught = lessons.gather(source.read(run))
+    taught = lessons.gather(source.read_source(run))
 
     def rows(name: str) -> list[dict[str, Any]]:
         return list(load_dataset("json", data_files=str(out / "lessons" / f"{name}.jsonl"), split="train"))
@@ -98,7 +98,8 @@ def test_the_files_load_as_data_sets_and_trl_knows_their_forms(tailored: tuple[P
     ]
     assert [turn["role"] for turn in chat[0]["messages"]] == ["user", "assistant"]
     wrong = {
-        f"2-exam/{one.question}#{one.sample}": one for one in records.read(run / "2-exam" / "records.jsonl", Attempt)
+        f"2-exam/{one.question}#{one.sample}": one
+        for one in records.read_records(run / "2-exam" / "records.jsonl", Attempt)
     }
     kept = Counter(row["tutelage"]["rejected"].partition("#")[0] for row in preference)
     assert len(preference) == len(list(taught.pairs())) > 0
@@ -132,8 +133,8 @@ def test_trl_takes_the_forms(tailored: tuple[Path, Path]) -> None:
 def test_the_data_card_says_where_lessons_come_from(tailored: tuple[Path, Path]) -> None:
     run, out = tailored
     card = (out / "lessons" / "README.md").read_text()
-    notes = {e["step"]: e["line"] for e in source.read(run).run.events if e.get("event") == "note"}
-    taught = lessons.gather(source.read(run))
+    notes = {e["step"]: e["line"] for e in source.read_source(run).run.events if e.get("event") == "note"}
+    taught = lessons.gather(source.read_source(run))
     counts = Counter(lesson.kind for lesson in taught.lessons)
     assert f"| first lessons | rationale | {counts['rationale']} |" in card
     assert f"| 2 | feedback | {counts['feedback']} |" in card
@@ -167,7 +168,7 @@ def test_no_text_from_outside_becomes_markup(base_student: Path, tmp_path: Path)
     raw = {
         "recipe": "finetune_cot",
         "task": {"name": "local", "path": paths, "kind": "number"},
-        "teacher": f"scripted:{__name__}:recite",
+        "teacher": f"scripted:{__name__}:worked",
         "student": {"name": f"hf:{base_student}", "dtype": "float32"},
         "baselines": [],
         "training": {"epochs": 1, "batch": 4, "learning_rate": 0.01},

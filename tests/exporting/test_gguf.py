@@ -11,7 +11,8 @@ import pytest
 
 import tutelage
 from tutelage.errors import ModelError
-from tutelage.exporting import gguf, gguf_vocabulary, modelfile
+from tutelage.exporting import gguf_vocabulary, modelfile
+from tutelage.exporting.gguf import write_gguf
 from tutelage.exporting.modelfile import Format
 from tutelage.tasks.catalog import find_task
 
@@ -77,9 +78,9 @@ def test_transformers_reads_the_same_model(chat_student: Path, tmp_path: Path, k
 
     folder = made(tmp_path / "it", chat_student, kind, **more)
     whole = logits(folder)
-    f16 = gguf.write(folder, "f16", "it")
+    f16 = write_gguf(folder, "f16", "it")
     assert torch.allclose(logits(folder, gguf_file=f16.name), whole, atol=1e-4)
-    q8 = gguf.write(folder, "q8_0", "it")
+    q8 = write_gguf(folder, "q8_0", "it")
     off = (logits(folder, gguf_file=q8.name) - whole).norm() / whole.norm()
     assert 0 < off < 0.1
     assert q8.stat().st_size < f16.stat().st_size
@@ -89,7 +90,7 @@ def test_the_reader_finds_tensors_and_metadata(chat_student: Path, tmp_path: Pat
     import gguf
 
     folder = made(tmp_path / "it", chat_student, "Llama", tie_word_embeddings=True, rope_parameters=LLAMA3)
-    reader = gguf.GGUFReader(gguf.write(folder, "q8_0", "it"))
+    reader = gguf.GGUFReader(write_gguf(folder, "q8_0", "it"))
     value = {name: field.contents() for name, field in reader.fields.items()}
     assert (value["general.architecture"], value["general.name"]) == ("llama", "it")
     assert (value["llama.block_count"], value["llama.attention.head_count_kv"]) == (2, 2)
@@ -121,7 +122,7 @@ def test_llama_3_positions_are_stretched_as_transformers_does(chat_student: Path
     from transformers import AutoModelForCausalLM
 
     folder = made(tmp_path / "it", chat_student, "Llama", rope_parameters=LLAMA3)
-    reader = gguf.GGUFReader(gguf.write(folder, "f16", "it"))
+    reader = gguf.GGUFReader(write_gguf(folder, "f16", "it"))
     factors = next(torch.tensor(tensor.data) for tensor in reader.tensors if tensor.name == "rope_freqs.weight")
     plain = 1 / 500000.0 ** (torch.arange(0, 16, 2) / 16)
     scaled = AutoModelForCausalLM.from_pretrained(folder).model.rotary_emb.inv_freq
@@ -133,7 +134,7 @@ def test_a_width_that_q8_0_cannot_hold_stays_f16(chat_student: Path, tmp_path: P
     import gguf
 
     folder = made(tmp_path / "it", chat_student, "Llama", hidden_size=48, head_dim=16)
-    reader = gguf.GGUFReader(gguf.write(folder, "q8_0", "it"))
+    reader = gguf.GGUFReader(write_gguf(folder, "q8_0", "it"))
     kinds = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
     assert (kinds["blk.0.attn_q.weight"], kinds["blk.0.attn_output.weight"]) == ("F16", "Q8_0")
 
@@ -156,7 +157,7 @@ def test_what_the_file_could_not_say_is_an_error(
 ) -> None:
     folder = made(tmp_path / "it", chat_student, kind, **more)
     with pytest.raises(ModelError, match=f"{says}.*convert_hf_to_gguf.py"):
-        gguf.write(folder, "f16", "it")
+        write_gguf(folder, "f16", "it")
     assert not list(folder.glob("*.gguf"))
 
 
@@ -169,7 +170,7 @@ def test_numbers_beyond_float16_are_an_error(chat_student: Path, tmp_path: Path)
     model.model.layers[0].mlp.up_proj.weight.data[0, 0] = 1e6
     model.save_pretrained(folder)
     with pytest.raises(ModelError, match=r"layers\.0\.mlp\.up_proj\.weight holds numbers beyond"):
-        gguf.write(folder, "f16", "it")
+        write_gguf(folder, "f16", "it")
 
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -290,7 +291,7 @@ def test_llama_cpp_splits_text_alike(chat_student: Path, tmp_path: Path, digits:
     trained["model"]["ignore_merges"] = whole_words
     (tokens / "tokenizer.json").write_text(json.dumps(trained))
     folder = made(tmp_path / "it", tokens, "Llama")
-    other = llama_cpp.Llama(str(gguf.write(folder, "f16", "it")), vocab_only=True, verbose=False)
+    other = llama_cpp.Llama(str(write_gguf(folder, "f16", "it")), vocab_only=True, verbose=False)
     ours = Tokenizer.from_file(str(folder / "tokenizer.json"))
     for text in STRINGS:
         assert other.tokenize(text.encode(), add_bos=False, special=True) == ours.encode(text).ids, text
@@ -303,7 +304,7 @@ def test_llama_cpp_computes_the_same(chat_student: Path, tmp_path: Path, kind: s
 
     folder = made(tmp_path / "it", chat_student, kind, **more)
     whole = logits(folder)
-    other = llama_cpp.Llama(str(gguf.write(folder, "f16", "it")), n_ctx=256, logits_all=True, verbose=False)
+    other = llama_cpp.Llama(str(write_gguf(folder, "f16", "it")), n_ctx=256, logits_all=True, verbose=False)
     other.eval(list(range(3, 60)))
     scores = torch.tensor(other.scores[:57])
     assert (scores - whole).norm() < 0.01 * whole.norm()
@@ -358,7 +359,7 @@ def test_the_modelfile_writes_the_prompt_of_the_chat_template(
 ) -> None:
     import jinja2
 
-    text = modelfile.text("it.gguf", format, 96)
+    text = modelfile.modelfile_text("it.gguf", format, 96)
     template = re.search(r'^TEMPLATE """(.*?)"""$', text, re.DOTALL | re.MULTILINE)
     assert template is not None
     environment = jinja2.Environment(keep_trailing_newline=True)
@@ -369,7 +370,9 @@ def test_the_modelfile_writes_the_prompt_of_the_chat_template(
 
 
 def test_a_default_system_message_goes_into_the_modelfile() -> None:
-    text = modelfile.text("it.gguf", Format(DEFAULT + CHATML_TURN, CHATML_END, "", "<|im_end|>", ("<|im_end|>",)), 96)
+    text = modelfile.modelfile_text(
+        "it.gguf", Format(DEFAULT + CHATML_TURN, CHATML_END, "", "<|im_end|>", ("<|im_end|>",)), 96
+    )
     assert 'SYSTEM """You are {{ helpful }}."""\n' in text
     with pytest.raises(ModelError, match="no Modelfile can"):
-        modelfile.text("it.gguf", Format('"""', "", "", "</s>", ()), 96)
+        modelfile.modelfile_text("it.gguf", Format('"""', "", "", "</s>", ()), 96)

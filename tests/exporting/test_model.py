@@ -56,7 +56,7 @@ def exam_of(run: Path) -> dict[str, str]:
     """Question -> what the awarded student answered in the final exam."""
     awarded = json.loads((run / "student" / "facts.json").read_text()).get("why", "")
     step = f"{awarded.split()[1].rstrip(',')}-test" if awarded else "finetune_cot"
-    return {one.question: one.text for one in records.read(run / step / "records.jsonl", Attempt)}
+    return {one.question: one.text for one in records.read_records(run / step / "records.jsonl", Attempt)}
 
 
 def test_plain_transformers_gives_the_answers_of_the_exam(finished: Finished, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_export_is_asked_as_it_was_taught(finished: Finished, tmp_path: Path)
         "exam": {"max_tokens": 40},
     }
     tutelage.run(raw, tmp_path / "exam")
-    again = records.read(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
+    again = records.read_records(tmp_path / "exam" / "exam" / "records.jsonl", Attempt)
     assert {one.question: one.text for one in again} == exam_of(finished("finetune_cot", "base", False))
 
 
@@ -254,7 +254,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(
     def full(*anything: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tutelage.exporting.lessons.write", full)
+    monkeypatch.setattr("tutelage.exporting.lessons.write_lessons", full)
     with pytest.raises(OSError, match="No space"):
         folder.export(run, tmp_path / "out", check=0)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "out").iterdir()) == before

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.lessons import feedback
-from tutelage.lessons.feedback import FeedbackConfig, Read
+from tutelage.lessons.feedback import FeedbackConfig, FeedbackParts
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
 from tutelage.types import Feedback, Question
@@ -58,9 +58,13 @@ def test_what_a_student_writes_stays_quoted(task: Task, question: Question) -> N
 plain = st.text(st.characters(exclude_characters="<", exclude_categories=("Cs", "Cc")), min_size=1).map(str.strip)
 
 
-@given(st.builds(Read, plain, st.lists(plain, min_size=1).map(tuple), st.lists(st.tuples(plain, plain)).map(tuple)))
-def test_what_is_written_is_read(parts: Read) -> None:
-    assert feedback.read(feedback.write(parts)) == parts
+@given(
+    st.builds(
+        FeedbackParts, plain, st.lists(plain, min_size=1).map(tuple), st.lists(st.tuples(plain, plain)).map(tuple)
+    )
+)
+def test_what_is_written_is_read(parts: FeedbackParts) -> None:
+    assert feedback.read_feedback(feedback.write_feedback(parts)) == parts
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_what_is_written_is_read(parts: Read) -> None:
     ],
 )
 def test_replies_of_all_kinds_are_read(text: str, solutions: int, practice: int) -> None:
-    found = feedback.read(text)
+    found = feedback.read_feedback(text)
     assert (len(found.solutions), len(found.practice)) == (solutions, practice)
 
 
@@ -108,7 +112,7 @@ def test_only_what_ends_right_is_kept(
     task: Task, question: Question, text: str, completions: list[str], line: str
 ) -> None:
     reply = Feedback(question="q1", attempts=("2-exam/q1#0",), text=text, key="k")
-    kept = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 2)
+    kept = feedback.keep_solutions([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 2)
     assert [lesson.completion for lesson in kept.lessons] == completions
     assert kept.line() == line
     for sample, lesson in enumerate(kept.lessons):
@@ -118,14 +122,16 @@ def test_only_what_ends_right_is_kept(
 
 
 def test_a_failed_call_is_counted(task: Task, question: Question) -> None:
-    kept = feedback.keep([Feedback(question="q1", error="timed out")], task, {"q1": question}, FeedbackConfig(), 2)
+    kept = feedback.keep_solutions(
+        [Feedback(question="q1", error="timed out")], task, {"q1": question}, FeedbackConfig(), 2
+    )
     assert kept.line() == "0 lessons from 1 calls (dropped: 1 failed)"
 
 
 def test_what_was_learned_already_is_a_repetition(task: Task, question: Question) -> None:
     reply = Feedback(question="q1", text=solutions("A. The answer is 7.", "B. The answer is 7.", "C. The answer is 7."))
-    old = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=1), 2)
-    new = feedback.keep([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 3, old.lessons)
+    old = feedback.keep_solutions([reply], task, {"q1": question}, FeedbackConfig(rationales=1), 2)
+    new = feedback.keep_solutions([reply], task, {"q1": question}, FeedbackConfig(rationales=2), 3, old.lessons)
     assert [lesson.completion for lesson in new.lessons] == ["B. --> 7", "C. --> 7"]
     assert [lesson.sample for lesson in new.lessons] == [0, 1]
     assert new.line() == "2 lessons from 1 calls (dropped: 1 repeated)"

@@ -9,7 +9,7 @@ from tutelage.grading.verdicts import judge
 from tutelage.lessons import feedback, offline_teacher, practice, reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
-from tutelage.lessons.selection import choose
+from tutelage.lessons.selection import choose_questions
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
 
@@ -90,9 +90,9 @@ def sat(missed: dict[str, list[str]]) -> list[Attempt]:
 
 def test_the_hardest_and_the_commonest_go_first() -> None:
     attempts = sat({"3": ["4", "5", "6", "7"], "5": ["9", "9", "9"], "7": ["2"]})
-    assert [q.id for q in choose("hardest", 1, QUESTIONS, attempts, random.Random(0))] == ["3"]
-    assert [q.id for q in choose("common", 1, QUESTIONS, attempts, random.Random(0))] == ["5"]
-    assert [q.id for q in choose("hardest", 3, QUESTIONS, attempts, random.Random(0))] == ["3", "5", "7"]
+    assert [q.id for q in choose_questions("hardest", 1, QUESTIONS, attempts, random.Random(0))] == ["3"]
+    assert [q.id for q in choose_questions("common", 1, QUESTIONS, attempts, random.Random(0))] == ["5"]
+    assert [q.id for q in choose_questions("hardest", 3, QUESTIONS, attempts, random.Random(0))] == ["3", "5", "7"]
 
 
 def test_a_question_that_was_not_in_the_exam_is_the_easiest() -> None:
@@ -100,15 +100,21 @@ def test_a_question_that_was_not_in_the_exam_is_the_easiest() -> None:
     questions = [Question(id=name, text=name, answer="1") for name in ("a", "b", "c")]
     attempts = sat({"b": ["2", "2"]})
     for how in ("hardest", "common"):
-        assert [q.id for q in choose(how, 1, questions, attempts, random.Random(0))] == ["b"]
+        assert [q.id for q in choose_questions(how, 1, questions, attempts, random.Random(0))] == ["b"]
 
 
 def test_spread_takes_turns_and_random_depends_on_the_seed() -> None:
     lopsided = [q for q in QUESTIONS if q.template != "t2"] + [QUESTIONS[2]]
-    assert {q.template for q in choose("spread", 3, lopsided, sat({}), random.Random(0))} == {"t0", "t1", "t2"}
-    draws = {tuple(q.id for q in choose("random", 4, QUESTIONS, sat({}), random.Random(seed))) for seed in range(9)}
+    assert {q.template for q in choose_questions("spread", 3, lopsided, sat({}), random.Random(0))} == {
+        "t0",
+        "t1",
+        "t2",
+    }
+    draws = {
+        tuple(q.id for q in choose_questions("random", 4, QUESTIONS, sat({}), random.Random(seed))) for seed in range(9)
+    }
     assert len(draws) > 5
-    assert choose("random", None, QUESTIONS, sat({}), random.Random(0)) == QUESTIONS
+    assert choose_questions("random", None, QUESTIONS, sat({}), random.Random(0)) == QUESTIONS
 
 
 def test_without_templates_spread_is_over_clusters_of_words() -> None:
@@ -121,7 +127,7 @@ def test_without_templates_spread_is_over_clusters_of_words() -> None:
         for i in range(3)
     ]
     attempts = [wrong(q.id) for q in coins + trains]
-    chosen = choose("spread", 2, coins + trains, attempts, random.Random(0))
+    chosen = choose_questions("spread", 2, coins + trains, attempts, random.Random(0))
     assert {q.id[0] for q in chosen} == {"c", "t"}
 
 
@@ -169,8 +175,8 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
     for question in questions.values():
         chat = feedback.ask(task, question, ["Something else. --> 5"], config, [], 2)
         replies.append(Feedback(question=question.id, text=teacher(chat, 0)))
-        assert feedback.read(replies[-1].text).error
-    kept = feedback.keep(replies, task, questions, config, 2)
+        assert feedback.read_feedback(replies[-1].text).error
+    kept = feedback.keep_solutions(replies, task, questions, config, 2)
     assert kept.dropped["wrong"] == kept.dropped["unread"] == kept.dropped["unanswered"] == 0
     assert len({lesson.question for lesson in kept.lessons}) == len(questions)
     made = practice.exercises(replies, task, practice.HeldOut([]), config, 2)

@@ -35,7 +35,7 @@ class Noting(list[Taught]):
         step = Path(job.folder).name.removesuffix(".draft")
         name = str(job.student["name"])
         who = self._scripts.get(Path(name).name, f"scripted:{name}")
-        lessons = records.read(Path(job.lessons), Lesson)
+        lessons = records.read_records(Path(job.lessons), Lesson)
         self.append(Taught(step, who, lessons, TrainingConfig.model_validate(job.settings)))
         self._scripts[step] = self.student(self[-1])
         numbers = {"lessons": len(lessons), "too_long": 0, "steps": 1, "tokens": 1, "seconds": 1.0}

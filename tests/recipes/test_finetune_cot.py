@@ -13,7 +13,7 @@ from tutelage.config import read_yaml
 from tutelage.errors import ConfigError, LessonError, RunError
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import exemplars
-from tutelage.recipes.catalog import check, find_recipe
+from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.finetune_cot import FinetuneCot
 from tutelage.recipes.presets import options
 from tutelage.runs import records
@@ -59,8 +59,8 @@ def test_the_whole_recipe(tmp_path: Path, fitted: Noting) -> None:
     scores = runner.run(config(), tmp_path / "run", launcher=fitted)
     assert list(scores) == ["zero-shot", "few-shot-CoT", "fine-tune", "Fine-tune-CoT", "teacher"]
     assert scores["teacher"].questions == 24
-    asked = records.read(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
-    lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+    asked = records.read_records(tmp_path / "run" / "rationales" / "records.jsonl", Attempt)
+    lessons = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
     assert len(asked) == 84 * 4
     right = {attempt.question for attempt in asked if attempt.verdict == "right"}
     assert len(lessons) == 2 * len(right)  # four samples, two wordings
@@ -157,14 +157,14 @@ def test_the_paper_s_preset_restores_every_published_value_and_explicit_keys_win
             settings = settings[part]
         return settings
 
-    house = check({"recipe": recipe, **needed}, "test").model_dump()
-    setup = check({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
+    house = check_config({"recipe": recipe, **needed}, "test").model_dump()
+    setup = check_config({"recipe": recipe, "preset": "paper", **needed}, "test").model_dump()
     for key, published in kind.published.items():
         assert value(setup, key) == published.value
         assert value(house, key) != published.value, f"{key}: no difference, so it is no preset"
-    again = check(setup, "a run's own config")
+    again = check_config(setup, "a run's own config")
     assert again.model_dump() == setup
-    mine = check({"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test").model_dump()
+    mine = check_config({"recipe": recipe, "preset": "paper", **needed, "exam": {"stop": ["END"]}}, "test").model_dump()
     assert mine["exam"]["stop"] == ("END",)
     assert mine["exam"]["n"] == setup["exam"]["n"]
 
@@ -187,7 +187,7 @@ WANG = {
 
 @pytest.mark.parametrize(("recipe", "published"), [("finetune_cot", HO), ("tailored", WANG)])
 def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: dict[str, Any]) -> None:
-    settings = check({"recipe": recipe, "preset": "paper"}, "test").model_dump()
+    settings = check_config({"recipe": recipe, "preset": "paper"}, "test").model_dump()
     found = {key: functools.reduce(lambda part, name: part[name], key.split("."), settings) for key in published}
     assert found == published
 
@@ -198,7 +198,9 @@ def test_the_paper_s_preset_holds_what_the_paper_says(recipe: str, published: di
 def test_examples_with_a_recorded_teacher_use_the_paper_s_preset(example: Path) -> None:
     raw = read_yaml(example)
     recorded = "recorded" in str(raw.get("teacher"))
-    assert check(raw, str(example)).model_dump()["preset"] == ("paper" if recorded else raw.get("preset", "house"))
+    assert check_config(raw, str(example)).model_dump()["preset"] == (
+        "paper" if recorded else raw.get("preset", "house")
+    )
 
 
 def test_the_preset_holds_for_settings_made_in_python() -> None:
@@ -229,7 +231,7 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
     scores = runner.run(house, tmp_path / "run", launcher=fitted)
     assert len(ASKED) == 84 + 24  # a call a question, and one in the teacher's own exam
     assert all('The answer is X." where X is yes or no.' in asked for asked in ASKED)
-    lessons = records.read(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
+    lessons = records.read_records(tmp_path / "run" / "lessons" / "records.jsonl", Lesson)
     assert len(lessons) == 84 * 2 // 3
     assert {lesson.completion.rpartition(" --> ")[0] for lesson in lessons} == {
         "It is turned.\n\nTwice, that is 1 + 1 = 2."
@@ -239,7 +241,7 @@ def test_one_call_makes_a_lesson_of_what_commits_itself(tmp_path: Path, fitted: 
     said = [json.loads((tmp_path / "run" / step / "step.json").read_text())["inputs"]["paper"] for step in ("rationales", "teacher")]  # fmt: skip
     assert [(one["form"], one["sampling"]["max_tokens"]) for one in said] == [("one_call_cot", 512)] * 2
     (tmp_path / "c.yaml").write_text(json.dumps({**house, "teacher": "worked:"}))
-    planned = runner.plan(tmp_path / "c.yaml")
+    planned = runner.plan_run(tmp_path / "c.yaml")
     assert [line.partition(" calls")[0] for line in planned[:2]] == ["rationales: 84", "the teacher's own exam: 24"]
 
 

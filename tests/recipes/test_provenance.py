@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tutelage.runs.environment import facts
+from tutelage.runs.environment import environment_facts
 
 SECRET = "sk-in-a-dot-env-file"
 
@@ -48,7 +48,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_of_local_changes_only_a_digest_is_kept_and_nothing_is_run(repository: Path) -> None:
-    found = facts()
+    found = environment_facts()
     assert found["commit"] == git(repository, "rev-parse", "HEAD").strip()
     assert found["dirty"] is True
     assert len(found["diff_digest"]) == 16
@@ -57,14 +57,14 @@ def test_of_local_changes_only_a_digest_is_kept_and_nothing_is_run(repository: P
     assert len(json.dumps(found)) < 5000
     assert not (repository.parent / "ran").exists()
     (repository / ".env").write_text("KEY=another\n")
-    assert facts()["diff_digest"] != found["diff_digest"]
+    assert environment_facts()["diff_digest"] != found["diff_digest"]
 
 
 def test_the_changes_of_tracked_files_are_kept_where_they_are_asked_for(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUTELAGE_RECORD_DIFF", "1")
-    found = facts()
+    found = environment_facts()
     assert f"+KEY={SECRET}" in found["diff"]
     assert "untracked" not in found["diff"]
     assert not (repository.parent / "ran").exists()
@@ -78,8 +78,8 @@ def test_a_clean_repository_and_none(repository: Path, tmp_path: Path, monkeypat
     git(other, "add", "-A")
     git(other, "commit", "-q", "-m", "first")
     monkeypatch.chdir(other)
-    assert facts()["dirty"] is False
+    assert environment_facts()["dirty"] is False
     monkeypatch.chdir("/")
     if not any(Path(place, ".git").exists() for place in ("/",)) and "GIT_DIR" not in os.environ:
-        found: dict[str, Any] = facts()
+        found: dict[str, Any] = environment_facts()
         assert (found["commit"], "dirty" in found) == ("", False)

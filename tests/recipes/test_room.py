@@ -65,7 +65,7 @@ def test_the_papers_own_student_goes_through_the_papers_own_recipe(gpt2: Path, t
         assert f"{step}: max_tokens 1024 -> " in said
     assert "of the 1,024 tokens that" in said
     assert "few_shot_cot: shots 8 -> " in said
-    for attempt in records.read(tmp_path / "it" / "zero_shot" / "records.jsonl", Attempt):
+    for attempt in records.read_records(tmp_path / "it" / "zero_shot" / "records.jsonl", Attempt):
         assert attempt.tokens_in + attempt.tokens_out <= 1024
         assert attempt.truncated or attempt.tokens_out < 1024
     tutelage.export(tmp_path / "it", tmp_path / "handed", check=0)
@@ -86,7 +86,7 @@ def test_what_the_user_asked_for_is_refused_before_the_teacher_is_asked(gpt2: Pa
     with pytest.raises(ModelError, match="with 1000 new ones"):
         runner.run(tailored, tmp_path / "rounds")
     assert not (tmp_path / "rounds" / "rationales").exists()
-    assert catalog.check(raw(gpt2), "test").model_dump()["exam"]["max_tokens"] is None
+    assert catalog.check_config(raw(gpt2), "test").model_dump()["exam"]["max_tokens"] is None
 
 
 def test_a_prompt_that_fits_alone_with_nothing_is_refused(gpt2: Path) -> None:
@@ -119,8 +119,8 @@ def test_worked_examples_that_cannot_fit_are_refused_before_the_teacher_is_asked
 
 def test_a_local_teachers_feedback_notes_what_it_was_made_on(gpt2: Path, tmp_path: Path) -> None:
     local = {"name": f"hf:{gpt2}", "dtype": "float32"}
-    kind = catalog.check({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
-    with runner.enter(kind, tmp_path / "run") as room:
+    kind = catalog.check_config({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
+    with runner.open_classroom(kind, tmp_path / "run") as room:
         chats = [Chat(messages=(Message("user", "coin"),), question=str(i), purpose="feedback") for i in range(3)]
         room.ask_teacher("2-feedback", local, chats, Sampling(max_tokens=4), {})
     made_on = json.loads((tmp_path / "run" / "2-feedback" / "step.json").read_text())["made_on"]

@@ -148,7 +148,7 @@ def test_the_teacher_sees_the_mistake_as_data(tmp_path: Path, fitted: Noting) ->
     text = chats[0].messages[0].content
     assert "> Thought 0 of student 1. -->" in text
     assert f"The right answer is: {ANSWERS[chats[0].question]}" in text
-    replies = records.read(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)
+    replies = records.read_records(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)
     assert len(replies) == 98
 
 
@@ -185,7 +185,7 @@ def test_the_mistakes_can_be_kept_from_the_teacher_and_so_can_the_answer(tmp_pat
     assert "> Thought" in blind
     assert "The right answer is" not in blind
     assert "the answer was known" not in blind
-    assert records.read(tmp_path / "unshown" / "2-lessons" / "records.jsonl", Lesson)[0].attempts == ()
+    assert records.read_records(tmp_path / "unshown" / "2-lessons" / "records.jsonl", Lesson)[0].attempts == ()
 
 
 def test_a_question_that_was_not_missed_is_not_said_to_be(tmp_path: Path, fitted: Noting) -> None:
@@ -206,7 +206,7 @@ def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: Notin
             launcher=fitted,
         )
         (step,) = [f"2-{step}" for step in ("feedback", "rationales") if (tmp_path / name / f"2-{step}").exists()]
-        return {row.question for row in records.read(tmp_path / name / step / "records.jsonl", Feedback)}
+        return {row.question for row in records.read_records(tmp_path / name / step / "records.jsonl", Feedback)}
 
     plain, told = chosen("plain", writes="rationales"), chosen("told")
     assert plain == told
@@ -220,7 +220,7 @@ def test_every_arm_chooses_from_the_same_questions(tmp_path: Path, fitted: Notin
 def test_without_feedback_as_many_questions_go_up_as_with_it(tmp_path: Path, fitted: Noting) -> None:
     """All missed questions have a first lesson already; plain rationales of them go up all the same."""
     runner.run(config(rounds=2, feedback={"writes": "rationales"}), tmp_path / "run", launcher=fitted)
-    asked = records.read(tmp_path / "run" / "2-rationales" / "records.jsonl", Attempt)
+    asked = records.read_records(tmp_path / "run" / "2-rationales" / "records.jsonl", Attempt)
     assert len({attempt.question for attempt in asked}) == 98  # as many as missed, as in the test of feedback above
 
 
@@ -323,7 +323,7 @@ def test_a_useless_teacher_ends_the_run_clearly(tmp_path: Path, fitted: Noting, 
     assert "nothing is left to learn from" in str(error.value)
     assert says in str(error.value)
     # What was paid for is kept.
-    assert len(records.read(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)) == 98
+    assert len(records.read_records(tmp_path / "run" / "2-feedback" / "records.jsonl", Feedback)) == 98
 
 
 def test_a_half_good_teacher_goes_on_with_what_is_good(tmp_path: Path, fitted: Noting) -> None:
@@ -344,9 +344,9 @@ def test_a_teacher_with_nothing_new_to_say_ends_the_rounds(tmp_path: Path, fitte
 
 def test_budgets_bind(tmp_path: Path, fitted: Noting) -> None:
     runner.run(config(rounds=2, feedback={"calls": 7}), tmp_path / "calls", launcher=fitted)
-    assert len(records.read(tmp_path / "calls" / "2-feedback" / "records.jsonl", Feedback)) == 7
+    assert len(records.read_records(tmp_path / "calls" / "2-feedback" / "records.jsonl", Feedback)) == 7
     runner.run(config(rounds=2, feedback={"tokens": 100}), tmp_path / "tokens", launcher=fitted)
-    spent = records.read(tmp_path / "tokens" / "2-feedback" / "records.jsonl", Feedback)
+    spent = records.read_records(tmp_path / "tokens" / "2-feedback" / "records.jsonl", Feedback)
     assert sum(reply.tokens_out for reply in spent[:-8]) < 100 <= sum(reply.tokens_out for reply in spent)
     assert "left out at feedback.tokens=100" in (tmp_path / "tokens" / "events.jsonl").read_text()
 
@@ -355,7 +355,7 @@ def test_dev_is_held_out_of_train(tmp_path: Path, fitted: Noting) -> None:
     runner.run(
         config(questions={"dev": None, "train_limit": 50, "dev_limit": 20}, rounds=1), tmp_path / "run", launcher=fitted
     )
-    dev = {a.question for a in records.read(tmp_path / "run" / "1-dev" / "records.jsonl", Attempt)}
+    dev = {a.question for a in records.read_records(tmp_path / "run" / "1-dev" / "records.jsonl", Attempt)}
     assert len(dev) == 14  # a fifth of the 70 there are
     taught = {lesson.question for lesson in fitted[0][2]}
     assert not dev & taught

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.lessons import feedback
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.runs.run import Run
 from tutelage.types import Attempt, Feedback, Lesson, Question, Verdict
 
@@ -22,7 +22,7 @@ def config(**more: Any) -> dict[str, Any]:
         **more,
     }
     raw = {key: value for key, value in raw.items() if value is not None}
-    return check(raw, "test").model_dump(mode="json")
+    return check_config(raw, "test").model_dump(mode="json")
 
 
 def attempt(name: str, verdict: Verdict, text: str, **more: Any) -> Attempt:
@@ -77,8 +77,8 @@ def story(path: Path, count: int = 6, text: str = "Count the flips.", rationales
     made.exam("1-test", [attempt(f"test-{i}", "wrong" if i == 0 else "right", f"One step is bad, {text}") for i in range(count)])  # fmt: skip
     made.exam("2-exam", [attempt("train-0", "wrong", f"Before it. A bad step. {text}", key="k1")])
     named = (feedback.attempt_name("2-exam", attempt("train-0", "wrong", "")),)
-    parts = feedback.Read(f'The step "A bad step" is wrong. {text}', (f"Good. {text}",), ())
-    made.feedback("2-feedback", [Feedback(question="train-0", attempts=named, prompt=f"Please look. {text}", text=feedback.write(parts), key="k2", tokens_out=50)])  # fmt: skip
+    parts = feedback.FeedbackParts(f'The step "A bad step" is wrong. {text}', (f"Good. {text}",), ())
+    made.feedback("2-feedback", [Feedback(question="train-0", attempts=named, prompt=f"Please look. {text}", text=feedback.write_feedback(parts), key="k2", tokens_out=50)])  # fmt: skip
     made.lessons("2-lessons", [Lesson(question="train-0", prompt=f"Coin 0. {text}", completion=f"Good. {text}", kind="feedback", round=2, attempts=named, key="k2")])  # fmt: skip
     made.training("2-student", [0.6, 0.4])
     made.exam("2-review", [attempt("train-0", "right", f"Before it. A good step. {text}")])

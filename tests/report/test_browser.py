@@ -42,7 +42,7 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def shown(page: Any, run: Path) -> Any:
-    page.goto(writing.write([run]).as_uri())
+    page.goto(writing.write_report([run]).as_uri())
     page.wait_for_selector("#questions > li")
     return page
 
@@ -93,7 +93,7 @@ def test_a_keyboard_reaches_a_question_and_the_search_finds_it(page: Any, tmp_pa
 
 def test_two_runs_share_a_page(page: Any, tmp_path: Path) -> None:
     runs = [story(tmp_path / name, text=f"In {name}.").end() for name in ("it", "other")]
-    page.goto(writing.write(runs, tmp_path / "both").as_uri())
+    page.goto(writing.write_report(runs, tmp_path / "both").as_uri())
     page.wait_for_selector("#questions > li")
     page.select_option("#run", "1")
     assert "In other." in page.inner_text("#questions")

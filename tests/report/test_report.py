@@ -41,7 +41,7 @@ def finished(tmp_path: Path) -> Path:
 
 
 def test_the_answer_comes_first_with_intervals_and_the_paired_test(finished: Path) -> None:
-    page = writing.write([finished]).read_text()
+    page = writing.write_report([finished]).read_text()
     text = (finished / "report.md").read_text()
     for words in ("zero-shot | 0.0% | 0.0% to 39.0%", "tailored, round 2 | 83.3%", "95 % interval", "Finished."):
         assert words in text
@@ -53,7 +53,7 @@ def test_the_answer_comes_first_with_intervals_and_the_paired_test(finished: Pat
 
 
 def test_the_lesson_book_leads_from_a_mistake_to_the_lesson_and_the_request(finished: Path) -> None:
-    (run,) = data_of(writing.write([finished]).read_text())["runs"]
+    (run,) = data_of(writing.write_report([finished]).read_text())["runs"]
     page = next(page for page in run["questions"] if page["id"] == "train-0")
     assert page["outcome"] == "fixed"
     assert [run["exams"][answer["exam"]]["step"] for answer in page["answers"]] == ["2-exam", "2-review"]
@@ -97,7 +97,7 @@ def test_samples_are_one_verdict_by_their_majority() -> None:
 
 def test_what_models_write_is_data(tmp_path: Path) -> None:
     made = story(tmp_path / "it", text=HOSTILE)
-    page = writing.write([made.end()]).read_text()
+    page = writing.write_report([made.end()]).read_text()
     assert "<script>alert" not in page
     assert "<img" not in page
     assert page.count("<script") == 2
@@ -117,7 +117,7 @@ def test_a_killed_run_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
     opened = history.open_run(made.path)
     assert opened.state == "stopped"
     assert opened.missing() == ["tailored, round 1", "tailored, round 2"]
-    text = writing.write([made.path]).with_suffix(".md").read_text()
+    text = writing.write_report([made.path]).with_suffix(".md").read_text()
     assert "Not there yet: tailored, round 1, tailored, round 2." in text
     assert "tailored, round 1 (unfinished) | 1 | 0 | 0 |" in text
     assert (draft / "records.jsonl").read_text().endswith('{"question":"te')  # nothing of the run was touched
@@ -126,17 +126,17 @@ def test_a_killed_run_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
 def test_an_empty_run_has_a_report_too(tmp_path: Path) -> None:
     made = Made(tmp_path / "it", [])
     made.run.close()
-    assert "No exam is finished yet." in writing.write([made.path]).read_text()
+    assert "No exam is finished yet." in writing.write_report([made.path]).read_text()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run: it holds no config\.yaml"):
-        writing.write([tmp_path])
+        writing.write_report([tmp_path])
 
 
 def test_two_runs_stand_side_by_side(finished: Path, tmp_path: Path) -> None:
     other = story(tmp_path / "other", text="Say it.", seed=1).end()
-    text = writing.write([finished, other], tmp_path / "both").with_suffix(".md").read_text()
+    text = writing.write_report([finished, other], tmp_path / "both").with_suffix(".md").read_text()
     assert "tailored, round 2 (it)" in text
     assert "tailored, round 2 (other)" in text
     assert r"tailored, round 2: it -\> other | 83.3% | 83.3%" in text
@@ -150,11 +150,11 @@ def test_ten_thousand_attempts_are_less_than_five_megabytes(tmp_path: Path) -> N
     words = [f"{i} times {i % 7} is {i * (i % 7)}" for i in range(5_000)]
     long = [attempt(f"test-{i}", "right", " and ".join(words[i % 4_000 : i % 4_000 + 12])) for i in range(5_000)]
     made.exam("extra", long)
-    assert writing.write([made.end()]).stat().st_size < 5_000_000
+    assert writing.write_report([made.end()]).stat().st_size < 5_000_000
 
 
 def test_a_very_long_line_is_cut_and_says_so(tmp_path: Path) -> None:
-    page = writing.write([story(tmp_path / "it", count=2, text="x" * 1_000_000).end()])
+    page = writing.write_report([story(tmp_path / "it", count=2, text="x" * 1_000_000).end()])
     assert page.stat().st_size < 5_000_000
     (run,) = data_of(page.read_text())["runs"]
     assert "characters more in the run's folder" in run["questions"][0]["text"]
@@ -166,7 +166,7 @@ def test_status_of_a_working_run_says_how_far_it_is(tmp_path: Path) -> None:
 
     def work(kept: list[Any]) -> Iterator[Any]:
         made.run.show(event="progress", step="1-test", done=3, of=8, right=2, unread=0)
-        seen.append(status.facts(history.open_run(made.path)))
+        seen.append(status.status_facts(history.open_run(made.path)))
         yield attempt("test-0", "right", "one")
 
     made.run.records("1-test", type(attempt("q", "right", "")), work, {"paper": {}})
@@ -188,7 +188,7 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
 def watched(run: Path) -> Iterator[str]:
     """The live page's address."""
     found: list[str] = []
-    threading.Thread(target=watching.watch, args=([run], 0, found.append), daemon=True).start()
+    threading.Thread(target=watching.watch_runs, args=([run], 0, found.append), daemon=True).start()
     while not found:
         time.sleep(0.01)
     yield found[0]
@@ -246,13 +246,13 @@ def test_who_leaves_or_says_nothing_holds_nothing(
 def test_the_first_exam_of_a_run_is_in_its_book(tmp_path: Path) -> None:
     made = Made(tmp_path / "it", [Question(id="test-0", text="Heads?", answer="no", split="test")], recipe="exam", model="worked:", **NO_ROUNDS)  # fmt: skip
     made.exam("exam", [attempt("test-0", "right", "one"), attempt("test-0", "wrong", "two", sample=1)])
-    (run,) = data_of(writing.write([made.end()]).read_text())["runs"]
+    (run,) = data_of(writing.write_report([made.end()]).read_text())["runs"]
     assert [(one["exam"], one["sample"], one["text"]) for one in run["questions"][0]["answers"]] == [(0, 0, "one"), (0, 1, "two")]  # fmt: skip
 
 
 def test_runs_of_one_name_go_by_their_paths(tmp_path: Path) -> None:
     runs = [story(tmp_path / place / "mine").end() for place in ("a", "b")]
-    text = writing.write(runs, tmp_path / "both").with_suffix(".md").read_text()
+    text = writing.write_report(runs, tmp_path / "both").with_suffix(".md").read_text()
     assert "a/mine" in text
     assert "b/mine" in text
 
@@ -261,9 +261,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(finished: Path, tmp_path: 
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "in"):
         with pytest.raises(RunError, match="choose another --into"):
-            writing.write([finished], place)
+            writing.write_report([finished], place)
     with pytest.raises(RunError, match="choose another --port"):
-        watching.watch([finished], 99_999, print)
+        watching.watch_runs([finished], 99_999, print)
 
 
 def test_the_book_opens_with_what_was_examined(tmp_path: Path) -> None:

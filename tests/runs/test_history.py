@@ -98,7 +98,7 @@ def strange(path: Path) -> Path:
     facts = {
         "command": "x",
         "versions": {"tutelage": "7.0"},
-        "promised": {k: labels.written(v) for k, v in promised.items()},
+        "promised": {k: labels.label_as_json(v) for k, v in promised.items()},
     }
     run = Run.start(path, config, facts)
     run.know([Question(id="test-0", text="Heads?", answer="no", split="test")])
@@ -174,7 +174,7 @@ def test_a_run_that_goes_on_under_another_config_promises_what_that_one_does(tmp
 
 
 def test_a_label_that_is_none_is_said_and_guessed(tmp_path: Path) -> None:
-    promised = {"zero_shot": labels.written(Label(title="before")), "1-test": 7}
+    promised = {"zero_shot": labels.label_as_json(Label(title="before")), "1-test": 7}
     run = Run.start(tmp_path / "r", {"recipe": "mine"}, {"promised": promised})
     run.records("1-dev", Attempt, lambda kept: [attempt("q", "right", "")], {"paper": {}})
     run.close()

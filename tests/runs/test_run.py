@@ -127,7 +127,7 @@ def die(*_):
 if moment == "before-rename":
     Path.rename = die
 if moment == "config":
-    store.write = lambda path, content: die() if path.name == "config.yaml" else path.write_bytes(content)
+    store.write_file = lambda path, content: die() if path.name == "config.yaml" else path.write_bytes(content)
 
 def make(kept):
     for i in range(len(kept), 6):
@@ -156,7 +156,7 @@ def test_kill_9_at_any_moment_then_the_same_command(tmp_path: Path, moment: str)
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
     assert subprocess.run([*command, moment], check=False).returncode == -signal.SIGKILL
     subprocess.run([*command, "never"], check=True)
-    assert records.read(tmp_path / "run" / "exam" / "records.jsonl", Attempt) == attempts(6)
+    assert records.read_records(tmp_path / "run" / "exam" / "records.jsonl", Attempt) == attempts(6)
     assert (tmp_path / "run" / "student" / "weights").read_text() == "whole"
     assert not list((tmp_path / "run").glob("*.draft"))
 

@@ -17,7 +17,7 @@ ASK = [{"role": "user", "content": "2 + 2?"}]
 
 
 def read(terms: Terms = TERMS, **fields: Any) -> ChatRequest:
-    return openai_requests.read(json.dumps({"model": "student", "messages": ASK, **fields}).encode(), terms)
+    return openai_requests.read_request(json.dumps({"model": "student", "messages": ASK, **fields}).encode(), terms)
 
 
 def test_the_smallest_request_is_greedy_and_its_length_flexible() -> None:
@@ -120,15 +120,15 @@ def test_what_is_wrong_is_said_of_its_field(fields: dict[str, Any], status: int,
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff", b"{" * 5000, b"[" * 100_000, b'{"model": NaN}'])
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(Problem) as caught:
-        openai_requests.read(body, TERMS)
+        openai_requests.read_request(body, TERMS)
     assert caught.value.status == 400
 
 
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(Problem, match="messages is missing"):
-        openai_requests.read(b'{"model": "student"}', TERMS)
+        openai_requests.read_request(b'{"model": "student"}', TERMS)
     with pytest.raises(Problem, match="model is missing"):
-        openai_requests.read(b'{"messages": [{"role": "user"}]}', TERMS)
+        openai_requests.read_request(b'{"messages": [{"role": "user"}]}', TERMS)
 
 
 def test_an_unknown_field_is_told_the_nearest() -> None:
@@ -155,4 +155,4 @@ def test_any_json_is_read_or_refused(fields: dict[str, Any]) -> None:
 
 def test_usage_counts_the_prompt_once() -> None:
     replies = [Reply(text="a", tokens_in=10, tokens_out=3), Reply(text="b", tokens_in=10, tokens_out=4)]
-    assert openai_responses.usage(replies) == {"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17}
+    assert openai_responses.usage_of(replies) == {"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17}

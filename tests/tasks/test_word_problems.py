@@ -10,7 +10,7 @@ from tutelage.errors import ConfigError, DataError
 from tutelage.grading.verdicts import judge
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.generated.story import solve
-from tutelage.tasks.generated.word_problems import LEVELS, STORIES, draw
+from tutelage.tasks.generated.word_problems import LEVELS, STORIES, draw_question
 from tutelage.tasks.task import share_of
 from tutelage.types import Question
 
@@ -57,7 +57,7 @@ def test_there_are_many_stories_of_every_length_and_all_are_told() -> None:
 @pytest.mark.parametrize("story", STORIES.values(), ids=list(STORIES))
 def test_a_story_reads_well(story: object) -> None:
     for seed in range(60):
-        question, _ = draw(random.Random(seed), story, 3)  # type: ignore[arg-type]
+        question, _ = draw_question(random.Random(seed), story, 3)  # type: ignore[arg-type]
         text = question.text
         assert not re.search(r"[{}]", text)
         assert text.endswith("?")

@@ -11,7 +11,7 @@ from tutelage.launch.here import Here
 from tutelage.launch.launcher import Launcher
 from tutelage.machine import machine
 from tutelage.runs import records
-from tutelage.runs.files import write
+from tutelage.runs.files import write_file
 from tutelage.runs.run import Run
 from tutelage.spending import BudgetConfig
 from tutelage.training.job import Callbacks, TrainingJob
@@ -44,7 +44,7 @@ def hand_over(
     run.made_on(step, {**machine(), "device": device, "precision": settings["precision"]})
     show: Callable[[dict[str, Any]], None] = lambda tick: run.show(event="progress", step=step, **tick)  # noqa: E731
     file = Path(job.folder) / "lessons.jsonl"
-    write(file, b"".join(records.encode(lesson) for lesson in lessons))
+    write_file(file, b"".join(records.encode(lesson) for lesson in lessons))
     job = msgspec.structs.replace(job, lessons=str(file), settings=settings)
     facts = launcher.fit(job, Callbacks(show, run.stopping))
     file.unlink()

@@ -7,7 +7,7 @@ import typer
 
 from tutelage.errors import DataError
 from tutelage.evaluation.intervals import holm
-from tutelage.evaluation.pairs import pair
+from tutelage.evaluation.pairs import compare_exams
 from tutelage.printing import say
 from tutelage.runs import history
 
@@ -24,7 +24,7 @@ def compare_command(
         raise DataError(
             f"{before} and {after} have no exam in common; name two exams' folders, such as {before}/1-test"
         )
-    pairs = [pair(sides[0][title], sides[1][title]) for title in titles]
+    pairs = [compare_exams(sides[0][title], sides[1][title]) for title in titles]
     chances = holm([one.p if one.p is not None else 1.0 for one in pairs])
     for title, one, chance in zip(titles, pairs, chances, strict=True):
         several = (

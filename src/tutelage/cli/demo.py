@@ -55,7 +55,7 @@ def show_answers(run: Path, console: Console) -> None:
         ("after round 1", f"{before.verdict}: {_short(before.text)}"),
         (
             "the teacher",
-            f"{feedback.read(reply.text).error} (the teacher here is no model: it compares with the solution)",
+            f"{feedback.read_feedback(reply.text).error} (the teacher here is no model: it compares with the solution)",
         ),
         ("a lesson", lesson.completion),
         ("after round 2", f"{after.verdict}: {_short(after.text)}"),

@@ -8,7 +8,7 @@ from tutelage.cli.grade import Data
 from tutelage.cli.run import AsJson, Into, On, Overrides, run_into
 from tutelage.config import override
 from tutelage.printing import say
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.tasks.catalog import find_task
 
 
@@ -33,4 +33,4 @@ def exam_command(
         say(f"{task} is scored by avg@{usual}, at temperature 0.7; for one greedy answer: -n 1", stderr=True)
     elif samples is not None:
         raw["exam"] = {"n": samples}
-    run_into(check(override(raw, overrides or []), "exam"), into, as_json, on=on)
+    run_into(check_config(override(raw, overrides or []), "exam"), into, as_json, on=on)

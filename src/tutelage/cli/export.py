@@ -24,7 +24,7 @@ def export_command(
 ) -> None:
     """Write a run's student for transformers, with model card and lessons; for llama.cpp and Ollama; to the hub."""
     if push is not None:
-        hub.check(push)
+        hub.check_push(push)
     made = folder.export(run, to, dtype, check, gguf, say)
     say(f"written: {made.path}")
     if push is not None:

@@ -15,8 +15,8 @@ from tutelage.printing import say
 from tutelage.runs.inputs import tell_apart
 from tutelage.tasks.auditing import misread
 from tutelage.tasks.catalog import find_task
-from tutelage.tasks.contamination import HeldOut, find
-from tutelage.tasks.datasets.files import stream
+from tutelage.tasks.contamination import HeldOut, find_overlaps
+from tutelage.tasks.datasets.files import stream_rows
 from tutelage.types import Question
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
@@ -123,7 +123,7 @@ def contamination_command(
 
     def texts() -> Iterator[tuple[str, str]]:
         nonlocal left
-        for where, row in stream(file):
+        for where, row in stream_rows(file):
             if not isinstance(row.get(field), str):
                 raise DataError(f"{where}: no text in the field {field!r}; {nearest(field, row)}")
             found = held_out.overlap(row[field])
@@ -132,4 +132,4 @@ def contamination_command(
                 say(f"{where}: {found.kind} as {found.question}: {found.text}")
             yield where, row[field]
 
-    say(find(texts(), held_out).line())
+    say(find_overlaps(texts(), held_out).line())

@@ -18,7 +18,7 @@ def report_command(
     into: Annotated[Path | None, typer.Option("--into", help="Folder of the report; default: the first run's.")] = None,
 ) -> None:
     """Write a run as one page that opens from disk, and as Markdown; several runs side by side."""
-    file = writing.write(runs, into)
+    file = writing.write_report(runs, into)
     say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
 
 
@@ -27,7 +27,7 @@ def status_command(
 ) -> None:
     """Say how a run stands: working, finished, stopped or failed, what is done and what is missing."""
     opened = history.open_run(run)
-    for line in [msgspec.json.encode(status.facts(opened)).decode()] if as_json else status.lines(opened):
+    for line in [msgspec.json.encode(status.status_facts(opened)).decode()] if as_json else status.lines(opened):
         say(line)
 
 
@@ -37,6 +37,6 @@ def watch_command(
 ) -> None:
     """Show the report in the browser while the run works; it grows as steps finish. Ctrl-C ends it."""
     try:
-        watching.watch(runs, port, lambda address: say(f"{address}  (Ctrl-C ends it)"))
+        watching.watch_runs(runs, port, lambda address: say(f"{address}  (Ctrl-C ends it)"))
     except KeyboardInterrupt:
         say("ended; the run goes on by itself")

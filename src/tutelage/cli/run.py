@@ -15,7 +15,7 @@ from tutelage.cli.output import Events, View, score_table
 from tutelage.config import Settings, override, read_yaml
 from tutelage.evaluation.scoreboard import several
 from tutelage.printing import console, say
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.report import writing
 from tutelage.runs import history
 
@@ -31,7 +31,7 @@ def demo_command(overrides: Overrides = None, into: Into = Path("runs/demo"), as
     """Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download."""
     if not as_json and not overrides and not (into / "run.json").exists():
         say(estimate())
-    run_into(check(override(demo_config(), overrides or []), "demo"), into, as_json)
+    run_into(check_config(override(demo_config(), overrides or []), "demo"), into, as_json)
     if not as_json:
         show_answers(into, console())
 
@@ -53,7 +53,7 @@ def run_command(
     if into is None:
         # The config of a run, named again, is that run.
         into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    run_into(check(raw, str(config)), into, as_json, reuse or [], on)
+    run_into(check_config(raw, str(config)), into, as_json, reuse or [], on)
 
 
 def plan_command(
@@ -64,16 +64,16 @@ def plan_command(
     ] = 0,
 ) -> None:
     """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
-    for line in runner.plan(override(read_yaml(config), overrides or []), str(config), sample):
+    for line in runner.plan_run(override(read_yaml(config), overrides or []), str(config), sample):
         say(line)
 
 
 def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
     terminal = console(stderr=as_json)
-    settings = check(override(read_yaml(config), overrides or []), str(config))
+    settings = check_config(override(read_yaml(config), overrides or []), str(config))
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = runner.lessons(settings, into, view, stopping)
+        file = runner.make_lessons(settings, into, view, stopping)
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
@@ -89,7 +89,7 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
     for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")
-    say(f"the report: {writing.write([into])}")
+    say(f"the report: {writing.write_report([into])}")
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Pair(Struct, frozen=True, kw_only=True):
         )
 
 
-def pair(before: Sequence[Attempt], after: Sequence[Attempt]) -> Pair:
+def compare_exams(before: Sequence[Attempt], after: Sequence[Attempt]) -> Pair:
     """Compare two exams; they must be on the same questions. The interval is a bootstrap over questions."""
     a, b = shares(before), shares(after)
     if a.keys() != b.keys():

@@ -14,7 +14,7 @@ from tutelage.evaluation import intervals
 from tutelage.grading.answers import Reading, grading
 from tutelage.grading.verdicts import judged, second_reply
 from tutelage.parsing import HALF
-from tutelage.tasks.datasets.files import stream
+from tutelage.tasks.datasets.files import stream_rows
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question, Verdict
 
@@ -150,7 +150,7 @@ def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into
     draft = into.with_name(f"{into.name}.draft") if into else Path(os.devnull)
     try:
         with draft.open("wb") as file:
-            for where, row in stream(path):
+            for where, row in stream_rows(path):
                 whole = {key: _whole(value) for key, value in row.items()}
                 tally.mended += whole != row
                 graded = grader(where, whole)

@@ -55,7 +55,7 @@ class Checked(Struct, frozen=True, kw_only=True):
         return f"{own}: what differs is the rounding of other batches."
 
 
-def check(source: Source, folder: Path, dtype: str, most: int) -> Checked:
+def check_export(source: Source, folder: Path, dtype: str, most: int) -> Checked:
     """Put up to `most` questions of the final exam to an exported student."""
     asked = subset(_questions(source), most)
     names = {question.id for question in asked}

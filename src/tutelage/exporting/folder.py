@@ -15,8 +15,8 @@ from msgspec import Struct
 from tutelage.errors import ConfigError, RunError, nearest
 from tutelage.exporting import gguf as gguf_file
 from tutelage.exporting import lessons, model_card, modelfile
-from tutelage.exporting.checking import Checked, check
-from tutelage.exporting.source import Source, read
+from tutelage.exporting.checking import Checked, check_export
+from tutelage.exporting.source import Source, read_source
 
 MARK = "export.json"  # what makes a folder an export, which a later one may replace
 DTYPES = ("exam", "bfloat16", "float16", "float32")
@@ -50,8 +50,8 @@ def export(
         raise ConfigError(f"--dtype {dtype}: {nearest(dtype, DTYPES)}")
     if check < 0:
         raise ConfigError(f"--check {check}: give how many questions are asked again, or 0")
-    gguf_file.check_kind(gguf)
-    source = read(Path(run))
+    gguf_file.check_gguf_kind(gguf)
+    source = read_source(Path(run))
     if gguf:
         gguf_file.check_student(source.student)
     with _draft(target) as folder:
@@ -74,18 +74,18 @@ def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], 
     (folder / "student.json").write_text(json.dumps({"form": "taught"}), encoding="utf-8")
     file = None
     if wanted.gguf:
-        file = gguf_file.write(folder, wanted.gguf, re.sub(r"[^\w.-]+", "-", wanted.name))
-        text = modelfile.text(file.name, saved.format, source.setup.sampling.max_tokens)
+        file = gguf_file.write_gguf(folder, wanted.gguf, re.sub(r"[^\w.-]+", "-", wanted.name))
+        text = modelfile.modelfile_text(file.name, saved.format, source.setup.sampling.max_tokens)
         (folder / "Modelfile").write_text(text, encoding="utf-8")
         tell(f"gguf: {file.name}, {file.stat().st_size / 1e6:.0f} MB, and a Modelfile")
-    checked = check(source, folder, saved.dtype, wanted.check) if wanted.check else None
+    checked = check_export(source, folder, saved.dtype, wanted.check) if wanted.check else None
     for line in checked.lines() if checked else ["not checked"]:
         tell(f"check: {line}")
     taught = lessons.gather(source)
-    lessons.write(source, taught, folder / "lessons")
+    lessons.write_lessons(source, taught, folder / "lessons")
     tell(f"lessons: {lessons.counted(taught)}")
     written = model_card.Written(wanted.name, saved.dtype, saved.parameters, taught, checked, file)
-    (folder / "README.md").write_text(model_card.text(source, written), encoding="utf-8")
+    (folder / "README.md").write_text(model_card.card_text(source, written), encoding="utf-8")
     mark = {
         "tutelage": metadata.version("tutelage"),
         "run": source.path.resolve().name,

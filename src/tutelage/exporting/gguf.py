@@ -25,7 +25,7 @@ class Tensor(NamedTuple):
     heads: int  # whose rows llama.cpp wants in another order; 0: as they are
 
 
-def check_kind(kind: str | None) -> None:
+def check_gguf_kind(kind: str | None) -> None:
     """Refuse a kind that is not written here."""
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"--gguf {kind}: {nearest(kind, KINDS)}")
@@ -37,7 +37,7 @@ def check_student(folder: Path) -> None:
         _architecture(json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
-def write(folder: Path, kind: str, name: str) -> Path:
+def write_gguf(folder: Path, kind: str, name: str) -> Path:
     """Write the exported student in `folder` as `NAME.KIND.gguf` beside it, tensor by tensor; returns the file."""
     import gguf
     import numpy as np

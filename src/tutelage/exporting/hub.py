@@ -7,7 +7,7 @@ from tutelage.errors import ConfigError, ModelError
 from tutelage.redaction import told
 
 
-def check(name: str) -> None:
+def check_push(name: str) -> None:
     """Say at once, before anything is made, that a push cannot work: a wrong name, no token, or no network wanted."""
     from huggingface_hub import constants, get_token
     from huggingface_hub.errors import HFValidationError
@@ -32,7 +32,7 @@ def push(folder: str | Path, name: str, private: bool = True) -> str:
     """
     from huggingface_hub import HfApi, constants
 
-    check(name)
+    check_push(name)
     api = HfApi()
     try:
         address = api.create_repo(name, private=private, exist_ok=True)

@@ -58,7 +58,7 @@ def _mistakes(source: Source, view: ExamView) -> list[Attempt]:
     return mistakes(sat, source.setting("mistakes.keep"))
 
 
-def write(source: Source, taught: Taught, folder: Path) -> None:
+def write_lessons(source: Source, taught: Taught, folder: Path) -> None:
     """Write the lessons in each form, and the card beside them."""
     folder.mkdir()
     _write(folder / "prompt_completion.jsonl", (_prompt_completion(lesson) for lesson in taught.lessons))

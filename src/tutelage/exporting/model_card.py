@@ -26,7 +26,7 @@ class Written(NamedTuple):
     gguf: Path | None
 
 
-def text(source: Source, written: Written) -> str:
+def card_text(source: Source, written: Written) -> str:
     """The model card as markdown with its YAML head."""
     scores = {title: score(attempts) for title, attempts in source.run.exams().items()}
     parts = [

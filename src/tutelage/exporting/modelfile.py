@@ -20,7 +20,7 @@ class Format(NamedTuple):
     stops: tuple[str, ...]
 
 
-def text(name: str, format: Format, most: int) -> str:
+def modelfile_text(name: str, format: Format, most: int) -> str:
     """What `ollama create` needs beside the GGUF file `name`; a reply has at most `most` tokens."""
     template, system = _template(format)
     lines = [f"FROM ./{name}", f"TEMPLATE {_quoted(template)}"]

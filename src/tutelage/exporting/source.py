@@ -83,7 +83,7 @@ def _named(spec: Mapping[str, Any]) -> str:
     return f"{spec['kind']}:{Path(name).name if local and name else name}".rstrip(":")
 
 
-def read(path: Path) -> Source:
+def read_source(path: Path) -> Source:
     """A run with a student in it and with that student's final exam; anything less is an error that says what is missing."""
     run = history.open_run(path)
     if "student" not in run.config:

@@ -6,7 +6,7 @@ from tutelage.grading.markers import after_marker
 from tutelage.types import Question
 
 
-def read(text: str, question: Question) -> str | None:
+def read_lines(text: str, question: Question) -> str | None:
     """What follows the answer marker, one line or, where the gold has several, all of it; else the last line."""
     tail = after_marker(text)
     if tail is None:

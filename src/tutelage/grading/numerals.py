@@ -49,7 +49,7 @@ WORDS = re.compile(
 
 def numbers(text: str) -> list[str]:
     """Every number of the text, in order, written one way ("1,000.0" and "$1000" are both "1000", "3/4" is "0.75")."""
-    return [found for match in NUMBER.finditer(tidy(text)) if (found := written(match)) is not None]
+    return [found for match in NUMBER.finditer(tidy(text)) if (found := written_number(match)) is not None]
 
 
 def value(number: str) -> Fraction:
@@ -86,7 +86,7 @@ def tidy(text: str) -> str:
     return _POWER.sub(r"e\1", text) if "10" in text and "^" in text else text
 
 
-def written(match: re.Match[str]) -> str | None:
+def written_number(match: re.Match[str]) -> str | None:
     """A number that `NUMBER` found, written one way; None for one over zero, and for one that is longer than LONGEST."""
     sign, digits, exponent, numerator, denominator, percent = match.groups()
     if len(digits) > LONGEST:
@@ -144,6 +144,6 @@ def worded(match: re.Match[str]) -> str | None:
 def number_at(part: str, place: int, digits: bool = False) -> tuple[str | None, int] | None:
     """The number that stands right there, in digits or else in words, and where it ends."""
     if match := NUMBER.match(part, place):
-        return written(match), match.end()
+        return written_number(match), match.end()
     match = None if digits else WORDS.match(part, place)
     return (worded(match), match.end()) if match else None

@@ -24,7 +24,7 @@ _NOISE = 1e-36  # what 40 digits leave of zero
 _EXACT, _DECIMAL = 1e-25, 1e-9  # relative; an answer with a decimal point carries a float's rounding
 
 
-def parse(latex: str) -> Any:
+def parse_latex(latex: str) -> Any:
     """A sympy expression, with i as the imaginary unit and e as Euler's number."""
     import sympy
     from latex2sympy2_extended import latex2sympy
@@ -35,11 +35,11 @@ def parse(latex: str) -> Any:
     return made.subs({sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E})
 
 
-def same_value(a: str, b: str) -> bool | None:
+def same_function(a: str, b: str) -> bool | None:
     """Equal as numbers, or at every point where both are real."""
     import sympy
 
-    x, y = parse(a), parse(b)
+    x, y = parse_latex(a), parse_latex(b)
     if isinstance(x, sympy.Set) or isinstance(y, sympy.Set) or _relational(x) or _relational(y):
         return bool(x.doit() == y.doit())
     decimal = "." in a or "." in b
@@ -71,7 +71,7 @@ def same_equation(a: str, b: str) -> bool | None:
 
 def _sides(text: str) -> tuple[Any, Any]:
     left, _, right = text.partition("=")
-    return parse(left), parse(right)
+    return parse_latex(left), parse_latex(right)
 
 
 def _relational(x: Any) -> bool:
@@ -114,7 +114,7 @@ def _close(a: Any, b: Any, tolerance: float) -> bool:
     return bool(abs(a - b) <= (_NOISE if 0 in (a, b) else tolerance * max(abs(a), abs(b))))
 
 
-ASKED: dict[str, Callable[[str, str], bool | None]] = {"value": same_value, "equation": same_equation}
+ASKED: dict[str, Callable[[str, str], bool | None]] = {"value": same_function, "equation": same_equation}
 
 
 class _Late(BaseException):
@@ -150,18 +150,18 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def main() -> None:
+def answer_requests() -> None:
     """Answer requests until there are no more; what fails is not decided."""
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.setrecursionlimit(5000)
     signal.signal(signal.SIGALRM, _late)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    same_value(r"\frac{\sqrt{2}}{2}+x", r"\frac{1}{\sqrt{2}}+x")  # the first parse is slow
+    same_function(r"\frac{\sqrt{2}}{2}+x", r"\frac{1}{\sqrt{2}}+x")  # the first parse is slow
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(*json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests()

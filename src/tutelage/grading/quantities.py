@@ -20,7 +20,7 @@ from tutelage.grading.numerals import (
     same_value,
     tidy,
     worded,
-    written,
+    written_number,
 )  # fmt: skip
 from tutelage.grading.units import is_unit
 
@@ -104,7 +104,7 @@ def first_number(part: str) -> object:
         return match and _read(part, match, worded(match))
     if "=" in part and (total := _SUM.match(part, match.start())):
         return _worked_out(part, match, total)
-    return _read(part, match, written(match))
+    return _read(part, match, written_number(match))
 
 
 def last_number(text: str) -> object:
@@ -114,9 +114,9 @@ def last_number(text: str) -> object:
     if not found:
         return None
     before, match = found[0], found[-1]
-    answer = _read(text, match, written(match))
+    answer = _read(text, match, written_number(match))
     joined = before is not match and _JOINED.fullmatch(text, before.end(), match.start())
-    return REFUSED if joined and not _same(written(before), answer) else answer
+    return REFUSED if joined and not _same(written_number(before), answer) else answer
 
 
 def published_number(part: str) -> object:
@@ -136,10 +136,10 @@ def _worked_out(part: str, match: re.Match[str], total: re.Match[str]) -> object
     if _changed(part, match, "0") is REFUSED:
         return REFUSED
     last, alone = NUMBER.match(part, total.end()), _ALONE.match(part, match.end())
-    result = _read(part, last, written(last)) if last else None
+    result = _read(part, last, written_number(last)) if last else None
     if not alone:
         return result or REFUSED
-    first = _changed(part, match, written(match) or REFUSED)
+    first = _changed(part, match, written_number(match) or REFUSED)
     if not isinstance(result, str):
         return first
     differ = alone.end() == total.end() and not alone["unit"] and not _same(first, result)

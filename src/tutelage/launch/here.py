@@ -22,7 +22,7 @@ class Here:
         from tutelage.training.trainer import fit  # loads torch, which nothing needs before
 
         settings = build(TrainingConfig, job.settings, "the training")
-        lessons = records.read(Path(job.lessons), Lesson)
+        lessons = records.read_records(Path(job.lessons), Lesson)
         return fit(job.student, lessons, settings, job.seed, Path(job.folder), callbacks)
 
     def open(self, spec: Spec, context: Context | None = None) -> Model:

@@ -51,8 +51,10 @@ class FeedbackConfig(Settings):
     practice: Annotated[int, Field(ge=0)] = Field(0, description="new exercises a question, like the missed one")
     votes: Annotated[int, Field(ge=1)] = Field(3, description="times the teacher solves an exercise afresh")
     agree: Annotated[int, Field(ge=1)] = Field(2, description="votes an exercise's answer needs to be kept")
-    temperature: Annotated[float, Field(ge=0)] = 0.7
-    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    temperature: Annotated[float, Field(ge=0)] = Field(0.7, description="of the feedback, and of votes")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        1024, description="longest reply with feedback; a longer one is cut off"
+    )
     calls: Annotated[int, Field(ge=1)] | None = Field(None, description="most teacher calls a round, votes included")
     tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="no further mistakes go up in a round once its feedback has cost this many tokens"
@@ -133,7 +135,7 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.strip().splitlines())
 
 
-class Read(NamedTuple):
+class FeedbackParts(NamedTuple):
     """What a teacher's reply says."""
 
     error: str  # which step was wrong
@@ -141,7 +143,7 @@ class Read(NamedTuple):
     practice: tuple[tuple[str, str], ...]  # new problems with their solutions
 
 
-def read(text: str) -> Read:
+def read_feedback(text: str) -> FeedbackParts:
     """Find the parts of a reply; a part that was never closed was cut off and is left out."""
     exercises = []
     for block in _between("practice", text):
@@ -150,10 +152,10 @@ def read(text: str) -> Read:
             exercises.append((problems[0], solutions[0]))
     outside = re.sub(r"<practice>.*?(</practice>|$)", " ", text, flags=re.DOTALL | re.IGNORECASE)
     errors = _between("error", outside)
-    return Read(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
+    return FeedbackParts(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
 
 
-def write(parts: Read) -> str:
+def write_feedback(parts: FeedbackParts) -> str:
     """The reply that `read` understands: what the offline teacher answers."""
     exercises = [
         f"<practice>\n<problem>{problem}</problem>\n<solution>{solution}</solution>\n</practice>"
@@ -189,12 +191,12 @@ def loss_of(reply: Feedback) -> str:
     """Why a reply can hold no lesson whatever its answers are; empty when it can."""
     if reply.error:
         return "failed"
-    if read(reply.text).solutions:
+    if read_feedback(reply.text).solutions:
         return ""
     return "cut off" if reply.truncated else "unread"
 
 
-def keep(
+def keep_solutions(
     replies: Iterable[Feedback],
     task: Task,
     questions: Mapping[str, Question],
@@ -215,7 +217,7 @@ def keep(
     calls = 0
     for reply in replies:
         calls += 1
-        parts = read(reply.text)
+        parts = read_feedback(reply.text)
         if reply.error or not parts.solutions:
             counts["failed" if reply.error else "unanswered"] += 1
             continue

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tutelage.errors import ConfigError
-from tutelage.lessons.feedback import Read, write
+from tutelage.lessons.feedback import FeedbackParts, write_feedback
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW
 from tutelage.tasks.task import Task
@@ -61,7 +61,9 @@ class WorkedTeacher:
             like = self._find(f"{question.id}~{chat.sample}.{place}")
             text = self.task.ask(like).messages[-1].content
             exercises.append((text, f"{self._worked(like, place)} The answer is {gold(self.task, like)}."))
-        return write(Read(error, tuple(f"{text} The answer is {answer}." for text in solutions), tuple(exercises)))
+        return write_feedback(
+            FeedbackParts(error, tuple(f"{text} The answer is {answer}." for text in solutions), tuple(exercises))
+        )
 
 
 def first_wrong_step(attempt: str, solutions: Sequence[str], answer: str) -> str:

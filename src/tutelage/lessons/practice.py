@@ -6,10 +6,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tutelage.grading.verdicts import readable
-from tutelage.lessons.feedback import FeedbackConfig, read, settle
+from tutelage.lessons.feedback import FeedbackConfig, read_feedback, settle
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.wording import ARROW
-from tutelage.tasks.contamination import HeldOut, plain
+from tutelage.tasks.contamination import HeldOut, normalized
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Feedback, Lesson, Question
 
@@ -33,14 +33,14 @@ def exercises(
     lessons: list[Lesson] = []
     seen: set[str] = set()
     for reply in replies:
-        for place, (problem, solution) in enumerate(read(reply.text).practice[: config.practice]):
+        for place, (problem, solution) in enumerate(read_feedback(reply.text).practice[: config.practice]):
             question = Question(id=f"{reply.question}~{number}.{place}", text=problem, answer="", split="practice")
             question = replace(question, answer=readable(task, question, solution) or "")
             body, answer, reason = settle(task, question, solution, set()) if question.answer else ("", "", "unread")
-            if reason or held_out.copies(problem) or plain(problem) in seen:
+            if reason or held_out.copies(problem) or normalized(problem) in seen:
                 counts["unread" if reason else "copied" if held_out.copies(problem) else "repeated"] += 1
                 continue
-            seen.add(plain(problem))
+            seen.add(normalized(problem))
             questions.append(question)
             lessons.append(_lesson(task, question, reply, f"{body}{ARROW}{answer}", number))
     return Exercises(questions=tuple(questions), lessons=tuple(lessons), **counts)

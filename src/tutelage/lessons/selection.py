@@ -10,7 +10,7 @@ from tutelage.types import Attempt, Question
 Sorter = Callable[[Sequence[Question], Mapping[str, list[Attempt]]], list[Question]]
 
 
-def choose(
+def choose_questions(
     how: str, most: int | None, questions: Sequence[Question], attempts: Sequence[Attempt], rng: random.Random
 ) -> list[Question]:
     """At most `most` of the questions, in the order of `questions`.

@@ -81,7 +81,7 @@ _BEFORE: dict[str, tuple[str, str, int | None]] = {
 }
 
 
-def in_order(config: Teaching, taught: Sequence[tuple[str, int, str]]) -> dict[str, Label]:
+def final_exams(config: Teaching, taught: Sequence[tuple[str, int, str]]) -> dict[str, Label]:
     """The exams of the final table in their order, by step: baselines, what was taught, the teacher.
 
     `taught` are the exams of the method: step, rounds of teaching behind it, title.

@@ -24,7 +24,7 @@ def find_recipe(name: str) -> Recipe:
     return found
 
 
-def check(raw: Mapping[str, Any], source: str) -> Settings:
+def check_config(raw: Mapping[str, Any], source: str) -> Settings:
     """A raw config as the settings of the recipe it names."""
     if "recipe" not in raw:
         raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")

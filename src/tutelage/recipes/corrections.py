@@ -8,7 +8,7 @@ from tutelage.classroom.room import Classroom, Who
 from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.feedback import FeedbackConfig
-from tutelage.lessons.selection import choose
+from tutelage.lessons.selection import choose_questions
 from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.planning import tokens
 from tutelage.recipes.recipe import Expected
@@ -71,7 +71,7 @@ def lessons_for(
         others = [q for q in candidates if q.id not in taught]
         candidates = others if most is not None and len(others) >= most else candidates
     rng = random.Random(f"{room.seed}/{number}/choose")
-    chosen = choose(settings.choose, settings.most(config.rationales.calls), candidates, errors.attempts, rng)
+    chosen = choose_questions(settings.choose, settings.most(config.rationales.calls), candidates, errors.attempts, rng)
     which = "of them" if settings.of == "missed" else "of all, missed or not,"
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
@@ -98,7 +98,7 @@ def _feedback(
     sampling = settings.sampling(round_seed(room, number))
     bounds = Bounds(settings.tokens, _trial(config))
     replies = room.ask_teacher(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
-    kept = feedback.keep(
+    kept = feedback.keep_solutions(
         replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
     )
     inputs = {"replies": replies, "feedback": settings, "learned": list(errors.lessons)}

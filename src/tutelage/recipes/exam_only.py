@@ -30,11 +30,11 @@ class ExamOnly(Settings):
         "exam.stop": Published((), "Ho et al. 2022, the authors' code"),
     }
 
-    recipe: Literal["exam"] = "exam"
+    recipe: Literal["exam"] = Field("exam", description="which recipe: its name, or package.module:RECIPE")
     model: ModelSpec = Field(description="who answers")
     task: str | dict[str, Any] = Field(description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
-    split: str = "test"
+    split: str = Field("test", description="whose questions are asked")
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
     form: Literal["auto", "taught", "zero_shot", "one_call_cot", "zero_shot_cot"] = Field(
@@ -46,7 +46,7 @@ class ExamOnly(Settings):
     exam: ExamConfig = ExamConfig()
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the paid replies; default: one for all runs of this user")
-    seed: int = 0
+    seed: int = Field(0, description="of sampling")
     launch: str = Field(
         HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
     )

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
-from tutelage.recipes.baselines import baselines, in_order
-from tutelage.recipes.first_lessons import asked_in_the_end, check_room, first_lessons, without_copies
+from tutelage.recipes.baselines import baselines, final_exams
+from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Recipe
@@ -38,7 +40,9 @@ class FinetuneCot(Teaching):
 
     published: ClassVar[Mapping[str, Published]] = PUBLISHED
 
-    recipe: Literal["finetune_cot"] = "finetune_cot"
+    recipe: Literal["finetune_cot"] = Field(
+        "finetune_cot", description="which recipe: its name, or package.module:RECIPE"
+    )
 
 
 def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:
@@ -54,7 +58,7 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     splits = config.questions
     test = room.questions(splits.test, splits.test_limit)
     train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_room(room, config, test, train)
+    check_context(room, config, test, train)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)
@@ -64,7 +68,7 @@ def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
 
 def promised(config: FinetuneCot) -> dict[str, Label]:
     """The exams of the final table, in their order."""
-    return in_order(config, [("finetune_cot", 1, "Fine-tune-CoT")])
+    return final_exams(config, [("finetune_cot", 1, "Fine-tune-CoT")])
 
 
 RECIPE = Recipe(

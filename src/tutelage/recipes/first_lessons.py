@@ -20,14 +20,14 @@ def without_copies(
 ) -> list[Question]:
     """The training questions that are not asked in the end, too; what else they share with those is told."""
     against = HeldOut(held_out)
-    found = contamination.find(((question.id, question.text) for question in train), against)
+    found = contamination.find_overlaps(((question.id, question.text) for question in train), against)
     room.note("train", found.line())
     for kind, (name, shared) in found.examples.items():
         room.run.say(event="contamination", kind=kind, question=name, held_out=shared.question, text=shared.text)
     if splits.copies == "keep" or not found.counts["same"]:
         return list(train)
-    known = {contamination.plain(question.text) for question in held_out}
-    return [question for question in train if contamination.plain(question.text) not in known]
+    known = {contamination.normalized(question.text) for question in held_out}
+    return [question for question in train if contamination.normalized(question.text) not in known]
 
 
 def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
@@ -38,7 +38,7 @@ def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Questio
     return room.filter("lessons", room.sit("rationales", config.teacher, questions, setup, trial, label), questions)
 
 
-def check_room(
+def check_context(
     room: Classroom, config: Teaching, questions: Sequence[Question], train: Sequence[Question] = ()
 ) -> None:
     """What the student could not hold in its exams is said before the teacher is paid.

@@ -21,8 +21,8 @@ SHOTS = 8  # worked examples where nothing else is asked for [Wei et al. 2022]
 class Splits(Settings):
     """Which questions are taught and which are asked at the end."""
 
-    train: str = "train"
-    test: str = "test"
+    train: str = Field("train", description="split whose questions are taught")
+    test: str = Field("test", description="split whose questions are asked in the end")
     train_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
     test_limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
 
@@ -83,7 +83,7 @@ class Teaching(Settings):
 
     published: ClassVar[Mapping[str, Published]] = {}  # dotted key -> the value of the recipe's paper
 
-    recipe: str = ""
+    recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
     task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")

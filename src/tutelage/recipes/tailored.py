@@ -16,9 +16,9 @@ from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
 from tutelage.recipes import RECIPES
-from tutelage.recipes.baselines import baselines, in_order, shots_for
+from tutelage.recipes.baselines import baselines, final_exams, shots_for
 from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
-from tutelage.recipes.first_lessons import asked_in_the_end, check_room, first_lessons, without_copies
+from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.recipe import Expected, Recipe
@@ -88,7 +88,7 @@ class Tailored(Teaching):
 
     published: ClassVar[Mapping[str, Published]] = PUBLISHED
 
-    recipe: Literal["tailored"] = "tailored"
+    recipe: Literal["tailored"] = Field("tailored", description="which recipe: its name, or package.module:RECIPE")
     questions: TailoredSplits = TailoredSplits()
     rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
     patience: Annotated[int, Field(ge=1)] | None = Field(
@@ -142,7 +142,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     train, dev = _train_and_dev(room, config.questions)
     test = room.questions(config.questions.test, config.questions.test_limit)
     train = without_copies(room, config.questions, train, (*dev, *test))
-    check_room(room, config, [*train, *dev, *test], train)
+    check_context(room, config, [*train, *dev, *test], train)
     setup = config.exam.setup("taught", room.seed)
 
     lessons = first_lessons(room, config, subset(train, config.first))
@@ -264,7 +264,7 @@ def promised(config: Tailored) -> dict[str, Label]:
     rounds = [(f"{number}-test", number, f"tailored, round {number}") for number in range(1, config.rounds + 1)]
     if config.training.plain and config.training.prompt_weight == 0:
         rounds[0] = ("1-test", 1, "Fine-tune-CoT (round 1)")  # plain rationales and nothing else
-    return in_order(config, rounds)
+    return final_exams(config, rounds)
 
 
 def _told(what: str, after: int, split: str, kind: str = "exam") -> Label:

@@ -36,7 +36,7 @@ class Contents:
     def parts(self) -> list[sections.Section]:
         """Every section that has something to say, the answer first."""
         rounds = [make(run, self._of(run)) for run in self.runs for make in (sections.changes, sections.verdicts)]
-        details = (sections.templates, sections.lessons, sections.effort)
+        details = (sections.templates, sections.lessons_section, sections.effort)
         every = [
             self._answer(),
             *rounds,

@@ -5,7 +5,7 @@ from tutelage.report.contents import Contents
 from tutelage.report.sections import Section
 
 
-def render(contents: Contents) -> str:
+def render_markdown(contents: Contents) -> str:
     """The whole text."""
     parts = [f"# {plain(contents.title)}", *map(plain, contents.headlines), *map(plain, contents.states)]
     for section in contents.parts:

@@ -132,7 +132,7 @@ def _said(step: str, line: int, reply: Any) -> dict[str, Any]:
     told = {
         "step": step,
         "place": f"{step}/records.jsonl:{line}",
-        "error": _cut(feedback.read(reply.text).error),
+        "error": _cut(feedback.read_feedback(reply.text).error),
         "reply": _cut(reply.text),
         "prompt": _cut(reply.prompt),
         "attempts": list(reply.attempts),

@@ -12,7 +12,7 @@ import yaml
 from markupsafe import Markup
 
 from tutelage.errors import DataError, TutelageError
-from tutelage.evaluation.pairs import pair
+from tutelage.evaluation.pairs import compare_exams
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.printing import visible
 from tutelage.recipes import catalog
@@ -97,7 +97,7 @@ def score_row(label: str, found: Score) -> list[str]:
 def paired(before: Sequence[Attempt], after: Sequence[Attempt]) -> list[str]:
     """A paired comparison as cells; none where the exams are not on the same questions."""
     try:
-        found = pair(before, after)
+        found = compare_exams(before, after)
     except DataError:
         return []
     return [
@@ -167,7 +167,7 @@ def templates(run: RunHistory, of: str) -> Section:
     return Section(f"By kind of question{of}", tables=[Table(("kind", "n", *(s.title for s in ours)), rows, note)])
 
 
-def lessons(run: RunHistory, of: str) -> Section:
+def lessons_section(run: RunHistory, of: str) -> Section:
     count = Counter((lesson.round, lesson.kind) for lesson in run.lessons)
     rows = [[str(number or 1), kind, str(count[number, kind])] for number, kind in sorted(count)]
     shown = [
@@ -283,7 +283,7 @@ def unknown(run: RunHistory) -> list[str]:
     """What of a run this version does not know: it is shown all the same, by its labels."""
     made = run.facts.get("versions", {}).get("tutelage", "")
     try:
-        catalog.check(run.config, "its config")
+        catalog.check_config(run.config, "its config")
     except TutelageError as error:
         told = f"{error} (the run was made by tutelage {made or 'of an unknown version'}; this is {_VERSION})"
         return [told, *run.unread]

@@ -42,7 +42,7 @@ def lines(run: RunHistory) -> list[str]:
     return told
 
 
-def facts(run: RunHistory) -> dict[str, Any]:
+def status_facts(run: RunHistory) -> dict[str, Any]:
     """The same for programs."""
     return {
         "run": str(run.path),

@@ -26,7 +26,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
+def watch_runs(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
     """Serve the report of some runs on loopback until Ctrl-C; `tell` is given the page's address. Port 0 is any free one."""
     history.open_runs(runs)  # what is no run is said before anything is served
 
@@ -39,7 +39,7 @@ def watch(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
                 self._send(HTTPStatus.FORBIDDEN, "text/plain", "this page answers to its loopback address only")
             elif self.path == "/":
                 contents = Contents(history.open_runs(runs))
-                self._send(HTTPStatus.OK, "text/html", page.render(contents, live=True))
+                self._send(HTTPStatus.OK, "text/html", page.render_page(contents, live=True))
             elif self.path == "/stamp":
                 self._send(HTTPStatus.OK, "text/plain", _stamp(runs))
             else:

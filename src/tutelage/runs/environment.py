@@ -15,7 +15,7 @@ from tutelage.machine import machine
 from tutelage.redaction import arguments
 
 
-def facts() -> dict[str, Any]:
+def environment_facts() -> dict[str, Any]:
     """What run.json keeps about where a run was made."""
     packages = ("tutelage", "torch", "transformers", "peft", "accelerate", "openai", "numpy")
     versions = {}

@@ -10,7 +10,7 @@ from tutelage.redaction import strike
 from tutelage.regular import opened
 
 
-def write(path: Path, content: bytes, sync: bool = True) -> None:
+def write_file(path: Path, content: bytes, sync: bool = True) -> None:
     """Write a small file whole or not at all, and no secret in it."""
     draft = path.with_name(path.name + ".part")
     with opened(draft, "wb") as file:

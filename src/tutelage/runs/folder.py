@@ -12,7 +12,7 @@ from tutelage.regular import opened
 _FIRST = {".lock", "run.json", "run.json.part", "config.yaml.part"}
 
 
-def make(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """Make the folder, or find it; one that holds anything but a run is refused."""
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a run needs a folder")

@@ -222,7 +222,7 @@ def exams(path: Path) -> dict[str, list[Attempt]]:
 
 def _sat(title: str, label: Label, folder: Path) -> Sat:
     file = folder / "records.jsonl"
-    attempts = records.read(file, Attempt)
+    attempts = records.read_records(file, Attempt)
     if not attempts:
         raise RunError(f"{file} holds no records: it was emptied since it was written")
     return Sat(title, label, file, attempts)
@@ -240,7 +240,7 @@ def _promised(look: Reader, facts: Mapping[str, Any], config: Mapping[str, Any])
     told = facts.get("promised")
     if not isinstance(told, Mapping):
         return labels.promised_by_0_1(config)
-    found = {step: labels.read(one) for step, one in told.items()}
+    found = {step: labels.read_label(one) for step, one in told.items()}
     if odd := [step for step, label in found.items() if label is None]:
         look.leave_out(look.path / "run.json", f"the label that it promises of {', '.join(odd)} is none")
     return {step: label for step, label in found.items() if label is not None}
@@ -281,7 +281,7 @@ def _steps(
         name, whole = folder.name.removesuffix(".draft"), folder.suffix == ""
         note = look.step(folder) if folder.suffix in ("", ".draft") and folder.is_dir() else {}
         if note:
-            own = labels.read(note["label"]) if "label" in note else None
+            own = labels.read_label(note["label"]) if "label" in note else None
             if own is None and "label" in note:
                 look.leave_out(folder / "step.json", "its label is none; what the step is, is guessed by its name")
             found.append(

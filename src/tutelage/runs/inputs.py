@@ -19,7 +19,7 @@ def names_of(step: str, inputs: Mapping[str, Any]) -> set[str]:
     """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
     given = inputs.get("student")
     awarded = given.get("checkpoint") if isinstance(given, Mapping) else None
-    return {digest({"step": step, **inputs})} | ({awarded} if isinstance(awarded, str) else set())
+    return {digest_inputs({"step": step, **inputs})} | ({awarded} if isinstance(awarded, str) else set())
 
 
 def made_from(note: Path) -> dict[str, Any]:
@@ -95,13 +95,13 @@ def _describe(value: Any) -> Any:
     if isinstance(value, Checkpoint):
         return {"checkpoint": value.digest}
     if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
-        return {"records": len(value), "digest": lines.digest(value)}
+        return {"records": len(value), "digest": lines.digest_records(value)}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     return json.loads(msgspec.json.encode(value))
 
 
-def digest(inputs: Mapping[str, Any]) -> str:
+def digest_inputs(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -10,13 +10,13 @@ from tutelage.types import Label
 Labels = Mapping[str, Label]  # by step
 
 
-def written(label: Label) -> dict[str, Any]:
+def label_as_json(label: Label) -> dict[str, Any]:
     """A label as JSON."""
     told: dict[str, Any] = msgspec.to_builtins(label)
     return told
 
 
-def read(told: Any) -> Label | None:
+def read_label(told: Any) -> Label | None:
     """A label from JSON; None where there is none that can be read."""
     try:
         return msgspec.convert(told, Label)

@@ -13,7 +13,7 @@ import msgspec
 
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import redact
-from tutelage.regular import content
+from tutelage.regular import read_regular
 from tutelage.runs import records
 from tutelage.types import Spent
 
@@ -65,7 +65,7 @@ class Reader:
     def mapping(self, file: Path) -> dict[str, Any]:
         """A JSON object; empty where there is none."""
         try:
-            loaded = json_value(content(file))
+            loaded = json_value(read_regular(file))
         except FileNotFoundError:
             return {}
         except (OSError, Unreadable) as error:

@@ -12,7 +12,7 @@ import msgspec
 from tutelage.errors import RunError
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import strike
-from tutelage.regular import content, opened
+from tutelage.regular import opened, read_regular
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -24,7 +24,7 @@ def encode(record: msgspec.Struct) -> bytes:
     return strike(msgspec.json.encode(record)) + b"\n"
 
 
-def read(path: Path, kind: type[RecordType]) -> list[RecordType]:
+def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
     """Read a whole file of records; a line that does not parse is an error that names it."""
     decoder = msgspec.json.Decoder(kind)
     records = []
@@ -85,7 +85,7 @@ def _whole(path: Path, kind: type[RecordType]) -> tuple[list[RecordType], int, s
 
 def mend(path: Path) -> bool:
     """Make a file of lines end in a whole one, so that the next is not glued to what a crash tore; says if one was cut off."""
-    whole = content(path) if os.path.lexists(path) else b""
+    whole = read_regular(path) if os.path.lexists(path) else b""
     if not whole or whole.endswith(b"\n"):
         return False
     torn = whole[whole.rfind(b"\n") + 1 :]
@@ -103,7 +103,7 @@ def mend(path: Path) -> bool:
 def rows_and_torn(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The JSON objects of a file of lines, such as events.jsonl, and how many lines are none."""
     found, torn = [], 0
-    for line in content(path).splitlines() if os.path.lexists(path) else ():
+    for line in read_regular(path).splitlines() if os.path.lexists(path) else ():
         with contextlib.suppress(Unreadable):
             row = json_value(line)
             if isinstance(row, dict):
@@ -113,7 +113,7 @@ def rows_and_torn(path: Path) -> tuple[list[dict[str, Any]], int]:
     return found, torn
 
 
-def digest(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:
+def digest_records(records: Sequence[msgspec.Struct] | Iterable[msgspec.Struct]) -> str:
     """A short digest of the records' exact content and order."""
     hasher = hashlib.sha256()
     for record in records:

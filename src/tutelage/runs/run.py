@@ -20,8 +20,8 @@ from tutelage.redaction import redacted
 from tutelage.regular import opened
 from tutelage.runs import folder, labels
 from tutelage.runs import records as lines
-from tutelage.runs.files import link, write
-from tutelage.runs.inputs import changed, digest, jsonable, made_from, object_of, tell_apart
+from tutelage.runs.files import link, write_file
+from tutelage.runs.inputs import changed, digest_inputs, jsonable, made_from, object_of, tell_apart
 from tutelage.types import Checkpoint, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -76,9 +76,9 @@ class Run:
         Of these `promised`, the labels of the exams that a recipe will have made in the end, goes with the config.
         `essence(config)` is the part of a config that must not change while a run goes on.
         """
-        folder.make(path)
+        folder.make_folder(path)
         run = cls(path, **callbacks)
-        run._lock = folder.hold(path)
+        run._lock = folder.hold(path)  # first: all below writes
         saved = path / "config.yaml"
         if saved.exists() and folder.begun(path):  # before anything is made nothing binds a run
             try:
@@ -87,12 +87,13 @@ class Run:
                 run.close()
                 raise
         elif not saved.exists():
-            write(path / "run.json", json.dumps(facts, indent=1).encode())
+            write_file(path / "run.json", json.dumps(facts, indent=1).encode())
         run._machine = facts.get("machine", {})
         run._note_machine()
         run._promise(facts.get("promised"))
+        # After run.json: a folder with a config.yaml is a run, so one that was killed before this line begins anew.
         if not saved.exists() or read_yaml(saved) != dict(config):
-            write(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+            write_file(saved, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
         if lines.mend(path / "events.jsonl"):
             run.warn("the last line of events.jsonl was torn by a crash, and is left out")
         run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
@@ -103,7 +104,7 @@ class Run:
         file = self.path / "run.json"
         known = json_file(file)
         if promised is not None and known.get("promised") != promised:
-            write(file, json.dumps({**known, "promised": promised}, indent=1).encode())
+            write_file(file, json.dumps({**known, "promised": promised}, indent=1).encode())
 
     def _note_machine(self) -> None:
         """Say so where a run goes on with other rounding than it began with."""
@@ -121,7 +122,7 @@ class Run:
         settled = object_of(file, "settled")
         if name not in settled:
             settled[name] = make()
-            write(file, json.dumps({**known, "settled": settled}, indent=1).encode())
+            write_file(file, json.dumps({**known, "settled": settled}, indent=1).encode())
         return settled[name]
 
     def made_on(self, name: str, conditions: Mapping[str, Any]) -> None:
@@ -133,7 +134,7 @@ class Run:
             self.warn(f"{name} was begun under other conditions ({'; '.join(other)}): answers can differ by rounding")
         lists = {key: began.get(key, []) for key, value in conditions.items() if isinstance(value, list)}
         both = {key: list(dict.fromkeys([*lists[key], *conditions[key]])) for key in lists}
-        write(note, json.dumps({**known, "made_on": {**began, **conditions, **both}}).encode())
+        write_file(note, json.dumps({**known, "made_on": {**began, **conditions, **both}}).encode())
 
     def warn(self, line: str) -> None:
         """Say what may be wrong although nothing failed."""
@@ -164,7 +165,7 @@ class Run:
         """Tell whoever listens; on disk only the last such tick is kept, for `tutelage status`."""
         if event.get("event") == "progress" and time.monotonic() - self._ticked > 1:
             self._ticked = time.monotonic()
-            write(
+            write_file(
                 self.path / "progress.json", json.dumps({"time": round(time.time(), 3), **event}).encode(), sync=False
             )
         self.listener(event)
@@ -194,17 +195,17 @@ class Run:
         on disk as soon as it is yielded.
         """
         if self._finished(name, inputs, label):
-            return lines.read(self.path / name / "records.jsonl", kind)
+            return lines.read_records(self.path / name / "records.jsonl", kind)
         with self._draft(name, inputs, label) as draft:
             file_path = draft / "records.jsonl"
-            kept = lines.recover(file_path, kind)
+            kept = lines.recover(file_path, kind)  # the whole lines that an interrupted try left
             with opened(file_path, "ab") as file:
                 for record in make(list(kept)):
                     file.write(lines.encode(record))
-                    file.flush()
+                    file.flush()  # a killed process loses nothing; only a power cut could
                     kept.append(record)
                     self.check_stop(name)
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the rename says that the step is whole
         return kept
 
     def artifact(
@@ -222,8 +223,8 @@ class Run:
         if not self._finished(name, inputs, label):
             with self._draft(name, inputs, label) as draft:
                 if not (draft / "facts.json").exists():  # else killed between the last write and the rename
-                    write(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
-        return Checkpoint(path=str(self.path / name), digest=digest({"step": name, **inputs}))
+                    write_file(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
+        return Checkpoint(path=str(self.path / name), digest=digest_inputs({"step": name, **inputs}))
 
     def facts(self, name: str) -> dict[str, Any]:
         """What an artifact step noted about itself."""
@@ -235,6 +236,7 @@ class Run:
             raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
     def _finished(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> bool:
+        # A step's folder has its name only once it is whole (`_draft`), so that it is there is the proof that it is finished.
         note = self.path / name / "step.json"
         if not os.path.lexists(note):
             if os.path.lexists(note.parent):
@@ -257,9 +259,10 @@ class Run:
             return False
         draft = self.path / f"{name}.borrowed"
         shutil.rmtree(draft, ignore_errors=True)
+        # Under another name first: killed while it copies, no half of a step has the step's name.
         shutil.copytree(other / name, draft, copy_function=link)
         mine = {**json_file(note), **_labelled(label)}  # written anew: the other run keeps its own
-        write(draft / "step.json", json.dumps(mine, indent=1).encode())
+        write_file(draft / "step.json", json.dumps(mine, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="reused", step=name, run=str(other))
         if differing := changed(object_of(note, "made_on"), self._machine):
@@ -279,18 +282,18 @@ class Run:
             raise RunError(f"{draft} is no folder; move it elsewhere, and the step is made")
         if draft.exists() and (not note.exists() or made_from(note) != wanted["inputs"]):
             shutil.rmtree(draft)  # left by a run with other inputs: nothing in it can be used
-        draft.mkdir(exist_ok=True)
+        draft.mkdir(exist_ok=True)  # what is left of an interrupted try with these inputs is gone on with
         if not note.exists():
-            write(note, json.dumps(wanted).encode())
+            write_file(note, json.dumps(wanted).encode())
         self.check_stop(name)
         self.say(event="started", step=name)
         begun = time.monotonic()
-        yield draft
+        yield draft  # where the block raises nothing below happens, and the draft stays
         seconds = round(time.monotonic() - begun, 2)
-        write(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
+        write_file(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
 
 
 def _labelled(label: Label | None) -> dict[str, Any]:
-    return {} if label is None else {"label": labels.written(label)}
+    return {} if label is None else {"label": labels.label_as_json(label)}

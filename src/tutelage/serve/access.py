@@ -72,12 +72,12 @@ class Access:
             try:
                 self.rules.check(request.headers, request.url.path)
             except Problem as problem:
-                await refusal(problem)(scope, receive, send)
+                await problem_response(problem)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
 
-def refusal(problem: Problem) -> Response:
+def problem_response(problem: Problem) -> Response:
     """A problem as a response."""
     more = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "1"}, 503: {"retry-after": "1"}}
     return Response(problem.body(), problem.status, more.get(problem.status), "application/json")

@@ -111,7 +111,7 @@ _NEUTRAL: dict[str, Sequence[Any]] = {
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def read(body: bytes, terms: Terms) -> ChatRequest:
+def read_request(body: bytes, terms: Terms) -> ChatRequest:
     """A request's body as what is asked; raises Problem."""
     try:
         raw = msgspec.json.decode(body)

@@ -22,7 +22,7 @@ def model(name: str, since: int) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": since, "owned_by": "tutelage"}
 
 
-def usage(replies: Sequence[Reply]) -> dict[str, int]:
+def usage_of(replies: Sequence[Reply]) -> dict[str, int]:
     """The tokens of one request: its prompt counts once, however many samples were drawn."""
     prompt, written = max(reply.tokens_in for reply in replies), sum(reply.tokens_out for reply in replies)
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
@@ -40,7 +40,7 @@ class Completion:
             {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": _reason(reply)}
             for index, reply in enumerate(replies)
         ]
-        body = {**self._head, "object": "chat.completion", "choices": choices, "usage": usage(replies)}
+        body = {**self._head, "object": "chat.completion", "choices": choices, "usage": usage_of(replies)}
         return msgspec.json.encode(body)
 
     def first(self, sample: int) -> bytes:
@@ -57,7 +57,7 @@ class Completion:
 
     def used(self, replies: Sequence[Reply]) -> bytes:
         """The chunk that counts the tokens."""
-        return event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage(replies)})
+        return event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage_of(replies)})
 
     def _chunk(self, sample: int, delta: dict[str, str], finish: str | None = None) -> bytes:
         choice = {"index": sample, "delta": delta, "logprobs": None, "finish_reason": finish}

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from tutelage.errors import ConfigError
 from tutelage.serve import openai_requests, openai_responses
-from tutelage.serve.access import Access, Rules, body_of, refusal
+from tutelage.serve.access import Access, Rules, body_of, problem_response
 from tutelage.serve.batcher import Batcher, Closed, Event, Full, PendingRequest, TooLong, Unfit
 from tutelage.serve.connection import Connection
 from tutelage.serve.openai_requests import ChatRequest, Problem, Terms
@@ -45,7 +45,7 @@ def make_app(desk: Batcher, terms: Terms, rules: Rules) -> Starlette:
         return _json(openai_responses.model(terms.name, since))
 
     async def chat(request: Request) -> Response:
-        asked = openai_requests.read(await body_of(request), terms)
+        asked = openai_requests.read_request(await body_of(request), terms)
         visit = RequestHandle(desk, asked)
         answer = _stream if asked.stream else _whole
         return await _unless_gone(request, visit, answer(visit, openai_responses.Completion(terms.name), asked))
@@ -71,7 +71,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         where = f"{request.method} {request.url.path}"
         error = Problem(error.status_code, f"{where}: {error.detail.lower()}; known: POST /v1/chat/completions")
-    return refusal(_problem(error))
+    return problem_response(_problem(error))
 
 
 async def _ignore(request: Request, error: Exception) -> Response:

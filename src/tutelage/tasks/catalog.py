@@ -14,6 +14,7 @@ from tutelage.config import read_yaml, split_options
 from tutelage.errors import ConfigError, nearest
 from tutelage.importing import by_path, load_named
 from tutelage.tasks import TASKS, Entry, published
+from tutelage.tasks.own import check_own_task, making_task
 from tutelage.tasks.task import Task
 
 # These are both made on the spot and published; `source` chooses.
@@ -114,12 +115,11 @@ def _own(path: str, options: dict[str, Any]) -> Task:
     """The user's own task, from a module that may stand in the folder the user works in."""
     found = by_path(path, "task")
     if callable(found):
-        found = _make(found, path, options, {})
+        with making_task(path):
+            found = _make(found, path, options, {})
     elif options:
         raise ConfigError(f"task {path!r} is not a function, so it takes no options ({', '.join(options)})")
-    if not isinstance(found, Task):
-        raise ConfigError(f"task {path!r} is a {type(found).__name__}; it must be a Task or a function returning one")
-    return found
+    return check_own_task(found, path)
 
 
 def _make(factory: Callable[..., Any], name: str, options: dict[str, Any], fixed: dict[str, Any]) -> Any:

@@ -59,7 +59,7 @@ class HeldOut:
         return words in self._texts or (bool(grams) and max(shared.values(), default=0) / len(grams) >= _ALIKE)
 
 
-def plain(text: str) -> str:
+def normalized(text: str) -> str:
     """A text without case and punctuation: two that differ in these alone are the same."""
     return " ".join(_words(text))
 
@@ -94,7 +94,7 @@ class Finding(NamedTuple):
         return f"{self.texts} texts against the held-out questions: {parts or 'nothing shared'}"
 
 
-def find(texts: Iterable[tuple[str, str]], held_out: HeldOut) -> Finding:
+def find_overlaps(texts: Iterable[tuple[str, str]], held_out: HeldOut) -> Finding:
     """Compare named texts with the held-out questions."""
     counts: Counter[Kind] = Counter()
     examples: dict[Kind, tuple[str, Overlap]] = {}

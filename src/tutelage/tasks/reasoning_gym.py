@@ -57,7 +57,7 @@ def make(dataset: str, size: int = 2000, seed: int = 0, **config: Any) -> Task:
         kind="text",
         splits=tuple(sizes),
         load=load,
-        read=lines.read,
+        read=lines.read_lines,
         same=entries.same,
         worked=entries.worked if dataset in _SOLUTIONS else None,
         similar=entries.similar,

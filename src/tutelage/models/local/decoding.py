@@ -58,15 +58,20 @@ class Decoder:
 
         A stop token is part of a row; rows that have ended grow no more.
         """
+        # A row is one sample of one prompt. `written` and `most` keep every row, by its number; what is computed covers only the
+        # rows still in the batch, and `rows` says which number each place of it has.
+        # Names end in their shape: B places of the batch, R all rows, V the vocabulary, T time.
         most = [prompt.most for prompt in prompts for _ in range(self.sampling.n)]
         reading, logits_BV = self._begun([prompt.ids for prompt in prompts], max(most))
         draws_RT = self._draws(seeds)
         written: list[list[int]] = [[] for _ in seeds]
         rows, over = list(range(len(seeds))), set[int]()  # the rows that are still in the batch; those that have ended
         while True:
+            # Every row that is still written to has as many tokens as the longest, since all are read in step.
             token_B = self._choose(logits_BV, draws_RT, rows, max(map(len, written)))
             going = []
             for place, (row, token) in enumerate(zip(rows, token_B.tolist(), strict=True)):
+                # One that has ended stays in the batch until enough have; what it draws meanwhile is thrown away.
                 if row in over:
                     continue
                 written[row].append(token)
@@ -74,6 +79,7 @@ class Decoder:
                     going.append(place)
                 else:
                     over.add(row)
+            # The same lists each time, not copies: whoever wants to keep a state of them copies it.
             yield written
             if not going:
                 break
@@ -81,6 +87,7 @@ class Decoder:
                 keep_B = torch.tensor(going, device=self.model.device)
                 reading.choose(keep_B)
                 token_B, rows = token_B[keep_B], [rows[i] for i in going]
+            # Last, so that nothing is read for a token after which all have ended.
             logits_BV = reading.read(token_B[:, None], torch.ones_like(token_B)[:, None])
 
     def _begun(self, prompts: list[list[int]], most: int) -> tuple[Reading, torch.Tensor]:
@@ -89,12 +96,16 @@ class Decoder:
         longest = max(map(len, prompts))
         reading = Reading(self.model, self.way, longest + most)
         shared = _shared(prompts) if reading.can_share() else 0
+        # Each row reads its last `width` tokens by itself: without a shared beginning all of them, padded on the left. With
+        # one every prompt is longer than that (`_shared`): a shorter prompt takes less of the beginning from the cache and
+        # reads the end of it again, so that no padding stands between two of its tokens.
         width = longest - shared
         if shared:  # what all prompts begin with, such as worked examples, is read once
             reading.share(prompts[0][:shared], [len(prompt) - width for prompt in prompts])
         tails = [prompt[-width:] for prompt in prompts]
         ids_BT = torch.tensor([[pad] * (width - len(tail)) + tail for tail in tails], device=device)
         mask_BT = torch.tensor([[0] * (width - len(tail)) + [1] * len(tail) for tail in tails], device=device)
+        # Each prompt is read once, and only then repeated for its samples: n times less to compute.
         logits_BV = reading.read(ids_BT, mask_BT)
         if self.sampling.n > 1:
             each_R = torch.arange(len(prompts), device=device).repeat_interleave(self.sampling.n)
@@ -117,6 +128,8 @@ class Decoder:
         """One uniform number a row and step, from the row's own stream."""
         if self.sampling.temperature <= 0:
             return None
+        # Drawn on the CPU before the first step, the same number of draws for every row: what a row draws depends on its seed
+        # and on how long it is by now, never on the device, on its neighbours, or on which of them have ended.
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         return torch.stack([torch.rand(self.sampling.max_tokens, generator=stream) for stream in streams])
 
@@ -124,6 +137,8 @@ class Decoder:
         if draws_RT is None:
             return logits_BV.argmax(-1)
         cumulative_BV = self._warpers(NO_IDS, logits_BV).softmax(-1).cumsum(-1)
+        # The token at which the summed probability passes the draw. The sum's last entry is 1 only up to rounding, so the draw
+        # is scaled by it; `right` skips tokens of no probability, and the clamp catches a draw that rounds to the sum itself.
         draw_B1 = draws_RT[rows, step].to(logits_BV.device)[:, None] * cumulative_BV[:, -1:]
         return torch.searchsorted(cumulative_BV, draw_B1, right=True)[:, 0].clamp(max=logits_BV.shape[-1] - 1)
 
@@ -133,6 +148,7 @@ class Decoder:
             return False
         if tokens[-1] in self.stops:
             return True
+        # Decoding all of a row at every token would cost the square of its length.
         # A stop that the last token completes is no longer in tokens than in bytes: only there is it looked for.
         tail = self.raw(tokens[-self._reach :]) if self.sampling.stop else ""
         return any(stop in tail for stop in self.sampling.stop) and self.text(tokens)[1]

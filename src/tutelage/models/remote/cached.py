@@ -94,17 +94,20 @@ class Cached:
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield what is stored first, then each chat when its last sample has come."""
+        # First what earlier sessions learnt about the model: a reply that was drawn without a field is stored under another key.
         found = self.store.adapted(self.name)
         self.endpoint.adapted = {**found, **self.endpoint.adapted}
         self._remember(found)
         asked = [[Request(chat, sampling, sample) for sample in range(sampling.n)] for chat in chats]
         keys, replies = self._stored(asked)
+        # All that is stored goes out before anything is asked, so that a caller who only reads back never waits.
         for index, row in enumerate(replies):
             if None not in row:
                 yield index, [reply for reply in row if reply is not None]
         owed = [(i, sample) for i, row in enumerate(replies) for sample, reply in enumerate(row) if reply is None]
         if not owed:
             return
+        # By chat, how many samples have not come: the chat is yielded when it reaches 0.
         missing = {i: sum(reply is None for reply in row) for i, row in enumerate(replies)}
         alike: dict[str, list[tuple[int, int]]] = {}  # two rationales with the same words make the same request
         for i, sample in owed:
@@ -120,6 +123,7 @@ class Cached:
                     if missing[index] == 0:
                         yield index, [one for one in replies[index] if one is not None]
         finally:
+            # Also where the caller leaves: closing is what awaits and keeps the replies in flight (`_ask`).
             coming.close()
             if coming in self._coming:
                 self._coming.remove(coming)
@@ -141,6 +145,8 @@ class Cached:
         """Yield `(key, reply)` for all that is wanted, whether this process asks for it or another one does."""
         left, told = dict(wanted), False
         while left:
+            # A claim is what keeps two processes from paying for one reply; it is let go of whatever happens, and at the latest
+            # when the process ends.
             mine = self.store.claim(list(left))
             try:
                 # Looked up once it is claimed: it may have come since it was looked for.
@@ -151,6 +157,7 @@ class Cached:
                     yield asked[place], reply
             finally:
                 self.store.release(sorted(mine))
+            # Left are those that another process claimed. When it has them they are found; when it died they can be claimed.
             left = {key: request for key, request in left.items() if key not in mine and key not in found}
             if left and not told:
                 told = True
@@ -172,6 +179,7 @@ class Cached:
 
     def _stored(self, asked: Sequence[Sequence[Request]]) -> tuple[list[list[str]], list[list[Reply | None]]]:
         """The key of every request, and the stored reply: drawn as it was wanted, or else as the model lets it be drawn."""
+        # A reply drawn exactly as wanted is the better one, so its key is looked up first and wins.
         keys = [[self._key(request, ()) for request in row] for row in asked]
         stored = dict(self.store.get_many([key for row in keys for key in row]))
         if asked and asked[0] and (left_out := self.endpoint.left_out(asked[0][0])):
@@ -191,6 +199,7 @@ class Cached:
         """Ask for what is owed, keeping each reply before it is handed on."""
         coming = self.endpoint.ask(owed)
         try:
+            # Kept before it is yielded: the caller may not come back for the next one.
             for place, answer in coming:
                 reply = self._keep(owed[place], answer)
                 yield place, reply
@@ -198,6 +207,7 @@ class Cached:
                     break
             if owed and self.stopping():
                 raise Interrupted("stopped while the teacher was asked; every reply that came is kept")
+        # GeneratorExit is a caller that let go; a break above ends in Interrupted and comes here too.
         except (GeneratorExit, Exception):  # whatever ended it: what is in flight is paid for
             self.endpoint.stop()
             self._drain(owed, coming)
@@ -213,6 +223,7 @@ class Cached:
                     self._keep(owed[place], answer)
 
     def _keep(self, asked: Request, answer: Answer) -> Reply:
+        # The key says how the reply was drawn: more may have been left out than was known when it was looked up.
         self._remember(self.endpoint.adapted)  # before a reply is kept under it
         request = request_of(self.name, *asked, answer.left_out)
         reply = msgspec.structs.replace(answer.reply, key=hashlib.sha256(request).hexdigest())

@@ -101,6 +101,7 @@ class Traffic(Generic[Result]):
         fresh = deque(_Job(index, tokens) for index, tokens in enumerate(sizes))
         watch = asyncio.create_task(self._watch(len(sizes)))
         try:
+            # The loop only decides and waits; requests run as tasks of their own and wake it when they end (`_land`).
             while fresh or self._again or self._flying:
                 if self.stopped or self._fatal:
                     self._drop(fresh)
@@ -111,6 +112,7 @@ class Traffic(Generic[Result]):
                     await self._sleep(wait)
         finally:
             watch.cancel()
+            # Reached with requests in flight only when this task itself was cancelled or failed.
             for task in self._flying:
                 task.cancel()
             await asyncio.gather(*self._flying, return_exceptions=True)
@@ -130,6 +132,7 @@ class Traffic(Generic[Result]):
         """Send what may be sent now; returns how long to wait before there may be more, None for until something ends."""
         while not self.stopped and not self._fatal and (fresh or self._again):
             now = self._now()
+            # From what holds everybody back to what holds one request back: the limit, the cool-down, the requests a minute.
             if self._room.full(len(self._flying)):
                 return None
             if (pause := self._pause(now)) > 0:
@@ -137,6 +140,7 @@ class Traffic(Generic[Result]):
             due = self._again and self._again[0][0] <= now
             if not due and not fresh:
                 return self._again[0][0] - now
+            # A retry goes before a new request: it has waited longest, and its patience is running out.
             job = self._again[0][2] if due else fresh[0]
             if (pause := self._minute.wait(now, job.tokens)) > 0:
                 return pause
@@ -146,6 +150,7 @@ class Traffic(Generic[Result]):
                 # What is in flight was counted at its worst; once it is home there may be room again.
                 self.stopped = self.refused = not self._flying
                 return None
+            # Taken out only now: a request that any check above held back keeps its place.
             if due:
                 heapq.heappop(self._again)
             else:
@@ -161,6 +166,7 @@ class Traffic(Generic[Result]):
     def _launch(self, job: _Job, now: float) -> None:
         job.first, job.last = job.first or now, now
         job.tries += 1
+        # Which limit it is sent under: what comes back says nothing about a limit that was set in the meantime.
         job.epoch, job.flying = self._room.epoch, True
         self._minute.note(now, job.tokens)
         self._room.sent(now)
@@ -191,6 +197,8 @@ class Traffic(Generic[Result]):
             self.deliver(job.index, result)
 
     def _failed(self, job: _Job, fault: Fault) -> None:
+        # What ends the call comes first, then what costs no try, then what says something of the server; only what is left
+        # counts against this request.
         if fault.kind == "fatal":
             self._fatal = self._fatal or fault
             return
@@ -207,6 +215,7 @@ class Traffic(Generic[Result]):
             if self._is_down(now, after):
                 tried = f"given up after {self._room.crowded} tries in {now - self._well:.0f} s"
                 self._fatal = self._fatal or Fault("fatal", f"{fault} ({tried})")
+            # Not delivered, so it counts as not asked, and the next session asks it.
             if self.stopped or self._fatal:
                 return  # it stays owed
             wait = self._backoff(job, fault)

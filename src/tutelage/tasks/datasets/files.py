@@ -24,13 +24,13 @@ def require(module: str, purpose: str, install: str) -> Any:
 
 def read_rows(path: Path) -> list[Row]:
     """Read all records of a .jsonl, .csv or .parquet file."""
-    rows = list(stream(path))
+    rows = list(stream_rows(path))
     if not rows:
         raise DataError(f"{path}: holds no rows")
     return rows
 
 
-def stream(path: Path) -> Iterator[Row]:
+def stream_rows(path: Path) -> Iterator[Row]:
     """The records of a .jsonl, .csv or .parquet file, one at a time."""
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())

@@ -30,7 +30,7 @@ def make_local(
     The rows of a single file either carry their split; or all belong to `split` ("all" unless named); or are split
     by the published rule, `split_rule` being the share that trains (0.7 in Ho et al., 2022).
     """
-    check_kind(kind)
+    check_answer_kind(kind)
     check_fields(fields or {})
     options = {"path": path, "kind": kind, "fields": fields or {}, "split": split, "split_rule": split_rule}
     if not isinstance(path, str):
@@ -60,7 +60,7 @@ def make_hub(
     splits: Mapping[str, str] | None = None,
 ) -> Task:
     """Make a task from a data set of the hub; `splits` maps the task's splits to the data set's own names."""
-    check_kind(kind)
+    check_answer_kind(kind)
     check_fields(fields or {})
     names = splits or {"train": "train", "test": "test"}
 
@@ -77,7 +77,7 @@ def make_hub(
     return task_of(f"hub:{id}", kind, tuple(names), load, options=options)
 
 
-def check_kind(kind: str) -> None:
+def check_answer_kind(kind: str) -> None:
     """Refuse a kind of answer that nobody can read."""
     if kind not in READERS:
         raise ConfigError(f"unknown kind of answer {kind!r}; {nearest(kind, READERS)}")

@@ -81,14 +81,14 @@ def make(
     making = Making(
         _NAME,
         "number",
-        lambda rng, _: draw(rng, rng.choice(stories), difficulty),
+        lambda rng, _: draw_question(rng, rng.choice(stories), difficulty),
         worked,
-        again=lambda question: lambda rng, _: draw(rng, STORIES[question.template], difficulty),
+        again=lambda question: lambda rng, _: draw_question(rng, STORIES[question.template], difficulty),
     )
     if templates == "held_out":
         told = _held_out(stories)
         making = making._replace(
-            draw=lambda rng, split: draw(rng, rng.choice(told[split]), difficulty),
+            draw=lambda rng, split: draw_question(rng, rng.choice(told[split]), difficulty),
             belongs=lambda fingerprint, split: True,  # no other split tells the story at all
         )
     return make_task(making, size, seed, {"difficulty": difficulty, "templates": templates})
@@ -102,7 +102,7 @@ def _held_out(stories: list[Story]) -> dict[str, list[Story]]:
     return places
 
 
-def draw(rng: random.Random, story: Story, difficulty: int) -> tuple[Question, str]:
+def draw_question(rng: random.Random, story: Story, difficulty: int) -> tuple[Question, str]:
     """Tell a story with fresh numbers; the numbers and the story make the question, whatever the names in it."""
     _, stretch, highest = LEVELS[difficulty]
     while True:
