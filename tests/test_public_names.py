@@ -22,9 +22,6 @@ CONTRACTS: dict[str, tuple[str, str]] = {
     "lessons": ("recipes/", "a recipe's teacher's part alone, as in Recipe.lessons"),
 }
 
-# TEMPORARY: pairs with a side in files that are being rewritten.
-TEMPORARY = {"check", "encode", "fields", "first", "load", "loss_of", "opened", "run", "settled", "tree_mask"}
-
 
 def test_a_public_name_is_defined_once() -> None:
     where: dict[str, list[str]] = defaultdict(list)
@@ -32,7 +29,7 @@ def test_a_public_name_is_defined_once() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
                 where[node.name].append(path.relative_to(SOURCE).as_posix())
-    twice = {name: files for name, files in where.items() if len(files) > 1 and name not in TEMPORARY}
+    twice = {name: files for name, files in where.items() if len(files) > 1}
     for name, (folder, _) in CONTRACTS.items():
         assert all(file.startswith(folder) for file in twice.pop(name, ())), f"{name} outside {folder}"
     assert not twice

@@ -103,7 +103,7 @@ def test_an_address_is_hidden_once_and_opened_as_it_was_meant(
     hidden = hiding.address(url)
     assert hiding.address(hidden) == hidden
     assert not {"p%40ss", "token-only", "a%2Fb"} & set(hidden.replace("@", ":").replace("=", ":").split(":"))
-    opened = hiding.opened(hidden)
+    opened = hiding.address_with_secrets(hidden)
     assert (opened.user, opened.query) == (user, query)
     assert "@" not in opened.url
     assert str(opened) == "Address(…)"
@@ -112,14 +112,14 @@ def test_an_address_is_hidden_once_and_opened_as_it_was_meant(
 def test_fields_keep_what_is_no_secret() -> None:
     plain = {"reasoning_effort": "low", "stop_token": "</s>", "prompt_cache_key": "mine", "seed": 7, "logit_bias": {"50256": -1},
              "model": "Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", "provider": {"only": ["a"]}}  # fmt: skip
-    assert hiding.fields(plain) == plain
+    assert hiding.hide_fields(plain) == plain
     secret = {
         "headers": {"X-Any": "abc"},
         "auth": {"user": "me", "number": 5, "on": True},
         "list": ["hf_abcdefghij0123456789"],
     }
-    hidden = hiding.fields(secret)
-    assert hiding.fields(hidden) == hidden != secret
+    hidden = hiding.hide_fields(secret)
+    assert hiding.hide_fields(hidden) == hidden != secret
     assert hidden["auth"]["on"] is True
     assert redaction.reveal(hidden) == secret
 

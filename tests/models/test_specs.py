@@ -174,7 +174,7 @@ def test_an_address_in_a_spec_is_one_address(url: str) -> None:
      quote("http://user:x%40127.0.0.1%3A1%2Fok@host:91/v1", safe="")],
 )  # fmt: skip
 def test_one_that_is_encoded_in_a_spec_is_what_was_encoded(written: str) -> None:
-    address = hiding.opened(parse(f"openai:m?base_url={written}")["base_url"])
+    address = hiding.address_with_secrets(parse(f"openai:m?base_url={written}")["base_url"])
     assert address.url == "http://host:91/v1"
     assert address.user == ("user", "x@127.0.0.1:1/ok")
 

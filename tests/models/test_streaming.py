@@ -15,7 +15,7 @@ from tutelage.models.local import streaming
 from tutelage.models.local.decoding import Decoder
 from tutelage.models.local.hf import Hf
 from tutelage.models.local.reading import Reading
-from tutelage.models.local.streaming import Local, TextStream, settled
+from tutelage.models.local.streaming import Local, TextStream, settled_text
 from tutelage.models.scripted import Scripted
 from tutelage.types import Chat, Message, Reply, Sampling
 
@@ -61,7 +61,7 @@ def test_pieces_join_to_the_finished_text_and_no_stop_shows(text: str, stops: li
 def test_what_is_settled_is_the_beginning_of_every_end(text: str, stops: list[str]) -> None:
     for cut in range(len(text)):
         if not any(stop in text[:cut] for stop in stops):
-            assert finished(text, stops).startswith(settled(text[:cut], stops))
+            assert finished(text, stops).startswith(settled_text(text[:cut], stops))
 
 
 @given(st.text(max_size=40), st.lists(st.text(min_size=1, max_size=3), max_size=2))
@@ -155,14 +155,14 @@ def test_the_room_is_what_an_answer_may_have(base_student: Path) -> None:
 @given(st.text("ab", max_size=30), st.lists(st.text("ab", min_size=1, max_size=8), max_size=3))
 def test_what_may_become_a_stop_is_held_back(raw: str, stops: list[str]) -> None:
     begun = [size for stop in stops for size in range(1, len(stop) + 1) if raw.endswith(stop[:size])]
-    assert settled(raw, stops) == raw[: len(raw) - max(begun, default=0)]
+    assert settled_text(raw, stops) == raw[: len(raw) - max(begun, default=0)]
 
 
 def test_a_stop_of_megabytes_is_looked_for_in_linear_time() -> None:
     seconds = []
     for size in (1 << 19, 1 << 20):
         begun = time.monotonic()
-        assert settled("b" + "a" * size, ["a" * size + "b"]) == "b"
+        assert settled_text("b" + "a" * size, ["a" * size + "b"]) == "b"
         seconds.append(time.monotonic() - begun)
     assert seconds[1] < 4 * seconds[0] + 1
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.outside import cli
 from tests.server import teaching
 
-from tutelage.classroom.reader import Reader
+from tutelage.classroom.reader import TaskReader
 from tutelage.errors import BudgetError, ConfigError
 from tutelage.evaluation.metrics import majority
 from tutelage.models.context import Context
@@ -75,7 +75,7 @@ def test_the_answer_that_most_samples_give_is_given_in_its_first_words() -> None
 def test_answers_are_read_and_compared_as_the_task_does() -> None:
     task = find_task("word_problems?size=20")
     question = task.load("test")[0]
-    reader = Reader(task, {"q": question})
+    reader = TaskReader(task, {"q": question})
     context = Context(read=reader.read, same=reader.same)
     texts = ("The answer is 5.", "The answer is 5.", "The answer is 4.", "It is 4.0, so the answer is 4.0.")
     assert elected(*texts, context=context)[0].text == "The answer is 5."  # a tie: who came first

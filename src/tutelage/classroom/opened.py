@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tutelage.classroom.conditions import settled
 from tutelage.classroom.paying import open_context
-from tutelage.classroom.reader import Reader
+from tutelage.classroom.reader import TaskReader
 from tutelage.launch.launcher import Launcher
 from tutelage.lessons.offline_teacher import WorkedTeacher
 from tutelage.models import PAID
@@ -30,7 +30,7 @@ class Account(NamedTuple):
 class OpenModels:
     """Opens models by their specs. Services stay open; of weights on this machine one spec at a time is kept."""
 
-    def __init__(self, run: Run, reader: Reader, account: Account, launcher: Launcher) -> None:
+    def __init__(self, run: Run, reader: TaskReader, account: Account, launcher: Launcher) -> None:
         self.run = run
         self.reader = reader
         self.account = account

@@ -9,7 +9,7 @@ from tutelage.tasks.task import Task
 from tutelage.types import Chat, Question
 
 
-class Reader:
+class TaskReader:
     """Answers in replies, by the questions that were asked so far."""
 
     def __init__(self, task: Task, asked: Mapping[str, Question]) -> None:

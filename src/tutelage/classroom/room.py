@@ -11,7 +11,7 @@ from tutelage import exam
 from tutelage.classroom.conditions import Conditions
 from tutelage.classroom.handing import Means, hand_over
 from tutelage.classroom.opened import Account, OpenModels
-from tutelage.classroom.reader import Reader
+from tutelage.classroom.reader import TaskReader
 from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
@@ -55,7 +55,7 @@ class Classroom:
         self._asked: dict[str, Question] = {}  # by id: what the offline teacher works from
         self.launcher = means.launcher
         account = Account(means.cache or default_path(), means.budget, lambda: self._step)
-        self._models = OpenModels(run, Reader(task, self._asked), account, means.launcher)
+        self._models = OpenModels(run, TaskReader(task, self._asked), account, means.launcher)
         self._conditions = Conditions(run)
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
@@ -169,7 +169,7 @@ class Classroom:
             self._step = step
             have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
             for had in kept if tried else ():
-                tried.look(feedback.loss_of(had))  # type: ignore[union-attr]
+                tried.look(feedback.why_no_lesson(had))  # type: ignore[union-attr]
             for part in groups_of([chat for chat in chats if chat.question not in have], most, tried):
                 if most is not None and spent >= most:
                     return
@@ -181,7 +181,7 @@ class Classroom:
                     self._conditions.note(step, model)
                     yield kept[-1]
                     if tried:
-                        tried.look(feedback.loss_of(kept[-1]))
+                        tried.look(feedback.why_no_lesson(kept[-1]))
 
         inputs = {
             "model": self._identity(who),

@@ -187,7 +187,7 @@ def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> F
     )
 
 
-def loss_of(reply: Feedback) -> str:
+def why_no_lesson(reply: Feedback) -> str:
     """Why a reply can hold no lesson whatever its answers are; empty when it can."""
     if reply.error:
         return "failed"

@@ -116,7 +116,7 @@ def fit(
 
 def _control(tokenizer: Any, lessons: Sequence[Lesson]) -> dict[str, Any]:
     """How many lessons hold what reads like a control token, and the first such token."""
-    found = [control.first(tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons]
+    found = [control.first_token(tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons]
     held = [token for token in found if token]
     return {"control": len(held), "control_token": held[0]} if held else {}
 

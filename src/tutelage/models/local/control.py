@@ -24,7 +24,7 @@ def pattern(tokenizer: Any) -> re.Pattern[str]:
     return _patterns[key]
 
 
-def first(tokenizer: Any, texts: Iterable[str]) -> str:
+def first_token(tokenizer: Any, texts: Iterable[str]) -> str:
     """The first control token that stands in one of these texts; empty where none does."""
     search = pattern(tokenizer).search
     return next((found[0] for text in texts if (found := search(text))), "")
@@ -38,7 +38,7 @@ def mark(tokenizer: Any, text: str) -> str:
     return marked
 
 
-def encode(tokenizer: Any, text: str, special: bool) -> list[int]:
+def encode_as_text(tokenizer: Any, text: str, special: bool) -> list[int]:
     """A rendered text with `mark`ed parts as tokens; `special`: with what the tokenizer writes around any text."""
     from transformers.utils.chat_template_utils import encode_marked_chat
 

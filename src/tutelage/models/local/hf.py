@@ -31,7 +31,7 @@ class Hf:
         trust_remote_code: bool = False,
         cache: str = "",
     ) -> None:
-        weights.check(name)
+        weights.check_name(name)
         self.source = name
         self.name = f"hf:{name}" + ("" if dtype == "auto" else f"?dtype={dtype}")
         self.batch = batch
@@ -158,7 +158,7 @@ class Hf:
             raise ModelError(
                 f"{self.name} can hold {room} tokens, and a text to be scored has {longest} with its prompt"
             )
-        yield from scoring.scores(model, rows, self.batch or fitting(model, longest))
+        yield from scoring.score_rows(model, rows, self.batch or fitting(model, longest))
 
     def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""

@@ -24,7 +24,7 @@ def completion_offsets(tokenizer: Any, lesson: Lesson, ids: Sequence[int]) -> Of
         shift = begin - (len(lesson.completion) - len(lesson.completion.lstrip()))
     if begin < 0 or not shown:
         raise _unknown(tokenizer, lesson, "its chat template changes what is answered")
-    marked = control.first(tokenizer, (lesson.prompt, lesson.completion))
+    marked = control.first_token(tokenizer, (lesson.prompt, lesson.completion))
     if tokenizer.is_fast and not marked:
         told = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping[: len(ids)]
     else:

@@ -23,7 +23,7 @@ def as_tokens(tokenizer: Any, chat: Chat, reply: str, stops: set[int]) -> Prompt
 
 
 @torch.inference_mode()
-def scores(model: Any, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
+def score_rows(model: Any, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
     """Yield `(index, scores of a row's last `most` tokens)`, the longest rows first, at most `at_once` in a batch.
 
     Rows are padded behind their end, which reaches no token of a causal model.

@@ -104,7 +104,7 @@ class TextStream:
 
     def more(self, raw: str) -> str:
         """What can be said of the text so far, beyond what has been."""
-        return self.rest(settled(raw, self.stops))
+        return self.rest(settled_text(raw, self.stops))
 
     def rest(self, text: str) -> str:
         """The end of a text, from where it has been said."""
@@ -114,7 +114,7 @@ class TextStream:
         return piece
 
 
-def settled(raw: str, stops: Sequence[str]) -> str:
+def settled_text(raw: str, stops: Sequence[str]) -> str:
     """The part of a half-written text that stays, whatever comes: the whole is stripped and cut before its first stop.
 
     Held back are the bytes of a character that is not whole yet, space at the end, and what may become a stop.

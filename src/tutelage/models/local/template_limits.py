@@ -38,7 +38,7 @@ except Exception:
 
 
 @functools.lru_cache
-def check(template: str, name: str) -> None:
+def check_template(template: str, name: str) -> None:
     """Refuse a chat template that needs more than a few seconds or some hundred megabytes for one short message.
 
     Raises `ModelError`. The template is rendered nowhere else before.

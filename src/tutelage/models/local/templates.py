@@ -82,9 +82,9 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 def _ids(
     tokenizer: Any, messages: Sequence[Message], render: Callable[[Sequence[Message]], str], special: bool = False
 ) -> list[int]:
-    if control.first(tokenizer, (message.content for message in messages)):
+    if control.first_token(tokenizer, (message.content for message in messages)):
         marked = [Message(message.role, control.mark(tokenizer, message.content)) for message in messages]
-        return control.encode(tokenizer, render(marked), special)
+        return control.encode_as_text(tokenizer, render(marked), special)
     ids: list[int] = tokenizer(render(messages), add_special_tokens=special).input_ids
     return ids
 

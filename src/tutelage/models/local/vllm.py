@@ -26,7 +26,7 @@ class Vllm:
         max_length: int | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        weights.check(name)
+        weights.check_name(name)
         if weights.is_adapter(name):
             raise ConfigError(f"vllm:{name} is an adapter; merge it first: tutelage export RUN --to FOLDER")
         self.source = name

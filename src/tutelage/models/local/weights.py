@@ -77,7 +77,7 @@ def is_adapter(name: str) -> bool:
     return os.path.isfile(Path(name) / "adapter_config.json")
 
 
-def check(name: str) -> None:
+def check_name(name: str) -> None:
     """Say at once, before anything is spent, that a local student cannot be there or cannot be one.
 
     A hub id is not looked up; what the hub's cache on this machine says of it is believed.
@@ -152,7 +152,7 @@ def _tokenizer(name: str, trust_remote_code: bool) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     known = tokenizer.chat_template  # one, or several by name
     for template in known.values() if isinstance(known, dict) else [known] if known else []:
-        template_limits.check(template, name)
+        template_limits.check_template(template, name)
     return tokenizer
 
 

@@ -89,7 +89,7 @@ class Anthropic(Endpoint):
 
 
 def _read(raw: bytes, name: str) -> Read:
-    done = received.fields(raw, "message")
+    done = received.object_in(raw, "message")
     content = done.get("content")
     if not isinstance(content, list):
         raise Fault("passing", "the reply is no message: it has no list of contents")

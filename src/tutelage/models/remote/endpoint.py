@@ -10,8 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.remote import adapting, hiding, received
@@ -91,8 +89,7 @@ class Endpoint(ABC):
             if about not in self._said:
                 self._said.add(about)
                 self.say(f"{self.kind}:{self.model}: {line}")
-        cost = self.meter.cost(answer.reply.tokens_in, answer.reply.tokens_out)
-        return answer._replace(reply=replace(answer.reply, dollars=None if cost is None else f"{cost.normalize():f}"))
+        return answer._replace(reply=self.meter.priced(answer.reply))
 
     def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, Any]) -> Fault | None:
         """Learn from a refusal what the model does not take; None if that is not what it says."""
@@ -117,7 +114,11 @@ class Endpoint(ABC):
 
     def address(self) -> hiding.Address:
         """Where the server is, with what was hidden."""
-        return hiding.Address("", None, {}) if self.base_url is None else self.shown(hiding.opened, self.base_url)
+        return (
+            hiding.Address("", None, {})
+            if self.base_url is None
+            else self.shown(hiding.address_with_secrets, self.base_url)
+        )
 
     def shown(self, reveal: Callable[[Any], Any], hidden: Any) -> Any:
         """What is hidden, as it is sent; an error names what is not known."""
@@ -187,7 +188,7 @@ class Endpoint(ABC):
     def spoiled(self, request: Request, raw: bytes) -> Usage | None:
         """What a reply took that came and is none; None where it says that it is an error, and names no tokens."""
         try:
-            done = received.fields(raw, "reply")
+            done = received.object_in(raw, "reply")
         except Fault:
             return unread(request.chat, request.sampling, self.system or "", written=not raw)
         said = self.used(done)

@@ -97,9 +97,9 @@ class Google(Endpoint):
 
 
 def _read(raw: bytes, name: str) -> Read:
-    done = received.fields(raw, "answer of Gemini's")
+    done = received.object_in(raw, "answer of Gemini's")
     candidates = done.get("candidates")
-    candidate = received.first(candidates, "candidates") if candidates else {}
+    candidate = received.first_in(candidates, "candidates") if candidates else {}
     reason = candidate.get("finishReason", "" if candidate else "no candidate")
     parts = received.inner(candidate, "content").get("parts")
     parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []

@@ -25,7 +25,7 @@ def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         if option == "base_url" and isinstance(value, str):
             found[option] = address(value, name)
         elif option == "extra" and isinstance(value, Mapping):
-            found[option] = fields(value)
+            found[option] = hide_fields(value)
         elif option == "key":
             found[option] = key(value, name)
         elif _holds(str(option), value):
@@ -59,7 +59,7 @@ def key(value: Any, name: str = "key") -> Any:
     )
 
 
-def fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
+def hide_fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
     """Fields of a request without their secrets: what is named like one or among headers, and what looks like one."""
     if any(redaction.holds_key(str(name)) or redaction.is_random(str(name)) for name in given):
         raise ConfigError(f"the name of a field in extra holds a key, and {_INSTEAD}")
@@ -69,7 +69,7 @@ def fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
 def _field(name: str, value: Any, inside: bool) -> Any:
     inside = inside or redaction.is_secret_name(name) or "header" in name.lower()
     if isinstance(value, Mapping):
-        return fields(value, inside)
+        return hide_fields(value, inside)
     if isinstance(value, list | tuple):
         return [_field(name, inner, inside) for inner in value]
     if value is None or isinstance(value, bool) or (isinstance(value, str) and redaction.is_open(value)):
@@ -144,7 +144,7 @@ class Address(NamedTuple):
         return "Address(…)"
 
 
-def opened(url: str) -> Address:
+def address_with_secrets(url: str) -> Address:
     """An address with its secrets put back; raises `redaction.Unknown` where one is not known."""
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from tutelage.errors import ConfigError
 from tutelage.models.remote.dispatch import Refused
 from tutelage.models.remote.prices import Price
 from tutelage.models.remote.usage import Usage, worst_input
 from tutelage.spending import MILLION, BudgetConfig, Spending
-from tutelage.types import Chat, Sampling, Spent
+from tutelage.types import Chat, Reply, Sampling, Spent
 
 
 class Meter:
@@ -44,6 +46,11 @@ class Meter:
     def cost(self, tokens_in: int, tokens_out: int) -> Decimal | None:
         """Dollars for so many tokens; None where the price is not known."""
         return None if self.price is None else (tokens_in * self.price.input + tokens_out * self.price.output) / MILLION
+
+    def priced(self, reply: Reply) -> Reply:
+        """A reply with what it cost."""
+        dollars = self.cost(reply.tokens_in, reply.tokens_out)
+        return replace(reply, dollars=None if dollars is None else f"{dollars.normalize():f}")
 
     def tokens(self, chat: Chat, sampling: Sampling) -> int:
         """About how many tokens a request takes, as rate limits count them."""

@@ -29,7 +29,7 @@ class OpenAICompatible(Endpoint):
         super().__init__(name, base_url or os.environ.get(self.elsewhere), **more)
         if not isinstance(extra, Mapping | None):
             raise ConfigError(f"model kind 'openai': extra must hold keys and values, and is {extra!r}")
-        self.extra = hiding.fields(extra or {})  # fields of the request body that only some servers know
+        self.extra = hiding.hide_fields(extra or {})  # fields of the request body that only some servers know
         self.name += f"+{msgspec.json.encode(self.extra, order='deterministic').decode()}" if self.extra else ""
 
     def check(self) -> None:
@@ -108,10 +108,10 @@ class OpenAICompatible(Endpoint):
 
 def read_completion(raw: bytes, name: str) -> Read:
     """A chat completion's bytes as a reply; raises a Fault when they are none."""
-    done = received.fields(raw, "chat completion")
+    done = received.object_in(raw, "chat completion")
     if not done.get("choices") and done.get("error"):
         raise Fault("passing", f"an error came as a reply: {refusal('', raw[: 1 << 16]).message}")
-    choice = received.first(done.get("choices"), "choices")
+    choice = received.first_in(done.get("choices"), "choices")
     message = choice.get("message")
     if not isinstance(message, dict):
         raise Fault("passing", "the reply has no message")

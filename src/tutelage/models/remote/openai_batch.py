@@ -238,7 +238,7 @@ class Batched:
     def _row(self, line: bytes) -> Iterator[tuple[str, Read | None, bytes]]:
         raw = b""
         try:
-            row = received.fields(line, "row of a batch")
+            row = received.object_in(line, "row of a batch")
             response, key = received.inner(row, "response"), received.string(row.get("custom_id"))
             if response.get("status_code") != 200:
                 return

@@ -25,7 +25,7 @@ class Read(NamedTuple):
     broken: int = 0  # characters that were replaced
 
 
-def fields(raw: bytes, what: str) -> dict[str, Any]:
+def object_in(raw: bytes, what: str) -> dict[str, Any]:
     """The bytes of a JSON object as its fields; raises a passing Fault where they are none."""
     try:
         found = msgspec.json.decode(raw)
@@ -50,7 +50,7 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < 1000 else math.inf
 
 
-def first(values: Any, what: str) -> Mapping[str, Any]:
+def first_in(values: Any, what: str) -> Mapping[str, Any]:
     """The first of a list of objects; raises a passing Fault where there is none."""
     if isinstance(values, list) and values and isinstance(values[0], dict):
         return values[0]

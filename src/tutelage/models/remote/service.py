@@ -61,7 +61,7 @@ class Service:
                 "/files", body=body, files=[("file", file)], options={"headers": headers}, cast_to=bytes
             )
 
-        read = lambda raw: _name(received.fields(raw, "file"), "file")  # noqa: E731
+        read = lambda raw: _name(received.object_in(raw, "file"), "file")  # noqa: E731
         return self._asked(send, read, self.endpoint.limits.timeout + len(content) / _SLOW)
 
     def create(self, file: str, mark: str) -> str:
@@ -74,7 +74,7 @@ class Service:
                 raw = self._once(
                     lambda client: client.post("/batches", body=body, cast_to=bytes), limits.timeout, _GRACE
                 )
-                return _name(received.fields(raw, "batch"), "batch")
+                return _name(received.object_in(raw, "batch"), "batch")
             except Fault as fault:
                 tries += 1
                 if fault.status == 429 and tries < limits.tries:
@@ -202,7 +202,7 @@ def _name(found: Mapping[str, Any], what: str, field: str = "id") -> str:
 
 
 def _seen(raw: bytes) -> Seen:
-    found = received.fields(raw, "batch")
+    found = received.object_in(raw, "batch")
     status = found.get("status")
     if not isinstance(status, str) or status not in OVER | _AT_WORK:
         raise Fault("passing", "the service tells of no batch: how far it is, is missing or unknown")
@@ -212,7 +212,7 @@ def _seen(raw: bytes) -> Seen:
 
 
 def _page(raw: bytes) -> dict[str, Any]:
-    found = received.fields(raw, "list of batches")
+    found = received.object_in(raw, "list of batches")
     if not isinstance(found.get("data"), list):
         raise Fault("passing", "the reply is no list of batches")
     return found
