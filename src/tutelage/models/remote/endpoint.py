@@ -85,10 +85,9 @@ class Endpoint(ABC):
     def answer(self, request: Request, read: Read, raw: bytes, left_out: tuple[str, ...]) -> Answer:
         """The answer to a request; what a user should know of it is said once."""
         answer = take(request, read, raw, left_out, self.system or "")
-        for about, line in answer.remarks.items():
-            if about not in self._said:
-                self._said.add(about)
-                self.say(f"{self.kind}:{self.model}: {line}")
+        for about in answer.remarks.keys() - self._said:
+            self._said.add(about)
+            self.say(f"{self.kind}:{self.model}: {answer.remarks[about]}")
         return answer._replace(reply=self.meter.priced(answer.reply))
 
     def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, Any]) -> Fault | None:
