@@ -78,14 +78,16 @@ def fit(
     the last checkpoint in `folder`, and ends as if it had not been.
     """
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
     model, tokenizer = _begin_with(student, config)
     stops = templates.stop_ids(tokenizer, model.generation_config)
     encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
+    # What is refused is refused before anything is moved to the device or computed.
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
     model = _ready(model, config, device)
+    # All of the plan is made beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
@@ -99,6 +101,7 @@ def fit(
     )
     begun = time.monotonic()
     with kernels.sound(device):
+        # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, callbacks.stopping)
     _save(model, tokenizer, stops, folder)
