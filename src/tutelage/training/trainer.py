@@ -80,8 +80,7 @@ def fit(
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
-    model, tokenizer = _begin_with(student, config)
-    stops = templates.stop_ids(tokenizer, model.generation_config)
+    model, tokenizer, stops = _begin_with(student, config)
     encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
     # What is refused is refused before anything is moved to the device or computed.
     fitting = encode_lessons(lessons, encoder)
@@ -146,14 +145,14 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> dict[str, Any]:
     }
 
 
-def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any]:
-    """The student's weights, and its tokenizer with the template that it is taught and examined with."""
+def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any, set[int]]:
+    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
     trust = bool(student.get("trust_remote_code", False))
     model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
     templates.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
         templates.install_paper_template(tokenizer)
-    return model, tokenizer
+    return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
 
 
 def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:
