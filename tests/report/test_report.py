@@ -18,7 +18,7 @@ import pytest
 from tests.report.runs import Made, attempt, story
 
 from tutelage.errors import RunError
-from tutelage.report import questions, status, watching, writing
+from tutelage.report import figures, questions, status, watching, writing
 from tutelage.runs import history
 from tutelage.runs.history import ExamView
 from tutelage.types import Label, Question
@@ -65,6 +65,40 @@ def test_the_lesson_book_leads_from_a_mistake_to_the_lesson_and_the_request(fini
     assert corrected["attempts"] == said["attempts"] == ["2-exam/train-0#0"]
     plain = next(lesson for lesson in page["lessons"] if lesson["kind"] == "rationale")
     assert "step by step" in plain["request"]
+
+
+def test_what_objectives_tell_is_shown_by_its_name(tmp_path: Path) -> None:
+    """As it is noted today, and as version 0.1 noted the one objective that it knew."""
+    made = story(tmp_path / "it")
+    told = {"numbers": {"margin_gap": [-0.5, -0.25]}, "active": {"likelihood": 1.0, "prefer": 0.25}}
+    facts = {
+        "lessons": 4,
+        "steps": 2,
+        "losses": [2.0, 1.0],
+        "first_loss": 2.0,
+        "last_loss": 1.0,
+        "tokens": 9,
+        "seconds": 1.0,
+    }
+    made.run.artifact("own-student", lambda folder: {**facts, **told}, {}, Label(kind="training"))
+    page = writing.write([made.end()])
+    text = (page.parent / "report.md").read_text().replace("\\_", "_")
+    heads = "| last loss | last reflection | last margin_gap | reflection active | likelihood active | prefer active |"
+    assert heads in text
+    assert "| 1-student | 4 | 3 | 2.000 | 0.500 | 0.050 |  | 50% | off | off |" in text
+    assert "| own-student | 4 | 2 | 2.000 | 1.000 |  | -0.250 | off | 100% | 25% |" in text
+    for caption in ("Loss", "Reflection", "Margin_gap"):
+        assert f"{caption} at each training step" in page.read_text()
+
+
+def test_a_curve_may_lie_below_nothing() -> None:
+    drawn = figures.curves([figures.Curve("it", [(1, -2.0), (2, 1.0)])], "a figure", ("step", "it"))
+    heights = [float(point.split(",")[1]) for point in re.findall(r'points="([^"]+)"', drawn)[0].split()]
+    assert heights == [
+        pytest.approx(14 + 230 * (1 - 0.1 / 3.15), abs=0.1),
+        pytest.approx(14 + 230 * 0.05 / 3.15, abs=0.1),
+    ]
+    assert ">-2<" in drawn
 
 
 @pytest.mark.parametrize(

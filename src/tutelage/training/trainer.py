@@ -78,14 +78,15 @@ def fit(
     the last checkpoint in `folder`, and ends as if it had not been.
     """
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
-    model, tokenizer = _begin_with(student, config)
-    stops = templates.stop_ids(tokenizer, model.generation_config)
+    model, tokenizer, stops = _begin_with(student, config)
     encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
+    # What is refused is refused before anything is moved to the device or computed.
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
     model = _ready(model, config, device)
+    # All of the plan is made beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
@@ -99,6 +100,7 @@ def fit(
     )
     begun = time.monotonic()
     with kernels.sound(device):
+        # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, callbacks.stopping)
     _save(model, tokenizer, stops, folder)
@@ -143,14 +145,14 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> dict[str, Any]:
     }
 
 
-def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any]:
-    """The student's weights, and its tokenizer with the template that it is taught and examined with."""
+def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any, set[int]]:
+    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
     trust = bool(student.get("trust_remote_code", False))
     model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
     templates.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
         templates.install_paper_template(tokenizer)
-    return model, tokenizer
+    return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
 
 
 def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:
