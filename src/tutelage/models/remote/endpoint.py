@@ -85,7 +85,7 @@ class Endpoint(ABC):
     def answer(self, request: Request, read: Read, raw: bytes, left_out: tuple[str, ...]) -> Answer:
         """The answer to a request; what a user should know of it is said once."""
         answer = take(request, read, raw, left_out, self.system or "")
-        for about in answer.remarks.keys() - self._said:
+        for about in [one for one in answer.remarks if one not in self._said]:
             self._said.add(about)
             self.say(f"{self.kind}:{self.model}: {answer.remarks[about]}")
         return answer._replace(reply=self.meter.priced(answer.reply))
