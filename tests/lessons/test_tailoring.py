@@ -1,6 +1,7 @@
 """Choosing mistakes, setting lessons against them, exercises, and the offline teacher's corrections."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tutelage.grading.verdicts import judge
 from tutelage.lessons import feedback, offline_teacher, practice, reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
-from tutelage.lessons.selection import choose_questions
+from tutelage.lessons.selection import choose_alike, choose_questions
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
 
@@ -220,3 +221,22 @@ def test_the_first_wrong_sentence_is_found_in_the_student_s_own_wording(attempt:
         "Start: heads. After Ann flips: tails. End: tails.",
     ]
     assert says in offline_teacher.first_wrong_step(attempt, solutions, "no")
+
+
+def test_an_arm_that_knows_only_the_kinds_that_are_missed_asks_as_many_of_each() -> None:
+    train = [Question(id=str(i), text="", answer="", template="abc"[i % 3]) for i in range(30)]
+    missed = [train[i] for i in (0, 3, 6, 1)]
+    drawn = choose_alike(missed, train, random.Random(1))
+    assert Counter(question.template for question in drawn) == {"a": 3, "b": 1}
+    assert drawn == sorted(drawn, key=lambda question: int(question.id))
+    assert {question.id for question in drawn} != {question.id for question in missed}
+    few = [question for question in train if question.template != "a"] + train[:1]
+    assert len(choose_alike(missed, few, random.Random(1))) == 4  # one of "a" is there: others take the places
+    assert choose_alike(missed, [], random.Random(1)) == []
+
+
+def test_a_match_is_no_part_of_what_earlier_steps_were_made_from() -> None:
+    assert "match" not in FeedbackConfig().model_dump()
+    assert FeedbackConfig(of="all", match="template").model_dump()["match"] == "template"
+    with pytest.raises(ValueError, match="it needs of=all"):
+        FeedbackConfig(match="template")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from string import Template
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from msgspec.structs import replace
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import judge
@@ -30,6 +30,11 @@ class FeedbackConfig(Settings):
     )
     of: Literal["missed", "all"] = Field(
         "missed", description="'all': the ablation without tailoring, any training question may go up"
+    )
+    match: Literal["template"] | None = Field(
+        None,
+        description="with of=all, the ablation that knows which kinds of question are missed and not which questions: "
+        "as many of each template go up as of=missed would send",
     )
     questions: Annotated[int, Field(ge=1)] | None = Field(None, description="how many go up a round; default: all")
     choose: Literal["random", "hardest", "common", "spread"] = Field(
@@ -59,6 +64,18 @@ class FeedbackConfig(Settings):
     tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="no further mistakes go up in a round once its feedback has cost this many tokens"
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a match where there is none: what a step was made from is what earlier versions wrote."""
+        told: dict[str, Any] = handler(self)
+        return {key: value for key, value in told.items() if key != "match" or value is not None}
+
+    @model_validator(mode="after")
+    def _matches_all(self) -> Self:
+        if self.match and self.of != "all":
+            raise ValueError(f"match={self.match} chooses among all questions: it needs of=all")
+        return self
 
     @model_validator(mode="after")
     def _votes_suffice(self) -> Self:

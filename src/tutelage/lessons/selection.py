@@ -1,5 +1,6 @@
 """Which mistakes go up to the teacher, when not all of them can."""
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,23 @@ def choose_questions(
     shuffled = rng.sample(list(questions), len(questions))
     chosen = {question.id for question in _SORTERS[how](shuffled, by_question)[:most]}
     return [question for question in questions if question.id in chosen]
+
+
+def choose_alike(chosen: Sequence[Question], among: Sequence[Question], rng: random.Random) -> list[Question]:
+    """As many questions of each template as `chosen` holds, drawn from all of `among`, in their order.
+
+    Where a template has too few, its place goes to questions of any template, so that as many are taught.
+    """
+    wanted = Counter(question.template for question in chosen)
+    found: set[str] = set()
+    shuffled = rng.sample(list(among), len(among))
+    for question in shuffled:
+        if wanted[question.template] > 0:
+            wanted[question.template] -= 1
+            found.add(question.id)
+    rest = (question.id for question in shuffled if question.id not in found)
+    found.update(itertools.islice(rest, max(0, min(len(chosen), len(among)) - len(found))))
+    return [question for question in among if question.id in found]
 
 
 def _hardest(questions: Sequence[Question], attempts: Mapping[str, list[Attempt]]) -> list[Question]:

@@ -8,7 +8,7 @@ from tutelage.classroom.room import Classroom, Who
 from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice
 from tutelage.lessons.feedback import FeedbackConfig
-from tutelage.lessons.selection import choose_questions
+from tutelage.lessons.selection import choose_alike, choose_questions
 from tutelage.lessons.trial import Bounds, Trial
 from tutelage.recipes.planning import tokens
 from tutelage.recipes.recipe import Expected
@@ -65,14 +65,12 @@ def lessons_for(
     """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
     settings = config.feedback
     missed = {mistake.question for mistake in errors.mistakes}
-    candidates = [q for q in errors.train if settings.of == "all" or q.id in missed]
-    if settings.fresh:
-        taught, most = {lesson.question for lesson in errors.lessons}, settings.most(config.rationales.calls)
-        others = [q for q in candidates if q.id not in taught]
-        candidates = others if most is not None and len(others) >= most else candidates
-    rng = random.Random(f"{room.seed}/{number}/choose")
-    chosen = choose_questions(settings.choose, settings.most(config.rationales.calls), candidates, errors.attempts, rng)
+    chosen = _chosen(config, errors, settings.of, random.Random(f"{room.seed}/{number}/choose"))
     which = "of them" if settings.of == "missed" else "of all, missed or not,"
+    if settings.match:
+        like = _chosen(config, errors, "missed", random.Random(f"{room.seed}/{number}/choose"))
+        chosen = choose_alike(like, _untaught(config, errors), random.Random(f"{room.seed}/{number}/match"))
+        which = "of all, as many of each template as of the missed,"
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
     if settings.writes == "rationales":
         setup = _aloud(config, settings.rationales).setup(config.rationales.form, round_seed(room, number))
@@ -80,6 +78,25 @@ def lessons_for(
         attempts = room.sit(f"{number}-rationales", config.teacher, chosen, setup, _trial(config), label)
         return room.filter(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
+
+
+def _chosen(config: Tutoring, errors: ExamOutcome, of: str, rng: random.Random) -> list[Question]:
+    """The questions that go up: of the missed ones, or of all."""
+    missed = {mistake.question for mistake in errors.mistakes}
+    candidates = [question for question in _untaught(config, errors, of) if of == "all" or question.id in missed]
+    most = config.feedback.most(config.rationales.calls)
+    return choose_questions(config.feedback.choose, most, candidates, errors.attempts, rng)
+
+
+def _untaught(config: Tutoring, errors: ExamOutcome, of: str = "all") -> list[Question]:
+    """The training questions without a lesson so far, where they are asked for and enough of them are to be had."""
+    settings, most = config.feedback, config.feedback.most(config.rationales.calls)
+    if not settings.fresh or most is None:
+        return list(errors.train)
+    taught, missed = {lesson.question for lesson in errors.lessons}, {mistake.question for mistake in errors.mistakes}
+    others = [question for question in errors.train if question.id not in taught]
+    enough = sum(of == "all" or question.id in missed for question in others) >= most
+    return others if enough else list(errors.train)
 
 
 def _feedback(
