@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -20,6 +19,7 @@ from rich.table import Table
 from tutelage.evaluation.scoreboard import Score
 from tutelage.printing import emit, shown, visible
 from tutelage.redaction import redacted
+from tutelage.types import JsonObject
 
 
 class View:
@@ -49,7 +49,7 @@ class View:
     def __exit__(self, *problem: object) -> None:
         self._bar.stop()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: JsonObject) -> None:
         """Show one event."""
         kind, step = event["event"], event.get("step", "")
         if kind == "session":
@@ -93,7 +93,7 @@ class Events:
     def __exit__(self, *problem: object) -> None:
         pass
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: JsonObject) -> None:
         """Print one event."""
         emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))  # control characters are escaped
 
@@ -104,7 +104,7 @@ def named(step: str) -> str:
     return f"round {number}, {name}" if dash and number.isdigit() else step
 
 
-def how_it_goes(tick: Mapping[str, Any]) -> str:
+def how_it_goes(tick: JsonObject) -> str:
     """What a progress event says besides how far it is: the loss, or what was right so far."""
     if "loss" in tick:
         return f"loss {tick['loss']:.3f}"
@@ -114,7 +114,7 @@ def how_it_goes(tick: Mapping[str, Any]) -> str:
     return ""
 
 
-def _traffic(event: Mapping[str, Any]) -> str:
+def _traffic(event: JsonObject) -> str:
     """How the asking goes, behind the bar."""
     state, left = event["state"], event["left"]
     parts = [f"{state.in_flight} in flight", f"{state.retries} retried" if state.retries else "", event["spent"]]

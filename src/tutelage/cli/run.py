@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from tutelage.printing import console, say
 from tutelage.recipes.catalog import check_config
 from tutelage.report import writing
 from tutelage.runs import history
+from tutelage.types import JsonObject
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
@@ -73,7 +74,7 @@ def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_js
     say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
-def run_into(raw: dict[str, Any], into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
+def run_into(raw: JsonObject, into: Path, source: str, reuse: Sequence[Path] = (), as_json: bool = False) -> None:
     """Run a checked config into its folder, show how it goes, and print its scores at the end."""
     terminal = console(stderr=as_json)
     config = check_config(raw, source)

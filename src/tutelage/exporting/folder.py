@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -37,7 +37,7 @@ def export(
     dtype: str = "exam",
     check: int = 50,
     gguf: str | None = None,
-    tell: Callable[[str], Any] = lambda line: None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Exported:
     """Write a finished run's student into a folder that plain transformers loads, with its model card and its lessons.
 
@@ -66,7 +66,7 @@ class _Wanted(NamedTuple):
     gguf: str | None
 
 
-def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], Any]) -> Exported:
+def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], object]) -> Exported:
     from tutelage.exporting.student import save
 
     saved = save(source, folder, wanted.dtype)

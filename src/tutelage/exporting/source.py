@@ -14,7 +14,7 @@ from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt
+from tutelage.types import Attempt, JsonObject
 
 
 class Source(NamedTuple):
@@ -55,7 +55,7 @@ class Source(NamedTuple):
         """A dotted key of the run's config, where its recipe has one."""
         return setting(self.run.config, key, default)
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """The options its exams opened the student with, such as dtype or batch."""
         return {k: value for k, value in specs.parse(self.setting("student")).items() if k not in ("kind", "name")}
 

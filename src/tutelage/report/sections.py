@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib import metadata
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from markupsafe import Markup
@@ -18,7 +18,7 @@ from tutelage.printing import visible
 from tutelage.recipes import catalog
 from tutelage.report import figures
 from tutelage.runs.history import ExamView, RunHistory
-from tutelage.types import Attempt
+from tutelage.types import Attempt, JsonObject
 
 _VERSION = metadata.version("tutelage")
 _TEMPLATES = 40  # rows of the table by template
@@ -226,7 +226,7 @@ def paid(run: RunHistory) -> list[tuple[int, Score, str]]:
     ]
 
 
-def training_row(facts: Mapping[str, Any]) -> list[str]:
+def training_row(facts: Mapping[str, object]) -> list[str]:
     active = f"{facts['active']:.0%}" if "active" in facts else "off"
     return [
         f"{facts['lessons']:,}", f"{facts['steps']:,}", f"{facts['first_loss']:.3f}", f"{facts['last_loss']:.3f}",
@@ -263,7 +263,7 @@ def making(run: RunHistory, of: str) -> Section:
     )
 
 
-def _machine(facts: Mapping[str, Any]) -> str:
+def _machine(facts: JsonObject) -> str:
     """Where a run began, and what it chose to compute in there."""
     told = facts.get("machine", "")
     parts = [f"{name} {value}" for name, value in told.items()] if isinstance(told, Mapping) else [str(told)]
