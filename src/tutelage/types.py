@@ -9,6 +9,8 @@ Role = Literal["system", "user", "assistant"]
 Verdict = Literal["right", "wrong", "unread"]
 # "eos": the model ended the answer by itself; "stop": a stop text did, or the model does not tell which.
 Finish = Literal["eos", "stop", "length", "error"]
+# What a JSON or YAML file holds: names, and under each a text, a number, a list, or such an object again.
+JsonObject = dict[str, Any]
 Form = Literal["taught", "zero_shot", "one_call_cot", "zero_shot_cot", "few_shot_cot"]
 
 
@@ -22,7 +24,7 @@ class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
     split: str = ""
     template: str = ""  # questions made from one template share this name
     rationale: str = ""  # a worked solution, where the source brings one
-    facts: dict[str, Any] = {}  # what a procedural task needs to work the question out again
+    facts: JsonObject = {}  # what a procedural task needs to work the question out again
     source: str = ""  # file:line, for error messages
 
 

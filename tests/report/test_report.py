@@ -81,7 +81,7 @@ def test_what_objectives_tell_is_shown_by_its_name(tmp_path: Path) -> None:
         "seconds": 1.0,
     }
     made.run.artifact("own-student", lambda folder: {**facts, **told}, {}, Label(kind="training"))
-    page = writing.write([made.end()])
+    page = writing.write_report([made.end()])
     text = (page.parent / "report.md").read_text().replace("\\_", "_")
     heads = "| last loss | last reflection | last margin_gap | reflection active | likelihood active | prefer active |"
     assert heads in text

@@ -8,7 +8,7 @@ import pytest
 
 from tutelage.config import build, dump
 from tutelage.errors import ConfigError
-from tutelage.recipes.catalog import check
+from tutelage.recipes.catalog import check_config
 from tutelage.recipes.tailored import TailoredTraining
 from tutelage.runs.inputs import jsonable
 from tutelage.training.settings import ReflectionConfig, TrainingConfig
@@ -28,7 +28,7 @@ def test_a_step_without_anything_new_is_made_from_what_it_was() -> None:
     assert jsonable({"training": named})["training"] == BEFORE  # asked for by name, it is the same
     reflected = jsonable({"training": TrainingConfig(reflection=ReflectionConfig())})["training"]
     assert reflected == {**BEFORE, "reflection": {"weight": 0.5, "margin": 1.0, "pooling": "last_token"}}
-    assert "objective" not in dump(check({"recipe": "tailored"}, "test"))
+    assert "objective" not in dump(check_config({"recipe": "tailored"}, "test"))
     other = TrainingConfig(objective={"likelihood": 1.0, "reflection": 0.5})
     assert jsonable({"training": other})["training"] == {**BEFORE, "objective": {"likelihood": 1.0, "reflection": 0.5}}
 
@@ -76,7 +76,7 @@ def test_older_settings_are_objectives_of_the_mix() -> None:
 )  # fmt: skip
 def test_a_mix_that_is_none_is_one_sentence(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as error:
-        check({"recipe": "finetune_cot", "training": given}, "c.yaml")
+        check_config({"recipe": "finetune_cot", "training": given}, "c.yaml")
     assert says in str(error.value)
     assert str(error.value).count("training") == 1
 

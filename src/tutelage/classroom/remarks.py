@@ -1,12 +1,12 @@
 """What is said of a step that is done, in a line or a few."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from tutelage.runs.reading import by_objective
+from tutelage.types import JsonObject
 
 
-def of_training(facts: Mapping[str, Any]) -> Iterator[str]:
+def of_training(facts: JsonObject) -> Iterator[str]:
     """How a training went, and what of it should not go unseen."""
     facts = by_objective(facts)
     dropped = f", {facts['too_long']} too long and dropped" if facts["too_long"] else ""

@@ -2,7 +2,6 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
@@ -10,13 +9,13 @@ from rich.console import Console
 from tutelage.lessons import feedback
 from tutelage.printing import shown
 from tutelage.runs import history
-from tutelage.types import Attempt, Feedback, Lesson, Question
+from tutelage.types import Attempt, Feedback, JsonObject, Lesson, Question
 
 
-def demo_config() -> dict[str, Any]:
+def demo_config() -> JsonObject:
     """The demo's config, a plain run of tailored learning."""
     text = resources.files("tutelage").joinpath("demo.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: JsonObject = yaml.safe_load(text)
     return loaded
 
 

@@ -1,6 +1,6 @@
 """The command that lets a model sit an exam."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from tutelage.config import override
 from tutelage.printing import say
 from tutelage.recipes.catalog import check_config
 from tutelage.tasks.catalog import find_task
+from tutelage.types import JsonObject
 
 
 def exam_command(
@@ -25,7 +26,7 @@ def exam_command(
     as_json: AsJson = False,
 ) -> None:
     """Let a model sit an exam on a task."""
-    raw: dict[str, Any] = {"recipe": "exam", "model": model, "task": task, "split": split}
+    raw: JsonObject = {"recipe": "exam", "model": model, "task": task, "split": split}
     raw |= {key: value for key, value in (("limit", limit), ("data", data)) if value is not None}
     usual = find_task(task, data=data).samples if samples is None else 1
     if usual > 1:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from tutelage.tasks.auditing import misread
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.contamination import HeldOut, find_overlaps
 from tutelage.tasks.datasets.files import stream_rows
-from tutelage.types import Question
+from tutelage.types import JsonObject, Question
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]
 AsJson = Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")]
@@ -61,7 +61,7 @@ def grade_command(
     say(json.dumps(summary) if as_json else _line(summary))
 
 
-def _line(summary: dict[str, Any]) -> str:
+def _line(summary: JsonObject) -> str:
     several = f" of {summary['questions']} questions" if summary["questions"] != summary["rows"] else ""
     remarked = f"; {summary['remarked']} could not be graded ({summary['remark']})" if summary.get("remarked") else ""
     mended = f"; half characters replaced in {summary['mended']} rows" if summary.get("mended") else ""

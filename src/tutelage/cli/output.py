@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -21,6 +20,7 @@ from tutelage.evaluation.scoreboard import Score
 from tutelage.printing import emit, shown, visible
 from tutelage.redaction import redacted
 from tutelage.report.status import losses_line
+from tutelage.types import JsonObject
 
 
 class View:
@@ -50,7 +50,7 @@ class View:
     def __exit__(self, *problem: object) -> None:
         self._bar.stop()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: JsonObject) -> None:
         """Show one event."""
         kind, step = event["event"], event.get("step", "")
         if kind == "session":
@@ -94,7 +94,7 @@ class Events:
     def __exit__(self, *problem: object) -> None:
         pass
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: JsonObject) -> None:
         """Print one event."""
         emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))  # control characters are escaped
 
@@ -105,7 +105,7 @@ def named(step: str) -> str:
     return f"round {number}, {name}" if dash and number.isdigit() else step
 
 
-def how_it_goes(tick: Mapping[str, Any]) -> str:
+def how_it_goes(tick: JsonObject) -> str:
     """What a progress event says besides how far it is: the loss and its objectives' numbers, or what was right so far."""
     if "loss" in tick:
         return losses_line(tick)
@@ -115,7 +115,7 @@ def how_it_goes(tick: Mapping[str, Any]) -> str:
     return ""
 
 
-def _traffic(event: Mapping[str, Any]) -> str:
+def _traffic(event: JsonObject) -> str:
     """How the asking goes, behind the bar."""
     state, left = event["state"], event["left"]
     parts = [f"{state.in_flight} in flight", f"{state.retries} retried" if state.retries else "", event["spent"]]

@@ -16,7 +16,7 @@ from tutelage.grading.verdicts import judged, second_reply
 from tutelage.parsing import HALF
 from tutelage.tasks.datasets.files import stream_rows
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt, Question, Verdict
+from tutelage.types import Attempt, JsonObject, Question, Verdict
 
 _COMPLETIONS = ("completion", "text", "response", "output", "generation", "prediction")
 _IDS = ("id", "question_id", "question")
@@ -56,7 +56,7 @@ class Tally(Struct, kw_only=True):
         counts[0] += row.verdict == "right"
         counts[1] += 1
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """The numbers, as one JSON object: shares between 0 and 1, the interval at 95 %."""
         rows, questions = self.right + self.wrong + self.unread, len(self.by_question)
         shares = [right / count for right, count in self.by_question.values()]
@@ -77,11 +77,11 @@ class Tally(Struct, kw_only=True):
         }
 
 
-def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[str, dict[str, Any]], Graded]:
+def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[str, JsonObject], Graded]:
     """A grader of rows that name a question of a task by its id."""
     questions = {question.id: question for question in task.load(split)}
 
-    def grade(where: str, row: dict[str, Any]) -> Graded:
+    def grade(where: str, row: JsonObject) -> Graded:
         column = next((name for name in _IDS if str(row.get(name)) in questions), None)
         if column is None:
             named = [str(row[name]) for name in _IDS if name in row]
@@ -94,11 +94,11 @@ def by_task(task: Task, split: str, completion: str | None = None) -> Callable[[
 
 def by_kind(
     kind: str, answer: str = "answer", completion: str | None = None, reading: Reading = "house"
-) -> Callable[[str, dict[str, Any]], Graded]:
+) -> Callable[[str, JsonObject], Graded]:
     """A grader of rows that bring their own gold answer."""
     task = Task(name=kind, kind=kind, splits=(), load=lambda split: [], **grading(kind, reading))
 
-    def grade(where: str, row: dict[str, Any]) -> Graded:
+    def grade(where: str, row: JsonObject) -> Graded:
         if answer not in row:
             raise DataError(f"{where}: no field {answer!r} for the gold answer; {nearest(answer, row)}")
         if problem := _no_gold(row[answer]):
@@ -111,7 +111,7 @@ def by_kind(
     return grade
 
 
-def _no_gold(value: Any) -> str:
+def _no_gold(value: object) -> str:
     """Why a value is no gold answer; empty where it may be one."""
     if value is None:
         return "null"
@@ -120,7 +120,7 @@ def _no_gold(value: Any) -> str:
     return "empty" if isinstance(value, str) and not value.strip() else ""
 
 
-def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
+def _said(where: str, row: JsonObject, completion: str | None) -> str:
     if row.get("answer_text"):  # the second call of zero-shot-CoT, in a run's own records
         return second_reply(row["answer_text"])
     names = [completion] if completion else [name for name in _COMPLETIONS if name in row][:1]
@@ -132,7 +132,7 @@ def _said(where: str, row: Mapping[str, Any], completion: str | None) -> str:
     return str(row[names[0]])
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> Any:
     """A text without halves of characters (lone surrogates), which could not be written down; each is replaced by U+FFFD."""
     return HALF.sub("\ufffd", value) if isinstance(value, str) else value
 
@@ -142,7 +142,7 @@ def _graded(task: Task, question: Question, text: str) -> Graded:
     return Graded(id=question.id, verdict=found.verdict, strict=found.strict, read=found.answer, remark=found.remark)
 
 
-def grade_file(path: Path, grader: Callable[[str, dict[str, Any]], Graded], into: Path | None = None) -> Tally:
+def grade_file(path: Path, grader: Callable[[str, JsonObject], Graded], into: Path | None = None) -> Tally:
     """Grade the rows of a file one by one; `into` is written whole, or not at all."""
     if into:
         _check_into(into, path)

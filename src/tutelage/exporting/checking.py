@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -13,7 +12,7 @@ from tutelage.evaluation import intervals
 from tutelage.exporting.source import Source
 from tutelage.models.opening import open_model
 from tutelage.tasks.task import subset
-from tutelage.types import Attempt, Question
+from tutelage.types import Attempt, JsonObject, Question
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -90,9 +89,7 @@ def _questions(source: Source) -> list[Question]:
     return found
 
 
-def _sit(
-    source: Source, folder: Path, more: dict[str, Any], asked: Sequence[Question]
-) -> dict[tuple[str, int], Attempt]:
+def _sit(source: Source, folder: Path, more: JsonObject, asked: Sequence[Question]) -> dict[tuple[str, int], Attempt]:
     spec = {"kind": "hf", "name": str(folder), "cache": str(cache_folder()), **source.options(), **more}
     sat = exam.sit(open_model(spec), source.task, asked, source.setup)
     return {(attempt.question, attempt.sample): attempt for attempt in sat}

@@ -5,13 +5,13 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from tutelage import __version__
 from tutelage.errors import ConfigError, RunError, nearest
 from tutelage.exporting import gguf as gguf_file
 from tutelage.exporting import lessons, model_card, modelfile
@@ -37,7 +37,7 @@ def export(
     dtype: str = "exam",
     check: int = 50,
     gguf: str | None = None,
-    tell: Callable[[str], Any] = lambda line: None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Exported:
     """Write a finished run's student into a folder that plain transformers loads, with its model card and its lessons.
 
@@ -66,7 +66,7 @@ class _Wanted(NamedTuple):
     gguf: str | None
 
 
-def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], Any]) -> Exported:
+def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], object]) -> Exported:
     from tutelage.exporting.student import save
 
     saved = save(source, folder, wanted.dtype)
@@ -87,7 +87,7 @@ def _write(source: Source, folder: Path, wanted: _Wanted, tell: Callable[[str], 
     written = model_card.Written(wanted.name, saved.dtype, saved.parameters, taught, checked, file)
     (folder / "README.md").write_text(model_card.card_text(source, written), encoding="utf-8")
     mark = {
-        "tutelage": metadata.version("tutelage"),
+        "tutelage": __version__,
         "run": source.path.resolve().name,
         "exam": source.exam.step,
         "dtype": saved.dtype,

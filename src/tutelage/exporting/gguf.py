@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage.errors import ConfigError, ModelError, nearest
 from tutelage.exporting import gguf_vocabulary
+from tutelage.types import JsonObject
 
 KINDS = ("f16", "q8_0")
 ARCHITECTURES = {"LlamaForCausalLM": "LLAMA", "Qwen2ForCausalLM": "QWEN2", "Qwen3ForCausalLM": "QWEN3"}
@@ -62,7 +63,7 @@ def write_gguf(folder: Path, kind: str, name: str) -> Path:
     return file
 
 
-def _architecture(config: Mapping[str, Any]) -> str:
+def _architecture(config: JsonObject) -> str:
     """The architecture's name in gguf; whatever its file could not say about the model is an error."""
     name = config["architectures"][0]
     rope = config.get("rope_parameters") or {}
@@ -80,7 +81,7 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return ARCHITECTURES[name]
 
 
-def _describe(writer: Any, config: Mapping[str, Any], kind: str, name: str) -> None:
+def _describe(writer: Any, config: JsonObject, kind: str, name: str) -> None:
     """The metadata that says how the tensors are used."""
     import gguf
 
@@ -102,11 +103,11 @@ def _describe(writer: Any, config: Mapping[str, Any], kind: str, name: str) -> N
     writer.add_value_length(_head(config))
 
 
-def _head(config: Mapping[str, Any]) -> int:
+def _head(config: JsonObject) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def _tensors(folder: Path, config: Mapping[str, Any], names: Any, kind: str) -> Iterator[Tensor]:
+def _tensors(folder: Path, config: JsonObject, names: Any, kind: str) -> Iterator[Tensor]:
     """Every tensor under the name and in the type it has in the file: matrices in `kind`, the rest in float32."""
     import gguf
     from safetensors import safe_open
@@ -132,7 +133,7 @@ def _tensors(folder: Path, config: Mapping[str, Any], names: Any, kind: str) -> 
                 yield Tensor(name, shape, matrix if len(shape) > 1 else types.F32, file, key, of)
 
 
-def _data(tensor: Tensor, config: Mapping[str, Any]) -> Any:
+def _data(tensor: Tensor, config: JsonObject) -> Any:
     """The numbers of a tensor as they stand in the file."""
     import gguf
     import numpy as np
@@ -152,7 +153,7 @@ def _data(tensor: Tensor, config: Mapping[str, Any]) -> Any:
     return data
 
 
-def _stretch(config: Mapping[str, Any]) -> list[float]:
+def _stretch(config: JsonObject) -> list[float]:
     """By how much each rotation is slowed under Llama 3's scaling for long contexts."""
     rope, size = config["rope_parameters"], _head(config)
     low, high = rope.get("low_freq_factor", 1.0), rope.get("high_freq_factor", 4.0)

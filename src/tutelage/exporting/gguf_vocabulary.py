@@ -1,11 +1,11 @@
 """The tokenizer of an exported student in a GGUF file: tokens, merges, special tokens, and how text is split."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import ModelError
+from tutelage.types import JsonObject
 
 # How a byte-level tokenizer splits text before its merges -> the name that llama.cpp knows it by.
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -38,7 +38,7 @@ def add(writer: Any, folder: Path, size: int) -> None:
     special.add_to_gguf(writer, quiet=True)
 
 
-def split_name(tokenizer: Mapping[str, Any]) -> str:
+def split_name(tokenizer: JsonObject) -> str:
     """What llama.cpp calls the way a tokenizer.json splits text; one that it has no name for here is an error."""
     model, normalizer = tokenizer["model"], tokenizer.get("normalizer") or {"type": "NFC"}
     name = _split(tokenizer.get("pre_tokenizer") or {})
@@ -52,7 +52,7 @@ def split_name(tokenizer: Mapping[str, Any]) -> str:
     return name
 
 
-def _split(how: Mapping[str, Any]) -> str:
+def _split(how: JsonObject) -> str:
     parts = how["pretokenizers"] if how.get("type") == "Sequence" else [how]
     kinds = [part.get("type") for part in parts]
     last = parts[-1]
@@ -65,7 +65,7 @@ def _split(how: Mapping[str, Any]) -> str:
     return _SPLITS.get(parts[0]["pattern"].get("Regex", ""), "") if plain else ""
 
 
-def _tokens(tokenizer: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
+def _tokens(tokenizer: JsonObject, size: int) -> tuple[list[str], list[int]]:
     """Every token with its kind; ids that no token has are filled with unused ones."""
     from gguf import TokenType
 
@@ -80,6 +80,6 @@ def _tokens(tokenizer: Mapping[str, Any], size: int) -> tuple[list[str], list[in
     return tokens, kinds
 
 
-def _json(file: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+def _json(file: Path) -> JsonObject:
+    loaded: JsonObject = json.loads(file.read_text(encoding="utf-8"))
     return loaded

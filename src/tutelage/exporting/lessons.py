@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tutelage.exporting.source import Source
 from tutelage.lessons import reflection
@@ -12,7 +12,7 @@ from tutelage.lessons.feedback import attempt_name
 from tutelage.lessons.mistakes import mistakes
 from tutelage.markup import Markup, plain, table
 from tutelage.runs.history import ExamView
-from tutelage.types import Attempt, Lesson
+from tutelage.types import Attempt, JsonObject, Lesson
 
 FORMS = {
     "prompt_completion.jsonl": "prompt-completion, in the paper's format `{question} ###` and ` {rationale} --> {answer}`; for models without a chat template",
@@ -68,25 +68,25 @@ def write_lessons(source: Source, taught: Taught, folder: Path) -> None:
     (folder / "README.md").write_text(card(source, taught, len(pairs)), encoding="utf-8")
 
 
-def _write(file: Path, rows: Iterable[dict[str, Any]]) -> None:
+def _write(file: Path, rows: Iterable[JsonObject]) -> None:
     with file.open("w", encoding="utf-8") as out:
         for row in rows:
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _prompt_completion(lesson: Lesson) -> dict[str, Any]:
+def _prompt_completion(lesson: Lesson) -> JsonObject:
     # TRL joins the two as they are: the space and the mark keep question and answer apart.
     return {"prompt": f"{lesson.prompt} ###", "completion": f" {lesson.completion}", "tutelage": _provenance(lesson)}
 
 
-def _chat(lesson: Lesson) -> dict[str, Any]:
+def _chat(lesson: Lesson) -> JsonObject:
     return {
         "messages": [_turn("user", lesson.prompt), _turn("assistant", lesson.completion)],
         "tutelage": _provenance(lesson),
     }
 
 
-def _preference(lesson: Lesson, wrong: str, attempt: str) -> dict[str, Any]:
+def _preference(lesson: Lesson, wrong: str, attempt: str) -> JsonObject:
     return {
         "prompt": [_turn("user", lesson.prompt)],
         "chosen": [_turn("assistant", lesson.completion)],
@@ -99,7 +99,7 @@ def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def _provenance(lesson: Lesson) -> dict[str, Any]:
+def _provenance(lesson: Lesson) -> JsonObject:
     """Where a row comes from. The attempts stand in one text: a list that is empty in all early rows has no type."""
     return {
         "question": lesson.question,

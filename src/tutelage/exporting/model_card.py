@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exporting.checking import Checked
@@ -10,6 +10,7 @@ from tutelage.exporting.lessons import Taught, counted
 from tutelage.exporting.source import Source
 from tutelage.markup import Markup, block, front_matter, literal, plain, table
 from tutelage.recipes import RECIPES
+from tutelage.types import JsonObject
 
 # Short names of packaged students -> where they come from, and the licence that their file states.
 _PACKAGED = {"smollm2": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
@@ -51,9 +52,9 @@ def card_text(source: Source, written: Written) -> str:
     return f"{front_matter(_head(source, written, scores[source.title]))}\n" + "\n\n".join(parts) + "\n"
 
 
-def _head(source: Source, written: Written, score: Score) -> dict[str, Any]:
+def _head(source: Source, written: Written, score: Score) -> JsonObject:
     base, licence = _origin(source)
-    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
+    head: JsonObject = {"library_name": "transformers", "pipeline_tag": "text-generation"}
     head |= {"base_model": base, "base_model_relation": "finetune"} if base else {}
     head |= {"license": licence} if licence else {}
     head["tags"] = ["tutelage", "distillation", "reasoning", "chain-of-thought"]

@@ -15,7 +15,7 @@ from tutelage.runs import history
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt
+from tutelage.types import Attempt, JsonObject
 
 
 class Source(NamedTuple):
@@ -56,7 +56,7 @@ class Source(NamedTuple):
         """A dotted key of the run's config, where its recipe has one."""
         return setting(self.run.config, key, default)
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """The options its exams opened the student with, such as dtype or batch."""
         spec = specs.parse(self.setting("student"))
         return {option: value for option, value in spec.items() if option in LOCAL["hf"] and option != "name"}

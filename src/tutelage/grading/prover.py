@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+Expression = Any  # of sympy, which has no types
 MEMORY = 2 << 30  # bytes
 _AWAKE = 0.25  # seconds between two looks for whoever asks
 _SLACK = 2  # seconds of processor time beyond what a question may take
@@ -24,7 +25,7 @@ _NOISE = 1e-36  # what 40 digits leave of zero
 _EXACT, _DECIMAL = 1e-25, 1e-9  # relative; an answer with a decimal point carries a float's rounding
 
 
-def parse_latex(latex: str) -> Any:
+def parse_latex(latex: str) -> Expression:
     """A sympy expression, with i as the imaginary unit and e as Euler's number."""
     import sympy
     from latex2sympy2_extended import latex2sympy
@@ -69,18 +70,18 @@ def same_equation(a: str, b: str) -> bool | None:
     return bool(ratios[0] != 0) and all(_close(ratio, ratios[0], _EXACT) for ratio in ratios[1:])
 
 
-def _sides(text: str) -> tuple[Any, Any]:
+def _sides(text: str) -> tuple[Expression, Expression]:
     left, _, right = text.partition("=")
     return parse_latex(left), parse_latex(right)
 
 
-def _relational(x: Any) -> bool:
+def _relational(x: Expression) -> bool:
     import sympy
 
     return isinstance(x, sympy.core.relational.Relational | sympy.logic.boolalg.Boolean | sympy.MatrixBase)
 
 
-def _points(x: Any, y: Any) -> list[dict[Any, Any]]:
+def _points(x: Expression, y: Expression) -> list[dict[Expression, Expression]]:
     """Values for the letters of both; a single empty point where there are none."""
     import sympy
 
@@ -94,7 +95,7 @@ def _points(x: Any, y: Any) -> list[dict[Any, Any]]:
     ]
 
 
-def _number(x: Any, point: dict[Any, Any]) -> Any:
+def _number(x: Expression, point: dict[Expression, Expression]) -> Expression:
     """The value at a point with 40 digits, or None where it is none; at a point of letters only real values count."""
     import sympy
 
@@ -106,7 +107,7 @@ def _number(x: Any, point: dict[Any, Any]) -> Any:
     return None if point and sympy.im(found) != 0 else found
 
 
-def _close(a: Any, b: Any, tolerance: float) -> bool:
+def _close(a: Expression, b: Expression, tolerance: float) -> bool:
     import sympy
 
     if a == b or sympy.oo in (a, b) or -sympy.oo in (a, b):

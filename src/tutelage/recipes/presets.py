@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from tutelage.config import Settings
+from tutelage.types import JsonObject
 
 Preset = Literal["house", "paper"]
 
@@ -13,7 +14,7 @@ Preset = Literal["house", "paper"]
 class Published(NamedTuple):
     """A value as a paper gives it, and where."""
 
-    value: Any
+    value: object
     source: str
 
 
@@ -21,7 +22,7 @@ def resolved(given: Any, published: Mapping[str, Published]) -> Any:
     """Settings as they were given, over the published values (by dotted key) where `preset: paper` asks for them."""
     if not isinstance(given, Mapping) or given.get("preset") != "paper":
         return given
-    nested: dict[str, Any] = {}
+    nested: JsonObject = {}
     for key, (value, _) in published.items():
         *parents, last = key.split(".")
         place = nested
@@ -31,7 +32,7 @@ def resolved(given: Any, published: Mapping[str, Published]) -> Any:
     return over(nested, given)
 
 
-def over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def over(base: Mapping[str, object], changes: Mapping[str, object]) -> JsonObject:
     """A nested mapping with changes on top; of a settings object, what was set explicitly."""
     merged = dict(base)
     for key, value in changes.items():

@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from tutelage.lessons import feedback
 from tutelage.runs.history import ExamView, RunHistory
 from tutelage.tasks.asking import zero_shot_cot
-from tutelage.types import Attempt, Chat, Lesson, Message, Question
+from tutelage.types import Attempt, Chat, Feedback, JsonObject, Lesson, Message, Question
 
 _MOST = 20_000  # characters of one text; the rest stays in the run's folder
 
@@ -23,7 +22,7 @@ OUTCOMES = {
 }
 
 
-def pages(run: RunHistory) -> dict[str, Any]:
+def pages(run: RunHistory) -> JsonObject:
     """The book of one run as plain data: its exams, and a page a question."""
     exam_views = [sitting for sitting in run.exam_views if sitting.attempts]
     answers: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
@@ -33,7 +32,7 @@ def pages(run: RunHistory) -> dict[str, Any]:
     lessons: dict[str, list[Lesson]] = defaultdict(list)
     for lesson in run.lessons:
         lessons[lesson.question.partition("~")[0]].append(lesson)  # an exercise belongs to the question it is like
-    said: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    said: dict[str, list[JsonObject]] = defaultdict(list)
     for step, replies in run.feedback.items():
         for line, reply in enumerate(replies, 1):
             said[reply.question].append(_said(step, line, reply))
@@ -61,7 +60,7 @@ def _page(
     exam_views: Sequence[ExamView],
     answers: Sequence[tuple[int, Attempt]],
     lessons: Sequence[Lesson],
-) -> dict[str, Any]:
+) -> JsonObject:
     asked = next((lesson.prompt for lesson in lessons if lesson.question == name), _asked(question))
     return {
         "id": name,
@@ -107,7 +106,7 @@ def _together(attempts: Sequence[Attempt]) -> str:
     return "unread" if all(attempt.verdict == "unread" for attempt in attempts) else "wrong"
 
 
-def _answer(sitting: ExamView, place: int, attempt: Attempt) -> dict[str, Any]:
+def _answer(sitting: ExamView, place: int, attempt: Attempt) -> JsonObject:
     told = {
         "exam": place,
         "sample": attempt.sample,
@@ -123,12 +122,12 @@ def _answer(sitting: ExamView, place: int, attempt: Attempt) -> dict[str, Any]:
     return _filled(told)
 
 
-def _filled(told: dict[str, Any]) -> dict[str, Any]:
+def _filled(told: JsonObject) -> JsonObject:
     """What says something; the script takes the rest for empty. A 0 is the place of the first exam, or the first sample."""
     return {key: value for key, value in told.items() if value not in ("", []) and value is not False}
 
 
-def _said(step: str, line: int, reply: Any) -> dict[str, Any]:
+def _said(step: str, line: int, reply: Feedback) -> JsonObject:
     told = {
         "step": step,
         "place": f"{step}/records.jsonl:{line}",
@@ -142,7 +141,7 @@ def _said(step: str, line: int, reply: Any) -> dict[str, Any]:
     return _filled(told)
 
 
-def _lesson(lesson: Lesson, page: str) -> dict[str, Any]:
+def _lesson(lesson: Lesson, page: str) -> JsonObject:
     plain = lesson.kind == "rationale"
     told = {
         "round": lesson.round or 1,

@@ -4,13 +4,13 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from importlib import metadata
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from markupsafe import Markup
 
+from tutelage import __version__
 from tutelage.errors import DataError, TutelageError
 from tutelage.evaluation.pairs import compare_exams
 from tutelage.evaluation.scoreboard import Score, score
@@ -18,9 +18,9 @@ from tutelage.printing import visible
 from tutelage.recipes import catalog
 from tutelage.report import figures
 from tutelage.runs.history import ExamView, RunHistory
-from tutelage.types import Attempt
+from tutelage.types import Attempt, JsonObject
 
-_VERSION = metadata.version("tutelage")
+_VERSION = __version__
 _TEMPLATES = 40  # rows of the table by template
 
 
@@ -226,7 +226,7 @@ def paid(run: RunHistory) -> list[tuple[int, Score, str]]:
     ]
 
 
-def trainings(trained: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[str], list[list[str]]]:
+def trainings(trained: Sequence[tuple[str, JsonObject]]) -> tuple[list[str], list[list[str]]]:
     """A table of trainings by their titles: headings and rows, with a column for whatever any objective told."""
     numbers = list(dict.fromkeys(name for _, facts in trained for name in facts["numbers"]))
     shares = list(dict.fromkeys(name for _, facts in trained for name in facts["active"]))
@@ -271,7 +271,7 @@ def making(run: RunHistory, of: str) -> Section:
     )
 
 
-def _machine(facts: Mapping[str, Any]) -> str:
+def _machine(facts: JsonObject) -> str:
     """Where a run began, and what it chose to compute in there."""
     told = facts.get("machine", "")
     parts = [f"{name} {value}" for name, value in told.items()] if isinstance(told, Mapping) else [str(told)]

@@ -7,6 +7,7 @@ from typing import Any
 from tutelage.evaluation.scoreboard import score
 from tutelage.report.sections import clock, state_line
 from tutelage.runs.history import RunHistory
+from tutelage.types import JsonObject
 
 
 def now(run: RunHistory) -> str:
@@ -42,7 +43,7 @@ def lines(run: RunHistory) -> list[str]:
     return told
 
 
-def status_facts(run: RunHistory) -> dict[str, Any]:
+def status_facts(run: RunHistory) -> JsonObject:
     """The same for programs."""
     return {
         "run": str(run.path),

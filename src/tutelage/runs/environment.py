@@ -9,13 +9,13 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
 from tutelage.machine import machine
 from tutelage.redaction import arguments
+from tutelage.types import JsonObject
 
 
-def environment_facts() -> dict[str, Any]:
+def environment_facts() -> JsonObject:
     """What run.json keeps about where a run was made."""
     packages = ("tutelage", "torch", "transformers", "peft", "accelerate", "openai", "numpy")
     versions = {}
@@ -44,7 +44,7 @@ def grader() -> str:
     return "reader " + hashlib.sha256(b"".join(sources)).hexdigest()[:10]
 
 
-def _repository() -> dict[str, Any]:
+def _repository() -> JsonObject:
     """The commit of the repository one stands in and whether tracked files differ from it, with a digest of how.
 
     How they differ is written down only where TUTELAGE_RECORD_DIFF=1 asks for it: it may hold anything, keys included.

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -14,10 +14,10 @@ from tutelage.runs import labels, records
 from tutelage.runs.folder import is_held
 from tutelage.runs.inputs import names_of
 from tutelage.runs.reading import Reader
-from tutelage.types import Attempt, Feedback, Label, Lesson, Question, Spent
+from tutelage.types import Attempt, Feedback, JsonObject, Label, Lesson, Question, Spent
 
 SAT = ("exam", "review", "rationales", "votes")  # the kinds of step that hold graded answers
-_RECORDS: dict[str, Any] = {**dict.fromkeys(SAT, Attempt), "lessons": Lesson, "feedback": Feedback}
+_RECORDS: JsonObject = {**dict.fromkeys(SAT, Attempt), "lessons": Lesson, "feedback": Feedback}
 State = Literal["running", "finished", "stopped", "failed"]
 
 
@@ -27,12 +27,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     folder: Path
     whole: bool
-    inputs: dict[str, Any]
+    inputs: JsonObject
     label: Label
     seconds: float = 0.0
     note: str = ""  # the number that matters of it
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """What a training or an award noted about itself."""
         return Reader(self.folder.parent).mapping(self.folder / "facts.json")
 
@@ -55,7 +55,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished training noted about itself."""
 
     step: str
-    facts: dict[str, Any]
+    facts: JsonObject
 
 
 class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +65,9 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: State
     error: str
-    config: dict[str, Any]
-    facts: dict[str, Any]  # run.json
-    tick: dict[str, Any]  # the last sign of progress
+    config: JsonObject
+    facts: JsonObject  # run.json
+    tick: JsonObject  # the last sign of progress
     steps: list[Step]
     exam_views: list[ExamView]
     promised: dict[str, Label]  # the exams of the final table, by step, in the order to be read
@@ -76,7 +76,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     feedback: dict[str, list[Feedback]]  # by step
     trainings: list[Training]
     spent: list[Spent]
-    events: list[dict[str, Any]]
+    events: list[JsonObject]
     unread: list[str]  # what of the folder could not be read, and is left out
 
     def of(self, kind: str) -> list[Step]:
@@ -113,18 +113,18 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
         return next((sat[step] for step in ours if _checkpoint(asked[step]) in names), None)
 
 
-def _checkpoint(model: Any) -> str | None:
+def _checkpoint(model: object) -> str | None:
     name = model.get("checkpoint") if isinstance(model, Mapping) else None
     return name if isinstance(name, str) else None
 
 
-def described(config: Mapping[str, Any]) -> str:
+def described(config: Mapping[str, object]) -> str:
     """A config in one line: what is done with whom on what."""
     roles = [f"{role} {spec_name(config[role])}" for role in ("student", "teacher", "model") if role in config]
     return ", ".join([f"{config.get('recipe')} on {spec_name(config.get('task'))}", *roles])
 
 
-def spec_name(spec: Any) -> str:
+def spec_name(spec: object) -> str:
     """The name of a model or task, written as text or as a mapping."""
     if not isinstance(spec, Mapping):
         return str(spec)
@@ -147,9 +147,9 @@ class _Outline(NamedTuple):
     """A run without its records."""
 
     look: Reader
-    config: dict[str, Any]
-    facts: dict[str, Any]
-    events: list[dict[str, Any]]
+    config: JsonObject
+    facts: JsonObject
+    events: list[JsonObject]
     promised: dict[str, Label]
     steps: list[Step]
 
@@ -161,7 +161,7 @@ def _outline(path: Path) -> _Outline:
     look = Reader(path)
     # What earlier versions have kept may hold secrets.
     config, facts = redacted(read_yaml(path / "config.yaml")), redacted(look.facts(path / "run.json"))
-    events: list[dict[str, Any]] = redacted(look.events(path / "events.jsonl"))
+    events: list[JsonObject] = redacted(look.events(path / "events.jsonl"))
     promised = _promised(look, facts, config)
     return _Outline(look, config, facts, events, promised, _steps(look, events, promised, config))
 
@@ -236,7 +236,7 @@ def _label_at(folder: Path) -> Label:
     return Label()
 
 
-def _promised(look: Reader, facts: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Label]:
+def _promised(look: Reader, facts: Mapping[str, object], config: Mapping[str, object]) -> dict[str, Label]:
     told = facts.get("promised")
     if not isinstance(told, Mapping):
         return labels.promised_by_0_1(config)
@@ -246,9 +246,9 @@ def _promised(look: Reader, facts: Mapping[str, Any], config: Mapping[str, Any])
     return {step: label for step, label in found.items() if label is not None}
 
 
-def _state(look: Reader, events: list[dict[str, Any]]) -> tuple[State, str]:
+def _state(look: Reader, events: list[JsonObject]) -> tuple[State, str]:
     ends = ("done", "failed", "stopped", "session")
-    last: dict[str, Any] = next((event for event in reversed(events) if event["event"] in ends), {})
+    last: JsonObject = next((event for event in reversed(events) if event["event"] in ends), {})
     if _works(look):
         return "running", ""
     if last.get("event") == "done":
@@ -266,7 +266,7 @@ def _works(look: Reader) -> bool:
 
 
 def _steps(
-    look: Reader, events: list[dict[str, Any]], promised: Mapping[str, Label], config: Mapping[str, Any]
+    look: Reader, events: list[JsonObject], promised: Mapping[str, Label], config: Mapping[str, object]
 ) -> list[Step]:
     """Finished steps and drafts, in the order they were begun."""
     begun: dict[str, int] = {}

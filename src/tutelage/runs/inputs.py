@@ -12,17 +12,17 @@ from tutelage.config import differences
 from tutelage.errors import DataError, RunError
 from tutelage.parsing import json_file
 from tutelage.runs import records as lines
-from tutelage.types import Chat, Checkpoint, Message, Question
+from tutelage.types import Chat, Checkpoint, JsonObject, Message, Question
 
 
-def names_of(step: str, inputs: Mapping[str, Any]) -> set[str]:
+def names_of(step: str, inputs: Mapping[str, object]) -> set[str]:
     """The digests by which other steps know the student in a finished step: its own, and that of the one it was awarded to."""
     given = inputs.get("student")
     awarded = given.get("checkpoint") if isinstance(given, Mapping) else None
     return {digest_inputs({"step": step, **inputs})} | ({awarded} if isinstance(awarded, str) else set())
 
 
-def made_from(note: Path) -> dict[str, Any]:
+def made_from(note: Path) -> JsonObject:
     """What a step on disk was made from; a note that does not say is an error that names it."""
     inputs = json_file(note).get("inputs")
     if not isinstance(inputs, dict):
@@ -32,7 +32,7 @@ def made_from(note: Path) -> dict[str, Any]:
     return inputs
 
 
-def object_of(file: Path, key: str) -> dict[str, Any]:
+def object_of(file: Path, key: str) -> JsonObject:
     """One of the objects in a run's small file, empty where there is none; anything else there is an error that names it."""
     found = json_file(file).get(key, {})
     if not isinstance(found, dict):
@@ -86,12 +86,12 @@ def content(questions: Sequence[Question]) -> list[Question]:
     return [msgspec.structs.replace(question, source="") for question in questions]
 
 
-def jsonable(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def jsonable(inputs: Mapping[str, object]) -> JsonObject:
     """What a step was made from, as JSON; a long list of records stands as its digest."""
     return {key: _describe(value) for key, value in inputs.items()}
 
 
-def _describe(value: Any) -> Any:
+def _describe(value: object) -> Any:
     if isinstance(value, Checkpoint):
         return {"checkpoint": value.digest}
     if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
@@ -101,7 +101,7 @@ def _describe(value: Any) -> Any:
     return json.loads(msgspec.json.encode(value))
 
 
-def digest_inputs(inputs: Mapping[str, Any]) -> str:
+def digest_inputs(inputs: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,22 +1,21 @@
 """What the steps of a run are: labels as they are written, and those of runs from before there were any."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from tutelage.types import Label
+from tutelage.types import JsonObject, Label
 
 Labels = Mapping[str, Label]  # by step
 
 
-def label_as_json(label: Label) -> dict[str, Any]:
+def label_as_json(label: Label) -> JsonObject:
     """A label as JSON."""
-    told: dict[str, Any] = msgspec.to_builtins(label)
+    told: JsonObject = msgspec.to_builtins(label)
     return told
 
 
-def read_label(told: Any) -> Label | None:
+def read_label(told: object) -> Label | None:
     """A label from JSON; None where there is none that can be read."""
     try:
         return msgspec.convert(told, Label)
@@ -64,7 +63,7 @@ _IN_A_ROUND: dict[str, tuple[str, str, str, int]] = {
 }
 
 
-def guessed(step: str, inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Label:
+def guessed(step: str, inputs: Mapping[str, object], config: Mapping[str, object]) -> Label:
     """The label of a step that has none, by its name and by what it was made from."""
     number, name = round_of(step), step.partition("-")[2]
     if step == "student":  # awarded, or trained in a recipe of one round
@@ -77,9 +76,9 @@ def guessed(step: str, inputs: Mapping[str, Any], config: Mapping[str, Any]) -> 
     return Label(kind=kind, who=who, round=after)
 
 
-def _split(name: str, config: Mapping[str, Any]) -> str:
+def _split(name: str, config: Mapping[str, object]) -> str:
     splits = config.get("questions")
-    known: Mapping[str, Any] = splits if isinstance(splits, Mapping) else {}
+    known: Mapping[str, object] = splits if isinstance(splits, Mapping) else {}
     split = {"exam": "train", "review": "train", "dev": "dev", "test": "test"}.get(name, "")
     return str(known.get(split) or split)
 
@@ -88,12 +87,12 @@ def _by_the_teacher(kind: str, name: str, number: int) -> str:
     return f"teacher's {name} in round {number}" if kind in ("rationales", "votes") else ""
 
 
-def _kind(inputs: Mapping[str, Any]) -> str:
+def _kind(inputs: Mapping[str, object]) -> str:
     kinds = {"paper": "exam", "chats": "feedback", "training": "training"}
     return next((kind for key, kind in kinds.items() if key in inputs), "lessons")
 
 
-def promised_by_0_1(config: Mapping[str, Any]) -> dict[str, Label]:
+def promised_by_0_1(config: Mapping[str, object]) -> dict[str, Label]:
     """The exams of the final table of a run whose run.json promises none, by its config."""
     names = {"zero_shot": "zero-shot", "zero_shot_cot": "zero-shot-CoT", "few_shot_cot": "few-shot-CoT", "fine_tune": "fine-tune"}  # fmt: skip
     asked, training = config.get("baselines"), config.get("training")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import redact
 from tutelage.regular import read_regular
 from tutelage.runs import records
-from tutelage.types import Spent
+from tutelage.types import JsonObject, Spent
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -31,7 +31,7 @@ _MAPPINGS = ("versions", "settled", "promised")  # of run.json
 _NUMBERS = ("lessons", "steps", "first_loss", "last_loss", "tokens", "seconds")  # of a training
 
 
-def by_objective(told: Mapping[str, Any]) -> dict[str, Any]:
+def by_objective(told: JsonObject) -> JsonObject:
     """What a training noted, with the `numbers` that its objectives told at each step and the share of lessons each was
     `active` for, by their names. Version 0.1 knew one objective beside the loss, and noted its two numbers by themselves."""
     numbers, active = told.get("numbers", {}), told.get("active", {})
@@ -62,7 +62,7 @@ class Reader:
             name = file
         self._unread[redact(f"{name}: {' '.join(str(why).split())}")] = None
 
-    def mapping(self, file: Path) -> dict[str, Any]:
+    def mapping(self, file: Path) -> JsonObject:
         """A JSON object; empty where there is none."""
         try:
             loaded = json_value(read_regular(file))
@@ -76,7 +76,7 @@ class Reader:
         self.leave_out(file, f"a {type(loaded).__name__}, not a JSON object")
         return {}
 
-    def facts(self, file: Path) -> dict[str, Any]:
+    def facts(self, file: Path) -> JsonObject:
         """What a run notes about itself as it begins."""
         told = self.mapping(file)
         for key in _MAPPINGS:
@@ -84,7 +84,7 @@ class Reader:
                 self.leave_out(file, f"{key!r} is a {type(told.pop(key)).__name__}, not a JSON object")
         return told
 
-    def events(self, file: Path) -> list[dict[str, Any]]:
+    def events(self, file: Path) -> list[JsonObject]:
         """What was said of a run, line by line."""
         try:
             rows, torn = records.rows_and_torn(file)
@@ -115,7 +115,7 @@ class Reader:
             self.leave_out(file, f"{len(rows) - len(good)} lines hold no amount of dollars")
         return good
 
-    def step(self, folder: Path) -> dict[str, Any]:
+    def step(self, folder: Path) -> JsonObject:
         """What a step notes of itself, with `inputs` and `seconds`; empty where the folder is no step of the run."""
         file = folder / "step.json"
         note = self.mapping(file)
@@ -133,7 +133,7 @@ class Reader:
         note["seconds"] = float(seconds)
         return note
 
-    def training(self, file: Path) -> dict[str, Any]:
+    def training(self, file: Path) -> JsonObject:
         """What a training noted about itself; empty where it is none, or not in numbers."""
         told = self.mapping(file)
         if "losses" not in told:
@@ -149,7 +149,7 @@ class Reader:
             return {}
         return told if told["losses"] else {}
 
-    def tick(self, file: Path) -> dict[str, Any]:
+    def tick(self, file: Path) -> JsonObject:
         """The last sign of progress."""
         told = self.mapping(file)
         named = told.get("numbers", {})
@@ -161,7 +161,7 @@ class Reader:
         return told
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a number that can be computed with."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
 
@@ -174,10 +174,10 @@ def is_amount(dollars: str) -> bool:
         return False
 
 
-def _is_event(row: Mapping[str, Any]) -> bool:
+def _is_event(row: Mapping[str, object]) -> bool:
     kind = row.get("event")
     return isinstance(kind, str) and _texts(row, _NEEDED.get(kind, ())) and isinstance(row.get("step", ""), str)
 
 
-def _texts(row: Mapping[str, Any], names: Sequence[str]) -> bool:
+def _texts(row: Mapping[str, object], names: Sequence[str]) -> bool:
     return all(isinstance(row.get(name), str) for name in names)

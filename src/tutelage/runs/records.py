@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from tutelage.errors import RunError
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import strike
 from tutelage.regular import opened, read_regular
+from tutelage.types import JsonObject
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -100,7 +101,7 @@ def mend(path: Path) -> bool:
     return False
 
 
-def rows_and_torn(path: Path) -> tuple[list[dict[str, Any]], int]:
+def rows_and_torn(path: Path) -> tuple[list[JsonObject], int]:
     """The JSON objects of a file of lines, such as events.jsonl, and how many lines are none."""
     found, torn = [], 0
     for line in read_regular(path).splitlines() if os.path.lexists(path) else ():

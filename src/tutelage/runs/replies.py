@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from tutelage.redaction import strike
 from tutelage.runs import claims
 from tutelage.runs.private import make_private
 from tutelage.runs.waiting import Row, Waiting, left_behind
-from tutelage.types import Reply
+from tutelage.types import JsonObject, Reply
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -42,7 +42,7 @@ class StoredReply(NamedTuple):
     """One stored reply."""
 
     key: str
-    request: dict[str, Any]  # model, messages, sampling, sample
+    request: JsonObject  # model, messages, sampling, sample
     reply: Reply
     saved: float  # seconds since 1970
     raw: bytes  # what the server sent

@@ -22,18 +22,18 @@ from tutelage.runs import folder, labels
 from tutelage.runs import records as lines
 from tutelage.runs.files import link, write_file
 from tutelage.runs.inputs import changed, digest_inputs, jsonable, made_from, object_of, tell_apart
-from tutelage.types import Checkpoint, Label, Question
+from tutelage.types import Checkpoint, JsonObject, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
-Listener = Callable[[dict[str, Any]], None]
-Identity = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Listener = Callable[[JsonObject], None]
+Identity = Callable[[Mapping[str, object]], Mapping[str, object]]
 
 
 def _never() -> bool:
     return False
 
 
-def _ignore(event: dict[str, Any]) -> None:
+def _ignore(event: JsonObject) -> None:
     pass
 
 
@@ -60,13 +60,13 @@ class Run:
         self._ticked = 0.0
         self._known: dict[str, Question] = {}  # by id
         self._machine: Mapping[str, Any] = {}  # this one
-        self._began: dict[str, Mapping[str, Any]] = {}  # step -> what its draft was made on before this session
+        self._began: dict[str, JsonObject] = {}  # step -> what its draft was made on before this session
 
     @classmethod
     def start(
         cls,
         path: Path,
-        config: Mapping[str, Any],
+        config: Mapping[str, object],
         facts: Mapping[str, Any],
         identity: Identity = dict,
         **callbacks: Any,
@@ -99,7 +99,7 @@ class Run:
         run.say(event="session", command=facts.get("command"), what=facts.get("what", ""))
         return run
 
-    def _promise(self, promised: Any) -> None:
+    def _promise(self, promised: object) -> None:
         """Keep what the final table will hold, which another config, or another version, may have changed."""
         file = self.path / "run.json"
         known = json_file(file)
@@ -140,7 +140,7 @@ class Run:
         """Say what may be wrong although nothing failed."""
         self.say(event="warning", line=line)
 
-    def _same_config(self, saved: Any, config: Mapping[str, Any]) -> None:
+    def _same_config(self, saved: object, config: Mapping[str, object]) -> None:
         if differing := differences(saved, config):
             raise RunError(
                 f"{self.path} was started with another config: {'; '.join(differing)}. "
@@ -186,7 +186,7 @@ class Run:
         name: str,
         kind: type[RecordType],
         make: Callable[[list[RecordType]], Iterable[RecordType]],
-        inputs: Mapping[str, Any],
+        inputs: Mapping[str, object],
         label: Label | None = None,
     ) -> list[RecordType]:
         """Make a step of records, or read it back; `label` says what it is.
@@ -211,8 +211,8 @@ class Run:
     def artifact(
         self,
         name: str,
-        make: Callable[[Path], Mapping[str, Any]],
-        inputs: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, object]],
+        inputs: Mapping[str, object],
         label: Label | None = None,
     ) -> Checkpoint:
         """Make a step that is a folder of files, such as a checkpoint, or find it again.
@@ -226,7 +226,7 @@ class Run:
                     write_file(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
         return Checkpoint(path=str(self.path / name), digest=digest_inputs({"step": name, **inputs}))
 
-    def facts(self, name: str) -> dict[str, Any]:
+    def facts(self, name: str) -> JsonObject:
         """What an artifact step noted about itself."""
         return json_file(self.path / name / "facts.json")
 
@@ -235,7 +235,7 @@ class Run:
         if self.stopping():
             raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
-    def _finished(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> bool:
+    def _finished(self, name: str, inputs: Mapping[str, object], label: Label | None) -> bool:
         # A step's folder has its name only once it is whole (`_draft`), so that it is there is the proof that it is finished.
         note = self.path / name / "step.json"
         if not os.path.lexists(note):
@@ -252,7 +252,7 @@ class Run:
         self.say(event="reused", step=name)
         return True
 
-    def _borrow(self, name: str, inputs: Mapping[str, Any], label: Label | None, other: Path) -> bool:
+    def _borrow(self, name: str, inputs: Mapping[str, object], label: Label | None, other: Path) -> bool:
         """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
         note = other / name / "step.json"
         if not note.exists() or differences(made_from(note), jsonable(inputs)):
@@ -273,7 +273,7 @@ class Run:
         return True
 
     @contextlib.contextmanager
-    def _draft(self, name: str, inputs: Mapping[str, Any], label: Label | None) -> Iterator[Path]:
+    def _draft(self, name: str, inputs: Mapping[str, object], label: Label | None) -> Iterator[Path]:
         """A folder to work in that becomes the step when the block ends well."""
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
@@ -295,5 +295,5 @@ class Run:
         self.say(event="finished", step=name, seconds=seconds)
 
 
-def _labelled(label: Label | None) -> dict[str, Any]:
+def _labelled(label: Label | None) -> JsonObject:
     return {} if label is None else {"label": labels.label_as_json(label)}

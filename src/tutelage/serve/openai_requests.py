@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tutelage.errors import nearest
-from tutelage.types import Chat, Message, Role, Sampling
+from tutelage.types import Chat, JsonObject, Message, Role, Sampling
 
 
 class Problem(Exception):
@@ -142,7 +142,7 @@ def check_model(name: str, terms: Terms) -> None:
         )
 
 
-def _check_fields(raw: Mapping[str, Any]) -> None:
+def _check_fields(raw: Mapping[str, object]) -> None:
     """Refuse what would be left undone without a word."""
     known = set(_Request.__struct_fields__)
     _check_parts(raw)
@@ -155,7 +155,7 @@ def _check_fields(raw: Mapping[str, Any]) -> None:
         raise Problem(400, f"the request has an unknown field {field!r}; {hint}", field, "unknown_parameter")
 
 
-def _check_parts(raw: Mapping[str, Any]) -> None:
+def _check_parts(raw: Mapping[str, object]) -> None:
     """The same inside the stream's options, messages and parts of text; null asks for nothing."""
     turns = [(f"messages[{place}]", turn) for place, turn in enumerate(_list(raw.get("messages")))]
     parts = [
@@ -177,11 +177,11 @@ def _check_parts(raw: Mapping[str, Any]) -> None:
                 raise Problem(400, f"{at} is unknown; {nearest(field, known)}", at, "unknown_parameter")
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 

@@ -3,21 +3,20 @@
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from tutelage.types import Reply
+from tutelage.types import JsonObject, Reply
 
 DONE = b"data: [DONE]\n\n"
 
 
-def models(name: str, since: int) -> dict[str, Any]:
+def models(name: str, since: int) -> JsonObject:
     """The list of the one model there is."""
     return {"object": "list", "data": [model(name, since)]}
 
 
-def model(name: str, since: int) -> dict[str, Any]:
+def model(name: str, since: int) -> JsonObject:
     """One model."""
     return {"id": name, "object": "model", "created": since, "owned_by": "tutelage"}
 
@@ -64,7 +63,7 @@ class Completion:
         return event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
 
 
-def event(body: Any) -> bytes:
+def event(body: object) -> bytes:
     """One server-sent event."""
     return b"data: " + (body if isinstance(body, bytes) else msgspec.json.encode(body)) + b"\n\n"
 
@@ -74,6 +73,6 @@ def _reason(reply: Reply) -> str:
     return "stop" if reply.finish == "eos" else reply.finish
 
 
-def _message(reply: Reply) -> dict[str, Any]:
+def _message(reply: Reply) -> JsonObject:
     thinking = {"reasoning_content": reply.thinking} if reply.thinking else {}
     return {"role": "assistant", "content": reply.text, "refusal": None, **thinking}

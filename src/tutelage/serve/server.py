@@ -62,7 +62,7 @@ def make_app(desk: Batcher, terms: Terms, rules: Rules) -> Starlette:
     )
 
 
-def _json(body: Any) -> Response:
+def _json(body: object) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 

@@ -12,7 +12,7 @@ from tutelage.grading import lines
 from tutelage.tasks.datasets.files import require
 from tutelage.tasks.generated.making import check_option, share_sizes
 from tutelage.tasks.task import Task, check_split, share_of
-from tutelage.types import Question
+from tutelage.types import JsonObject, Question
 
 # Data sets whose entries bring a written solution, and the metadata that holds it.
 _SOLUTIONS = {"gsm_symbolic": "answer_cot"}
@@ -72,24 +72,24 @@ class _Entries:
     Scorers read metadata that would not survive being written down as JSON, so a question keeps its index alone.
     """
 
-    def __init__(self, name: str, dataset: str, config: dict[str, Any]) -> None:
+    def __init__(self, name: str, dataset: str, config: JsonObject) -> None:
         self.name = name
         self.dataset = dataset
         self.config = config
         self.source = _open(dataset, config)
         self.entry = lru_cache(maxsize=4096)(self._entry)
 
-    def _entry(self, index: int) -> dict[str, Any]:
+    def _entry(self, index: int) -> JsonObject:
         # Some generators draw from the process's own random numbers instead of the seed's.
         state = random.getstate()
         random.seed(f"{self.dataset}/{self.config['seed']}/{index}")
         try:
-            found: dict[str, Any] = self.source[index]
+            found: JsonObject = self.source[index]
         finally:
             random.setstate(state)
         return found
 
-    def of(self, question: Question) -> dict[str, Any]:
+    def of(self, question: Question) -> JsonObject:
         """A question's entry, provided it is still made the same way."""
         made = self.entry(int(question.facts["index"]))
         if made["question"] != question.text:
@@ -148,7 +148,7 @@ class _Entries:
         raise DataError(f"task {self.name!r} makes no fresh train question")
 
 
-def _open(dataset: str, config: dict[str, Any]) -> Any:
+def _open(dataset: str, config: JsonObject) -> Any:
     """Create the data set, or say which name or option is wrong."""
     gym = require("reasoning_gym", f"the task 'reasoning_gym:{dataset}'", "reasoning-gym")
     factory = require("reasoning_gym.factory", f"the task 'reasoning_gym:{dataset}'", "reasoning-gym")

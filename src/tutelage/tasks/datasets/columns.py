@@ -10,7 +10,7 @@ from typing import Any
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.parsing import Unreadable, half, json_value
 from tutelage.tasks.datasets.files import Row
-from tutelage.types import Question
+from tutelage.types import JsonObject, Question
 
 FIELDS = ("question", "answer", "id", "choices", "split", "template", "rationale")
 _NEEDED = ("question", "answer")
@@ -53,7 +53,7 @@ def _columns(rows: list[Row], fields: Mapping[str, str]) -> dict[str, tuple[str,
     return columns
 
 
-def _question(where: str, record: dict[str, Any], kind: str, columns: dict[str, tuple[str, bool]]) -> Question:
+def _question(where: str, record: JsonObject, kind: str, columns: dict[str, tuple[str, bool]]) -> Question:
     def value(field: str) -> Any:
         column, required = columns[field]
         if required and column not in record:
@@ -80,7 +80,7 @@ def _question(where: str, record: dict[str, Any], kind: str, columns: dict[str, 
     )
 
 
-def _text(where: str, column: str, value: Any) -> str:
+def _text(where: str, column: str, value: object) -> str:
     """A scalar as text. Lists and objects have no one reading as text, so they are refused."""
     if value is None:
         return ""
@@ -100,7 +100,7 @@ def _text(where: str, column: str, value: Any) -> str:
     raise DataError(f"{where}: the field {column!r} is a {type(value).__name__}, and must be text or a number")
 
 
-def _choices(where: str, column: str, value: Any) -> tuple[list[str], tuple[str, ...]]:
+def _choices(where: str, column: str, value: object) -> tuple[list[str], tuple[str, ...]]:
     """Labels and texts of the choices: from a list, from {"label": [...], "text": [...]}, or from JSON text."""
     if value is None or value == "":
         return [], ()

@@ -10,8 +10,9 @@ from typing import Any
 
 from tutelage.errors import DataError, MissingPackage, nearest
 from tutelage.parsing import Unreadable, json_value
+from tutelage.types import JsonObject
 
-Row = tuple[str, dict[str, Any]]  # the place ("file:line") and the record
+Row = tuple[str, JsonObject]  # the place ("file:line") and the record
 
 
 def require(module: str, purpose: str, install: str) -> Any:

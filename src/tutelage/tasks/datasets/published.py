@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
@@ -15,7 +14,7 @@ from tutelage.tasks.datasets.columns import questions_of
 from tutelage.tasks.datasets.files import Row, read_rows
 from tutelage.tasks.datasets.sources import hub_rows, in_split, one_file, task_of
 from tutelage.tasks.task import Task, check_split
-from tutelage.types import Chat, Question
+from tutelage.types import Chat, JsonObject, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +29,13 @@ class Benchmark:
     columns: Mapping[str, str] = field(default_factory=dict)  # what the hub's copy calls our fields
     renamed: Mapping[str, str] = field(default_factory=dict)  # splits that are published under another name
     template_sizes: Mapping[str, int] = field(default_factory=dict)  # where a split by template is published
-    tidy: Callable[[dict[str, Any], str], dict[str, Any]] | None = None  # a record and its answer's column -> a record
+    tidy: Callable[[JsonObject, str], JsonObject] | None = None  # a record and its answer's column -> a record
     left_out: Mapping[str, str] = field(default_factory=dict)  # id -> why its gold answer cannot be graded
     samples: int = 1  # a question, as its scores are usually given: avg@16 for contests of 30 questions
     ask: Callable[[Question], Chat] = ask_with_choices
 
 
-def _solution(record: dict[str, Any], answer: str) -> dict[str, Any]:
+def _solution(record: JsonObject, answer: str) -> JsonObject:
     """Numbers written one way, and a written solution that ends in "#### N" taken apart."""
     gold = str(record.get(answer, ""))
     if "####" in gold:
@@ -47,7 +46,7 @@ def _solution(record: dict[str, Any], answer: str) -> dict[str, Any]:
     return {**record, answer: found[-1]} if found else record
 
 
-def _options(record: dict[str, Any], answer: str) -> dict[str, Any]:
+def _options(record: JsonObject, answer: str) -> JsonObject:
     """Options that stand in the question's text, "(A) red" or "(1) red" a line, taken out of it."""
     stem, found, options = str(record.get("question", "")).removeprefix("Question: ").partition("\nOptions:\n")
     parts = re.findall(r"^\((\w)\) (.*)$", options, re.MULTILINE)
@@ -57,7 +56,7 @@ def _options(record: dict[str, Any], answer: str) -> dict[str, Any]:
     return {**record, "question": stem, "choices": choices, answer: str(record.get(answer)).strip("()")}
 
 
-def _together(record: dict[str, Any], answer: str) -> dict[str, Any]:
+def _together(record: JsonObject, answer: str) -> JsonObject:
     """A list of final answers as one text; the unit that the question asks in is no part of it."""
     gold = record.get(answer, record.get("final_answer"))
     return {**record, answer: ", ".join(map(str, gold)) if isinstance(gold, list) else gold}

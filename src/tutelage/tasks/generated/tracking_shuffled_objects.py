@@ -1,12 +1,12 @@
 """Shuffled objects: people swap things two by two, and the question is what one of them holds at the end."""
 
 import random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tutelage.tasks.asking import ask_which_is_true
 from tutelage.tasks.generated.making import Making, check_option, make_task
 from tutelage.tasks.task import Task
-from tutelage.types import Question
+from tutelage.types import JsonObject, Question
 
 _NAME = "tracking_shuffled_objects"
 _PEOPLE = ("Alice", "Bob", "Claire", "Dave", "Eve", "Fred", "Gertrude")
@@ -60,7 +60,7 @@ def _draw(rng: random.Random, people: int, swaps: int) -> tuple[Question, str]:
     kinds = rng.sample(scene.kinds, people)
     pairs = [rng.sample(range(people), 2) for _ in range(swaps)]
     asked = rng.randrange(people)
-    facts: dict[str, Any] = {"names": list(names), "kinds": kinds, "thing": scene.thing, "swaps": pairs, "asked": asked}
+    facts: JsonObject = {"names": list(names), "kinds": kinds, "thing": scene.thing, "swaps": pairs, "asked": asked}
     final = _states(kinds, pairs)[-1]
     question = Question(
         id="",
@@ -73,7 +73,7 @@ def _draw(rng: random.Random, people: int, swaps: int) -> tuple[Question, str]:
     return question, f"{scene.thing}/{kinds}/{[sorted(pair) for pair in pairs]}"
 
 
-def _text(scene: _Scene, names: tuple[str, ...], facts: dict[str, Any]) -> str:
+def _text(scene: _Scene, names: tuple[str, ...], facts: JsonObject) -> str:
     things = [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} {scene.thing}" for kind in facts["kinds"]]
     holdings = [f"{name} has {thing}" for name, thing in zip(names, things, strict=True)]
     start = scene.start.format(people=_listed(list(names)), holdings=_listed(holdings))
