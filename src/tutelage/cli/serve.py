@@ -61,14 +61,14 @@ def serve_command(
             load_weights(opened)
         except KeyboardInterrupt:
             raise Interrupted("stopped before the model was loaded") from None
-        desk = Batcher(opened)
-        runner = server.Server(server.make_app(desk, terms, rules), lambda times: _stopping(desk, times))
-        desk.open()
+        batcher = Batcher(opened)
+        runner = server.Server(server.make_app(batcher, terms, rules), lambda times: _stopping(batcher, times))
+        batcher.open()
         if not access.is_loopback(host):
             _warn(at, bool(rules.key))
         say(f"serving {terms.name} at http://{at}/v1 (Ctrl-C stops)")
         runner.run(sockets=[listening])
-    desk.close(patience=10 if runner.times > 1 else None)
+    batcher.close(patience=10 if runner.times > 1 else None)
     if runner.times > 1:
         raise Interrupted("stopped at once; answers in hand were dropped")
 
@@ -95,11 +95,11 @@ def _key(variable: str | None) -> str:
     return key
 
 
-def _stopping(desk: Batcher, times: int) -> None:
+def _stopping(batcher: Batcher, times: int) -> None:
     if times == 1:
         say("stopping: what is in hand is being answered (Ctrl-C again to stop now)")
     else:
-        desk.stop()
+        batcher.stop()
 
 
 def _warn(at: str, key: bool) -> None:

@@ -1,0 +1,1 @@
+"""What an exam is worth: scores with intervals, comparisons, and grading again."""

@@ -1,4 +1,4 @@
-"""Does an exported student still answer as in its exam? Its questions are put to it again, on the same paper."""
+"""Does an exported student still answer as in its exam? Its questions are put to it again, in the same form."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -20,7 +20,7 @@ _SUM = re.compile(r"(\d{1,12}) ([-+*/]) (\d{1,12}) = (\d{1,12})")
 
 
 class WorkedTeacher:
-    """Answers chats about a task's questions from its worked solutions: `recital(chat, sample)` is the reply's text."""
+    """Answers chats about a task's questions from its worked solutions: called as `teacher(chat, sample)` it returns the reply's text."""
 
     def __init__(self, task: Task, asked: Mapping[str, Question]) -> None:
         self.task = task

@@ -1,4 +1,4 @@
-"""The offline teacher: it recites what a task knows about its own questions, and says so."""
+"""The offline teacher: a task's own worked solutions, said as replies, and called so."""
 
 import zlib
 from collections.abc import Iterator, Sequence

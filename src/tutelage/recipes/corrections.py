@@ -1,4 +1,4 @@
-"""The tutorial after an exam: chosen mistakes go up to the teacher and come back as lessons."""
+"""What follows an exam: chosen mistakes go up to the teacher and come back as lessons."""
 
 import random
 from collections.abc import Sequence

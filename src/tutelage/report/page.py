@@ -14,7 +14,7 @@ from tutelage.report.questions import OUTCOMES, pages
 
 
 def render_page(contents: Contents, live: bool = False) -> str:
-    """The whole page. What models wrote is in it as data only: escaped in the tables, and in the lesson book as text nodes.
+    """The whole page. What models wrote is in it as data only: escaped in the tables, and among the questions as text nodes.
 
     A `live` page asks the server that sent it whether there is more, and loads itself again.
     """

@@ -1,4 +1,4 @@
-"""The lesson book: every question with the student's answers round by round, what the teacher said, and what was learned."""
+"""Every question of a run with the student's answers round by round, what the teacher said, and what was learned."""
 
 from collections import defaultdict
 from collections.abc import Sequence

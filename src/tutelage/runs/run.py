@@ -74,7 +74,7 @@ class Run:
         """Open a new or an interrupted run; `facts` (versions, machine, command, …) are written into run.json once.
 
         Of these `promised`, the labels of the exams that a recipe will have made in the end, goes with the config.
-        `essence(config)` is the part of a config that must not change while a run goes on.
+        `identity(config)` is the part of a config that must not change while a run goes on.
         """
         folder.make_folder(path)
         run = cls(path, **callbacks)

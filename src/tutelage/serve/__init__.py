@@ -1,1 +1,1 @@
-"""A model behind an OpenAI-compatible endpoint: `wire` reads requests, `desk` gathers them, `server` answers."""
+"""A model behind an OpenAI-compatible endpoint: `openai_requests` reads requests, `batcher` gathers them, `server` answers."""

@@ -22,7 +22,7 @@ class Full(Exception):
 
 
 class Closed(Exception):
-    """The desk takes, or answers, nothing more."""
+    """The batcher takes, or answers, nothing more."""
 
 
 class TooLong(Exception):
@@ -35,7 +35,7 @@ class Unfit(Exception):
 
 @dataclass(eq=False)
 class PendingRequest:
-    """One request at the desk. `tell` is called from the worker, until every sample has had its reply or once an error."""
+    """One request that waits, or is being answered. `tell` is called from the worker, until every sample has had its reply or once an error."""
 
     chat: Chat
     sampling: Sampling
@@ -105,7 +105,7 @@ class Batcher:
                 self._answer(alike)
 
     def _take(self) -> list[PendingRequest]:
-        """The request that has waited longest and those that can share its batch; none when the desk is closed."""
+        """The request that has waited longest and those that can share its batch; none when the batcher is closed."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._waiting or self._closing)

@@ -1,4 +1,4 @@
-"""The endpoint: routes over one desk, each request awaited from the event loop, and the server that runs them."""
+"""The endpoint: routes over one batcher, each request awaited from the event loop, and the server that runs them."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,8 @@ from tutelage.types import Reply
 T = TypeVar("T")
 
 
-def make_app(desk: Batcher, terms: Terms, rules: Rules) -> Starlette:
-    """The routes, before the gate's rules."""
+def make_app(batcher: Batcher, terms: Terms, rules: Rules) -> Starlette:
+    """The routes, before the rules of access."""
     since = int(time.time())
 
     async def health(request: Request) -> Response:
@@ -46,9 +46,9 @@ def make_app(desk: Batcher, terms: Terms, rules: Rules) -> Starlette:
 
     async def chat(request: Request) -> Response:
         asked = openai_requests.read_request(await body_of(request), terms)
-        visit = RequestHandle(desk, asked)
+        handle = RequestHandle(batcher, asked)
         answer = _stream if asked.stream else _whole
-        return await _unless_gone(request, visit, answer(visit, openai_responses.Completion(terms.name), asked))
+        return await _unless_gone(request, handle, answer(handle, openai_responses.Completion(terms.name), asked))
 
     return Starlette(
         routes=[
@@ -95,15 +95,15 @@ def _problem(error: Exception) -> Problem:
 
 
 class RequestHandle:
-    """One request at the desk, seen from the event loop."""
+    """One request as the event loop sees it."""
 
-    def __init__(self, desk: Batcher, asked: ChatRequest) -> None:
+    def __init__(self, batcher: Batcher, asked: ChatRequest) -> None:
         self._told: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._job = PendingRequest(asked.chat, asked.sampling, self._tell, asked.flexible)
         self.samples = asked.sampling.n
         try:
-            desk.hand_in(self._job)
+            batcher.hand_in(self._job)
         except (Full, Closed) as error:
             raise _problem(error) from None
 
@@ -125,28 +125,28 @@ class RequestHandle:
         self._job.left = True
 
 
-async def _whole(visit: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
+async def _whole(handle: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
     replies: dict[int, Reply] = {}
-    while len(replies) < visit.samples:
-        sample, piece = await visit.next()
+    while len(replies) < handle.samples:
+        sample, piece = await handle.next()
         if isinstance(piece, Reply):
             replies[sample] = piece
     body = completion.whole([replies[sample] for sample in sorted(replies)])
     return Response(body, media_type="application/json")
 
 
-async def _stream(visit: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
-    first = await visit.next()  # what cannot be answered gets a status of its own
-    events = _events(visit, completion, first, asked.usage)
+async def _stream(handle: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:
+    first = await handle.next()  # what cannot be answered gets a status of its own
+    events = _events(handle, completion, first, asked.usage)
     return StreamingResponse(events, headers={"cache-control": "no-cache"}, media_type="text/event-stream")
 
 
 async def _events(
-    visit: RequestHandle, completion: openai_responses.Completion, first: tuple[int, str | Reply], usage: bool
+    handle: RequestHandle, completion: openai_responses.Completion, first: tuple[int, str | Reply], usage: bool
 ) -> AsyncIterator[bytes]:
     replies: dict[int, Reply] = {}
     try:
-        for sample in range(visit.samples):
+        for sample in range(handle.samples):
             yield completion.first(sample)
         sample, piece = first
         while True:
@@ -155,19 +155,19 @@ async def _events(
                 yield completion.last(sample, piece)
             else:
                 yield completion.more(sample, piece)
-            if len(replies) == visit.samples:
+            if len(replies) == handle.samples:
                 break
-            sample, piece = await visit.next()
+            sample, piece = await handle.next()
         if usage:
             yield completion.used(list(replies.values()))
         yield openai_responses.DONE
     except Problem as problem:
         yield openai_responses.event(problem.body())
     finally:
-        visit.leave()
+        handle.leave()
 
 
-async def _unless_gone(request: Request, visit: RequestHandle, answer: Coroutine[Any, Any, T]) -> T:
+async def _unless_gone(request: Request, handle: RequestHandle, answer: Coroutine[Any, Any, T]) -> T:
     """Wait for an answer as long as its client does."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_gone(request))
@@ -177,7 +177,7 @@ async def _unless_gone(request: Request, visit: RequestHandle, answer: Coroutine
             raise ClientDisconnect
         return answering.result()
     except BaseException:
-        visit.leave()
+        handle.leave()
         raise
     finally:
         answering.cancel()

@@ -1,0 +1,1 @@
+"""Tasks whose questions are read from files and from the hub."""

@@ -1,0 +1,1 @@
+"""Tasks whose questions are made on the spot, with worked solutions."""
