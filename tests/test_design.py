@@ -26,7 +26,7 @@ def sentence(path: Path) -> str:
 
 def listed(folder: Path = SOURCE, depth: int = 1) -> Iterator[str]:
     """The tree, a line a file or folder."""
-    indent, width = "  " * depth, 30 - 2 * depth
+    indent, width = "  " * depth, 34 - 2 * depth
     for path in sorted(folder.glob("*.py")):
         if path.name != "__init__.py":
             yield f"{indent}{path.stem:<{width}}{sentence(path)}"
