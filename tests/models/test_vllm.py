@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from tutelage import runner
 from tutelage.errors import ConfigError, MissingPackage
 from tutelage.models import opening
 from tutelage.models.local import templates
@@ -65,3 +66,23 @@ def test_an_adapter_has_to_be_merged_first(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="tutelage export"):
         opening.open_model(f"vllm:{tmp_path}")
+
+
+def test_a_student_goes_on_as_one_after_it_was_trained(
+    chat_student: Path, tmp_path: Path, engine: dict[str, Any]
+) -> None:
+    """Its checkpoints are opened as it was, with its options, and not as another kind that has none of them."""
+    config = {
+        "recipe": "finetune_cot",
+        "task": "coin_flip?size=20",
+        "teacher": "worked:",
+        "student": {"kind": "vllm", "name": str(chat_student), "gpus": 2, "dtype": "float32"},
+        "baselines": ["zero_shot"],
+        "training": {"epochs": 1},
+        "exam": {"max_tokens": 4},
+    }
+    scores = runner.run(config, tmp_path / "run")
+    assert list(scores) == ["zero-shot", "Fine-tune-CoT"]
+    assert engine["model"] == str(tmp_path / "run" / "student")
+    assert (engine["options"]["tensor_parallel_size"], engine["options"]["dtype"]) == (2, "float32")
+    assert (tmp_path / "run" / "student" / "model.safetensors").exists()

@@ -162,11 +162,21 @@ def leaves(parsed: Mapping[str, Any], times: int = 1) -> Iterator[Leaf]:
     if not parts:
         yield Leaf(dict(parsed), times)
         return
-    counted = getattr(factory_of(str(parsed["kind"])), "times", None)
-    often: Mapping[str, int] = counted(parsed) if counted else {}
+    often = _times(parsed)
     for option, several in parts.items():
         for inner in parsed[option] if several else [parsed[option]]:
             yield from leaves(inner, times * often.get(option, 1))
+
+
+def _times(parsed: Mapping[str, Any]) -> Mapping[str, int]:
+    """How often a solver asks its parts for one reply, as far as its kind says."""
+    counted = getattr(factory_of(str(parsed["kind"])), "times", None)
+    try:
+        found: Mapping[str, int] = counted(parsed) if counted else {}
+    except Exception as error:  # a user's own, which may fail in any way
+        kind, what = parsed["kind"], f"{type(error).__name__}: {error}"
+        raise ConfigError(f"model kind {kind!r}: its times(options) failed on these options: {what}") from error
+    return found
 
 
 def mapped(parsed: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

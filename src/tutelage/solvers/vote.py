@@ -36,7 +36,8 @@ class Vote:
     @staticmethod
     def times(options: Mapping[str, Any]) -> dict[str, int]:
         """How often a reply asks each part at the most, for whoever plans what it costs."""
-        return {"of": int(options.get("n", 8))}
+        votes = options.get("n", 8)
+        return {"of": votes if isinstance(votes, int) else 1}
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield each chat's replies when its last vote is in; the votes of reply k are samples k * n to k * n + n - 1."""

@@ -35,26 +35,34 @@ class Laid(NamedTuple):
 def lay_shared(rows: Sequence[Row], pad: int) -> Laid:
     """A line a row, padded on the left, so that what is scored ends in the last column of every line."""
     width = max(row.shared_length for row in rows)
-    ids = torch.full((len(rows), width), pad)
-    segments, positions = torch.full_like(ids, PADDING), torch.zeros_like(ids)
-    places = []
+    ids, segments, positions, places = [], [], [], []
+    # Plain lists first and one tensor of each: a tensor costs more to make than a lesson's tokens are worth.
     for line, row in enumerate(rows):
         column = width - row.shared_length
+        tokens, segment, position = [pad] * column, [PADDING] * column, [0] * column
         columns, ends = dict[int, int](), dict[int, int]()
         for place in row.order:
             branch = row.branches[place]
-            end = column + len(branch.ids)
-            ids[line, column:end] = torch.tensor(branch.ids)
-            segments[line, column:end] = place + 1
+            tokens += branch.ids
+            segment += [place + 1] * len(branch.ids)
             # The position is where the token would stand if its branch were alone behind its prompt.
-            positions[line, column:end] = torch.arange(branch.depth, branch.depth + len(branch.ids))
-            columns[place], ends[place], column = column, end, end
+            position += range(branch.depth, branch.depth + len(branch.ids))
+            columns[place], ends[place] = column, column + len(branch.ids)
+            column += len(branch.ids)
+        ids.append(tokens)
+        segments.append(segment)
+        positions.append(position)
         befores = [ends[parent] - 1 if parent >= 0 else -1 for parent in row.parents]
         places.append([Place(line, columns[place], before) for place, before in enumerate(befores)])
-    tensors = {"input_ids": ids, "attention_mask": (segments != PADDING).long(), "position_ids": positions}
+    kinds = torch.tensor(segments)
+    tensors = {
+        "input_ids": torch.tensor(ids),
+        "attention_mask": (kinds != PADDING).long(),
+        "position_ids": torch.tensor(positions),
+    }
     if not all(row.is_chain for row in rows):
         # Who may look at whom cannot be told from the columns any more: see `shared_mask`.
-        tensors |= {"segments": segments, "kin": _kin(rows)}
+        tensors |= {"segments": kinds, "kin": _kin(rows)}
     return Laid(tensors, places)
 
 
@@ -93,10 +101,8 @@ def lay_apart(rows: Sequence[Row], pad: int) -> Laid:
     ways.sort(key=lambda way: way[1][-1] not in rows[way[0]].scored)  # stable
     lines = [[token for place in path for token in rows[number].branches[place].ids] for number, path in ways]
     width = max(map(len, lines))
-    ids, mask = torch.full((len(lines), width), pad), torch.zeros(len(lines), width, dtype=torch.long)
-    for place, line in enumerate(lines):
-        ids[place, : len(line)] = torch.tensor(line)
-        mask[place, : len(line)] = 1
+    ids = torch.tensor([line + [pad] * (width - len(line)) for line in lines])
+    mask = torch.tensor([[1] * len(line) + [0] * (width - len(line)) for line in lines])
     found: list[dict[int, Place]] = [{} for _ in rows]
     for number_of_line, (number, path) in enumerate(ways):
         column = 0
@@ -120,7 +126,7 @@ def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = Fal
         blank = torch.tensor([[pad, pad]])
         tensors = {"input_ids": blank, "attention_mask": torch.ones_like(blank), "position_ids": torch.tensor([[0, 1]])}
         places = []
-    parts = _parts(rows, places, tensors["input_ids"])
+    parts = _parts(rows, places)
     sources = [one["sources"] for own in parts.values() for one in own.values() if len(one.get("sources", ()))]
     width = tensors["input_ids"].shape[1]
     return {
@@ -132,47 +138,50 @@ def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = Fal
     }  # fmt: skip
 
 
-def _parts(
-    rows: Sequence[Row], places: Sequence[Sequence[Place]], ids: torch.Tensor
-) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
+def _parts(rows: Sequence[Row], places: Sequence[Sequence[Place]]) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
     """Where each part stands: its targets as lists, or the tokens whose states are read and the line of each row."""
-    found: dict[str, dict[str, dict[str, list[torch.Tensor]]]] = {}
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for number, row in enumerate(rows):
         for objective, part, branch in row.parts:
             own = found.setdefault(objective, {}).setdefault(part.name, {})
             read = _state if part.weights is None else _targets
             for key, values in read(number, part, places[number][branch]).items():
-                own.setdefault(key, []).append(values)
-    parts = {
-        objective: {name: {key: torch.cat(values) for key, values in one.items()} for name, one in own.items()}
+                own.setdefault(key, []).extend(values)
+    return {
+        objective: {name: {key: _tensor(key, values) for key, values in one.items()} for name, one in own.items()}
         for objective, own in found.items()
     }
-    for one in (part for own in parts.values() for part in own.values() if "sources" in part):
-        one["labels"] = ids[one["lines"], one["columns"]]
-    return parts
 
 
-def _state(number: int, part: RowPart, place: Place) -> dict[str, torch.Tensor]:
-    columns = torch.arange(place.column, place.column + len(part.branch.ids))
-    lines = torch.full_like(columns, place.line)
-    return {"lines": lines, "columns": columns, "rows": torch.tensor([number]), "line_of_row": lines[:1]}
+def _tensor(key: str, values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32 if key == "weights" else None)
 
 
-def _targets(number: int, part: RowPart, place: Place) -> dict[str, torch.Tensor]:
-    """The tokens that count: where they stand, and the column whose logits predict each.
+def _state(number: int, part: RowPart, place: Place) -> dict[str, Sequence[float]]:
+    size = len(part.branch.ids)
+    columns = range(place.column, place.column + size)
+    return {"lines": [place.line] * size, "columns": columns, "rows": [number], "line_of_row": [place.line]}
+
+
+def _targets(number: int, part: RowPart, place: Place) -> dict[str, Sequence[float]]:
+    """The tokens that count: what they are, where they stand, and the column whose logits predict each.
 
     That is the column before it, but for a branch's first token: what it goes on from may stand anywhere in the line.
     """
-    columns = torch.arange(place.column, place.column + len(part.branch.ids))
-    sources = columns - 1
-    sources[0] = place.before
-    every = {
-        "lines": torch.full_like(columns, place.line),
-        "columns": columns,
-        "sources": sources,
-        "weights": torch.tensor(part.weights, dtype=torch.float32),
-        "rows": torch.full_like(columns, number),
-        **{f"more.{key}": torch.tensor(values) for key, values in part.more.items()},
+    assert part.weights is not None
+    size, last = len(part.branch.ids), place.column + len(part.branch.ids) - 1
+    every: dict[str, Sequence[float]] = {
+        "lines": [place.line] * size,
+        "columns": range(place.column, last + 1),
+        "sources": [place.before, *range(place.column, last)],
+        "labels": part.branch.ids,
+        "weights": part.weights,
+        "rows": [number] * size,
+        **{f"more.{key}": values for key, values in part.more.items()},
     }
-    counts = (every["weights"] != 0) & (sources >= 0)
-    return every if counts.all() else {key: values[counts] for key, values in every.items()}
+    if place.before >= 0 and all(part.weights):
+        return every
+    counts = [weight != 0 and source >= 0 for weight, source in zip(part.weights, every["sources"], strict=True)]
+    return {
+        key: [value for value, counted in zip(values, counts, strict=True) if counted] for key, values in every.items()
+    }
