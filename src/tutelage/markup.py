@@ -39,7 +39,7 @@ def _cell(cell: object) -> str:
     return cell if isinstance(cell, Markup) or cell == "---" else plain(cell)
 
 
-def front_matter(fields: Mapping[str, Any]) -> str:
+def front_matter(fields: Mapping[str, object]) -> str:
     """The YAML that heads a card."""
     return f"---\n{yaml.safe_dump(_on_one_line(fields), sort_keys=False, allow_unicode=True, width=10_000)}---\n"
 

@@ -75,7 +75,7 @@ class Source(NamedTuple):
         return str(self.made.facts().get("why", ""))
 
 
-def _named(spec: Mapping[str, Any]) -> str:
+def _named(spec: Mapping[str, object]) -> str:
     if spec["kind"] == "worked":
         return "worked: (the task's own solutions, no language model)"
     name = str(spec.get("name", ""))

@@ -12,7 +12,7 @@ from tutelage.models.specs import ModelSpec
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.spending import BudgetConfig
 from tutelage.training.settings import TrainingConfig
-from tutelage.types import Form
+from tutelage.types import Form, JsonObject
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
 SHOTS = 8  # worked examples where nothing else is asked for [Wei et al. 2022]
@@ -85,7 +85,7 @@ class Teaching(Settings):
 
     recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
-    task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
+    task: str | JsonObject = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     teacher: ModelSpec = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
     student: ModelSpec = Field("hf:smollm2", description="the model that learns")

@@ -11,6 +11,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from tutelage.models.local.pretrained import LanguageModel, Tokenizer
 from tutelage.models.local.reading import Reading, Way
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Sampling
@@ -37,7 +38,9 @@ def _shared(prompts: list[list[int]]) -> int:
 class Decoder:
     """Decodes one batch, which shrinks as rows end."""
 
-    def __init__(self, model: Any, tokenizer: Any, stops: set[int], sampling: Sampling, way: Way | None = None) -> None:
+    def __init__(
+        self, model: LanguageModel, tokenizer: Tokenizer, stops: set[int], sampling: Sampling, way: Way | None = None
+    ) -> None:
         self.model = model
         self.way = way or Way()
         self.tokenizer = tokenizer
