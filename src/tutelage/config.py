@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
@@ -127,7 +128,7 @@ def build(kind: type[SettingsType], raw: Mapping[str, object], source: str) -> S
         raise ConfigError(f"{source}: {problems}") from None
 
 
-def _problem(kind: type[BaseModel], item: Any) -> str:
+def _problem(kind: type[BaseModel], item: ErrorDetails) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         prefix = key.rpartition(".")[0]

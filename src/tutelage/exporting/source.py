@@ -52,7 +52,7 @@ class Source(NamedTuple):
         """The split that its questions are of."""
         return self.exam.label.split or str(self.setting("questions.test", "test"))
 
-    def setting(self, key: str, default: Any = None) -> Any:
+    def setting(self, key: str, default: object = None) -> Any:
         """A dotted key of the run's config, where its recipe has one."""
         return setting(self.run.config, key, default)
 

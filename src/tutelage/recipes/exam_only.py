@@ -53,7 +53,7 @@ class ExamOnly(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, given: Any) -> Any:
+    def _resolve_preset(cls, given: object) -> object:
         return resolved(given, cls.published)
 
 

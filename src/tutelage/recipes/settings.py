@@ -1,7 +1,7 @@
 """The settings of every recipe that teaches: which questions, how the teacher reasons aloud, who and what is compared."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -110,5 +110,5 @@ class Teaching(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, given: Any) -> Any:
+    def _resolve_preset(cls, given: object) -> object:
         return resolved(given, cls.published)

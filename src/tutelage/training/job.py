@@ -1,7 +1,7 @@
 """A training as it is handed to whoever runs it, with no torch in sight."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -11,9 +11,8 @@ from tutelage.types import JsonObject
 class TrainingJob(Struct, frozen=True, kw_only=True):
     """A training as plain data, which can be sent anywhere as JSON."""
 
-    student: dict[
-        str, Any
-    ]  # the spec of the student to begin with, and `cache`, the folder of what may be fetched again
+    # The spec of the student to begin with, and `cache`, the folder of what may be fetched again.
+    student: JsonObject
     settings: JsonObject  # of `TrainingConfig`
     seed: int
     folder: str  # where the new student is written, and where a training that was interrupted finds what it had

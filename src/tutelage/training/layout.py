@@ -50,7 +50,7 @@ def _why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
         raise
     except Exception as error:  # whatever a model says to a mask of its own
         return f"it takes no mask for a shared prompt ({type(error).__name__})"
-    if distance > ability.tolerance(model):
+    if distance > ability.tolerance(_causal(model)):
         return f"a shared prompt would move its states by {distance:.1%}"
     return ""
 

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from transformers import (
     LogitsProcessorList,
+    PreTrainedModel,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
-from tutelage.models.local.pretrained import LanguageModel, Tokenizer
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.reading import Reading, Way
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Sampling
@@ -39,7 +40,7 @@ class Decoder:
     """Decodes one batch, which shrinks as rows end."""
 
     def __init__(
-        self, model: LanguageModel, tokenizer: Tokenizer, stops: set[int], sampling: Sampling, way: Way | None = None
+        self, model: PreTrainedModel, tokenizer: Tokenizer, stops: set[int], sampling: Sampling, way: Way | None = None
     ) -> None:
         self.model = model
         self.way = way or Way()

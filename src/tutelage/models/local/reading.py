@@ -4,12 +4,12 @@ import inspect
 from typing import Any, Literal, NamedTuple
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 from tutelage.errors import ModelError
 from tutelage.models.local import kernels
-from tutelage.models.local.pretrained import LanguageModel, ModelConfig
+from tutelage.models.local.pretrained import ModelConfig
 
 Keeping = Literal["rows", "whole", "nothing"]
 
@@ -69,7 +69,7 @@ def empty_cache(config: ModelConfig, room: int) -> DynamicCache:
     return cache
 
 
-def taken(model: LanguageModel) -> set[str]:
+def taken(model: PreTrainedModel) -> set[str]:
     """The arguments that a model's forward pass knows."""
     return set(inspect.signature(model.forward).parameters)
 
@@ -77,7 +77,7 @@ def taken(model: LanguageModel) -> set[str]:
 class Reading:
     """Rows of tokens that a model reads column by column, by a `Way` that is right for it."""
 
-    def __init__(self, model: LanguageModel, way: Way, room: int) -> None:
+    def __init__(self, model: PreTrainedModel, way: Way, room: int) -> None:
         self.model = model
         self.way = way
         self.room = room  # tokens a row will have in the end

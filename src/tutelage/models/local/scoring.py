@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 import torch
+from transformers import PreTrainedModel
 
 from tutelage.models.local import templates
-from tutelage.models.local.pretrained import LanguageModel, Tokenizer
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Chat, TokenScores
 
@@ -23,7 +24,7 @@ def as_tokens(tokenizer: Tokenizer, chat: Chat, reply: str, stops: set[int]) -> 
 
 
 @torch.inference_mode()
-def score_rows(model: LanguageModel, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
+def score_rows(model: PreTrainedModel, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
     """Yield `(index, scores of a row's last `most` tokens)`, the longest rows first, at most `at_once` in a batch.
 
     Rows are padded behind their end, which reaches no token of a causal model.

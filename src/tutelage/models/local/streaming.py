@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ Piece = str | Reply  # more text of an answer; at its end the whole reply
 class Local(Model, Protocol):
     """A model on this machine: it can be loaded beforehand, knows how much it can hold, and shows an answer while it is written."""
 
-    def loaded(self) -> Any:
+    def loaded(self) -> object:
         """Load it now."""
 
     def context_left(self, chat: Chat) -> int:

@@ -90,7 +90,7 @@ def _ids(
     return ids
 
 
-def stop_ids(tokenizer: Tokenizer, generation_config: Any = None) -> set[int]:
+def stop_ids(tokenizer: Tokenizer, generation_config: object = None) -> set[int]:
     """Every token that ends a reply: end of text, the model's own list, and whatever closes an assistant turn."""
     ids = {tokenizer.eos_token_id}
     listed = getattr(generation_config, "eos_token_id", None)

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-# A client of an SDK, which only the dialect that opened it looks into. Not checked: two of the SDKs are extras.
+# A client of an SDK, which only the dialect that opened it looks into. Not checked: an SDK is loaded
+# at the first request, and two of the three may not be installed.
 SdkClient = Any
 Result = TypeVar("Result")
 _WIDTH = 8  # requests at once through one client: its pool looks at every connection it has before each request
