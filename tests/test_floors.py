@@ -8,11 +8,11 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
-    {"encodings", "regular"},
+    {"encodings", "regular", "types"},
     {"redaction"},
     {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
-    {"types", "config", "markup", "machine"},
+    {"config", "markup", "machine"},
     {"grading"},
     {"spending"},
     {"tasks", "models", "runs"},

@@ -1,6 +1,7 @@
 """Small stays small: the limits of files and functions, and the decisions to go past them."""
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,21 @@ BANNED = {"utils", "common", "core", "helpers", "manager", "handler"}
 
 def test_no_drawer_names() -> None:
     assert not [path for path in SOURCE.rglob("*") if path.stem in BANNED]
+
+
+ANY = re.compile(r"\bAny\b")
+ANY_PER_1000 = 15
+
+
+def test_values_have_types() -> None:
+    """`Any` says nothing of a value and checks nothing: an untyped library's object gets a name of its own."""
+    lines, found = 0, dict[str, int]()
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        lines += len(text.splitlines())
+        found[str(path.relative_to(SOURCE))] = len(ANY.findall(text))
+    most = ", ".join(f"{name} {count}" for name, count in sorted(found.items(), key=lambda one: -one[1])[:8])
+    assert sum(found.values()) * 1000 <= ANY_PER_1000 * lines, (
+        f"`Any` stands {sum(found.values())} times in {lines:,} lines, more than {ANY_PER_1000} per 1,000; most in: {most}. "
+        "Say what a value is; object, where it is only passed on; tutelage.types.JsonObject, where a file holds it"
+    )

@@ -9,12 +9,14 @@ from urllib.parse import unquote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_secret_name
 from tutelage.regular import read_regular
 from tutelage.suspicion import may_be_secret, told_apart
+from tutelage.types import JsonObject
 
 
 class Settings(BaseModel):
@@ -27,7 +29,7 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> JsonObject:
     """Read a configuration file as a mapping, or say where it is not one."""
     try:
         # A pipe that a shell made stands under /dev; any other may never be written to.
@@ -47,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+def override(raw: Mapping[str, object], assignments: Sequence[str]) -> JsonObject:
     """Set dotted keys on a copy of a nested mapping; values are read as YAML (`training.epochs=3`)."""
     result = _copy(raw)
     given: list[str] = []
@@ -75,10 +77,10 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, An
     return result
 
 
-def split_options(spec: str, what: str) -> tuple[str, dict[str, Any]]:
+def split_options(spec: str, what: str) -> tuple[str, JsonObject]:
     """A spec such as "coin_flip?flips=3&size=500" as its name and its options, whose values are read as YAML."""
     name, _, query = spec.strip().partition("?")
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
     for part in query.split("&") if query else ():
         key, equals, value = part.partition("=")
         if not key or not equals:
@@ -103,13 +105,13 @@ def _shown(value: str, key: str, error: Unreadable) -> str:
     return f": {value if len(value) <= 200 else f'{value[:200]}…'!r} ({error})"
 
 
-def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _copy(raw: Mapping[str, object]) -> JsonObject:
     return {str(key): _copy(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
 
 
-def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
+def setting(config: Mapping[str, object], key: str, default: object = None) -> Any:
     """A dotted key of a saved config; `default` where this recipe, or its version, has none."""
-    value: Any = config
+    value: object = config
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
             return default
@@ -117,7 +119,7 @@ def setting(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
     return value
 
 
-def build(kind: type[SettingsType], raw: Mapping[str, Any], source: str) -> SettingsType:
+def build(kind: type[SettingsType], raw: Mapping[str, object], source: str) -> SettingsType:
     """Check a mapping against its settings class; every problem is named by its dotted key."""
     try:
         return kind.model_validate(dict(raw))
@@ -126,7 +128,7 @@ def build(kind: type[SettingsType], raw: Mapping[str, Any], source: str) -> Sett
         raise ConfigError(f"{source}: {problems}") from None
 
 
-def _problem(kind: type[BaseModel], item: Any) -> str:
+def _problem(kind: type[BaseModel], item: ErrorDetails) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         prefix = key.rpartition(".")[0]
@@ -141,7 +143,7 @@ def _problem(kind: type[BaseModel], item: Any) -> str:
     return f"{key} = {told_apart(item['input'])}: {message}"
 
 
-def fields_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:
+def fields_at(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """The names a nested settings class knows at a place such as ("training", "lora")."""
     for part in location:
         if part not in kind.model_fields:
@@ -168,7 +170,7 @@ def expand_path(path: str) -> Path:
     return Path(os.path.expandvars(path)).expanduser()
 
 
-def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+def differences(old: object, new: object, prefix: str = "") -> list[str]:
     """Name every field in which two nested mappings differ, as `exam.n: 4 -> 8`."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]

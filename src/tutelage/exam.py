@@ -1,7 +1,7 @@
 """The exam: a model answers questions and every answer gets a verdict."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ ANOTHER_QUESTION = "\nQ:"  # what a base model goes on with: it asks itself the 
 LONGEST = 1024  # tokens of an answer where nothing else is asked for
 
 
-def renamed(given: Any) -> Any:
+def renamed(given: object) -> object:
     """The settings of an exam as a run of an earlier version wrote them, by today's names: a chunk was a sheet."""
     if isinstance(given, Mapping) and "sheet" in given and "chunk" not in given:
         return {("chunk" if key == "sheet" else key): value for key, value in given.items()}
@@ -53,7 +53,7 @@ class ExamConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _renamed(cls, given: Any) -> Any:
+    def _renamed(cls, given: object) -> object:
         return renamed(given)
 
     @model_validator(mode="after")

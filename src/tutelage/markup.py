@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import yaml
 
@@ -39,12 +38,12 @@ def _cell(cell: object) -> str:
     return cell if isinstance(cell, Markup) or cell == "---" else plain(cell)
 
 
-def front_matter(fields: Mapping[str, Any]) -> str:
+def front_matter(fields: Mapping[str, object]) -> str:
     """The YAML that heads a card."""
     return f"---\n{yaml.safe_dump(_on_one_line(fields), sort_keys=False, allow_unicode=True, width=10_000)}---\n"
 
 
-def _on_one_line(value: Any) -> Any:
+def _on_one_line(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _on_one_line(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ import yaml
 
 from tutelage.errors import RunError
 from tutelage.regular import read_regular
+from tutelage.types import JsonObject
 
 DEPTH = 60  # how deep a config may be nested
 HALF = re.compile("[\ud800-\udfff]")
@@ -133,7 +134,7 @@ def json_value(text: str | bytes, once: bool = False) -> Any:
         raise Unreadable("a number of more than 4,300 digits" if huge else str(error)) from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -141,7 +142,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def json_file(path: Path) -> dict[str, Any]:
+def json_file(path: Path) -> JsonObject:
     """One of a run's own files; one that is broken is an error that names it."""
     try:
         loaded = json_value(read_regular(path))

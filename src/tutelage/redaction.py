@@ -66,7 +66,7 @@ class _Register:
 
     forms: Mapping[str, bool] = {}  # of every known secret, the longest first; whether it is struck out of data too
     flat: Mapping[str, bool] = {}  # the same of their forms in a text that is laid flat (`encodings`)
-    held: Mapping[str, Any] = {}  # what stands in the place of a secret -> the secret
+    held: Mapping[str, object] = {}  # what stands in the place of a secret -> the secret
     environment = False  # whether it was looked through
 
 
@@ -170,7 +170,7 @@ def _beside(found: re.Match[str]) -> str:
     return f"{found['before'] or ''}{STRUCK}"
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: object) -> Any:
     """A message made of mappings and lists, each text in it without secrets."""
     if isinstance(value, Mapping):
         return {key: redacted(inner) for key, inner in value.items()}
@@ -256,7 +256,7 @@ def is_hiding(text: str) -> bool:
     return bool(_HIDDEN.search(text))
 
 
-def hide(secret: Any) -> str:
+def hide(secret: object) -> str:
     """What stands in the place of a secret from now on: the same for the same secret, and nobody can tell it from that.
 
     The digest is slow to make and short, so that trying out passwords finds none.
@@ -269,7 +269,7 @@ def hide(secret: Any) -> str:
     return mark
 
 
-def reveal(value: Any) -> Any:
+def reveal(value: object) -> Any:
     """A value as it is sent: what stands in the place of secrets is replaced by them. Raises Unknown."""
     if isinstance(value, Mapping):
         return {key: reveal(inner) for key, inner in value.items()}

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -132,7 +131,7 @@ def _said(where: str, row: JsonObject, completion: str | None) -> str:
     return str(row[names[0]])
 
 
-def _whole(value: object) -> Any:
+def _whole(value: object) -> object:
     """A text without halves of characters (lone surrogates), which could not be written down; each is replaced by U+FFFD."""
     return HALF.sub("\ufffd", value) if isinstance(value, str) else value
 

@@ -1,7 +1,6 @@
 """Pushing an exported student to the Hugging Face hub, or whatever HF_ENDPOINT names."""
 
 from pathlib import Path
-from typing import Any
 
 from tutelage.errors import ConfigError, ModelError
 from tutelage.redaction import told
@@ -50,7 +49,7 @@ def _said(error: Exception) -> str:
     """What went wrong in one line, without the token whatever a server may echo."""
     from huggingface_hub import get_token
 
-    response: Any = getattr(error, "response", None)
+    response = getattr(error, "response", None)
     status = f"status {response.status_code}: " if response is not None else ""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     message = getattr(error, "server_message", None) or line

@@ -52,7 +52,7 @@ class Source(NamedTuple):
         """The split that its questions are of."""
         return self.exam.label.split or str(self.setting("questions.test", "test"))
 
-    def setting(self, key: str, default: Any = None) -> Any:
+    def setting(self, key: str, default: object = None) -> Any:
         """A dotted key of the run's config, where its recipe has one."""
         return setting(self.run.config, key, default)
 
@@ -75,7 +75,7 @@ class Source(NamedTuple):
         return str(self.made.facts().get("why", ""))
 
 
-def _named(spec: Mapping[str, Any]) -> str:
+def _named(spec: Mapping[str, object]) -> str:
     if spec["kind"] == "worked":
         return "worked: (the task's own solutions, no language model)"
     name = str(spec.get("name", ""))

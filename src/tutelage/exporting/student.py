@@ -13,6 +13,7 @@ from tutelage.exporting.modelfile import Format
 from tutelage.exporting.source import Source
 from tutelage.models.local import precision, templates, weights
 from tutelage.models.local.hf import choose_device
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Message
 
 _ASKED = "\u2e28the question\u2e29"  # stands for a question where a template is probed
@@ -64,7 +65,7 @@ def _exam_dtype(source: Source) -> str:
     return settled or precision.choose("decoding", choose_device(options.get("device", "auto")))
 
 
-def _generation(tokenizer: Any, stops: list[int], most: int) -> Any:
+def _generation(tokenizer: Tokenizer, stops: list[int], most: int) -> Any:
     """Greedy, as in the exam, and nothing else: a base model's own settings may hold a penalty that changes answers."""
     return GenerationConfig(
         do_sample=False,
@@ -75,7 +76,7 @@ def _generation(tokenizer: Any, stops: list[int], most: int) -> Any:
     )
 
 
-def _format(tokenizer: Any, stops: list[int]) -> Format:
+def _format(tokenizer: Tokenizer, stops: list[int]) -> Format:
     before, _, after = templates.prompt_text(tokenizer, [Message("user", _ASKED)]).partition(_ASKED)
     begins = tokenizer.bos_token_id is not None and tokenizer("x").input_ids[:1] == [tokenizer.bos_token_id]
     return Format(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tutelage.config import build
 from tutelage.models.context import Context
@@ -17,7 +16,7 @@ from tutelage.types import Lesson, Model
 class Here:
     """Everything where it is asked for."""
 
-    def fit(self, job: TrainingJob, callbacks: Callbacks) -> Mapping[str, Any]:
+    def fit(self, job: TrainingJob, callbacks: Callbacks) -> Mapping[str, object]:
         """Train in this process."""
         from tutelage.training.trainer import fit  # loads torch, which nothing needs before
 

@@ -1,7 +1,7 @@
 """What a launcher is: it says where work runs, and never what the work is."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from tutelage.models.context import Context
 from tutelage.models.specs import Spec
@@ -12,7 +12,7 @@ from tutelage.types import Model
 class Launcher(Protocol):
     """Where work runs. It is no part of what a step is made from, and holds no state: only a run's folder says what is done."""
 
-    def fit(self, job: TrainingJob, callbacks: Callbacks) -> Mapping[str, Any]:
+    def fit(self, job: TrainingJob, callbacks: Callbacks) -> Mapping[str, object]:
         """Train a student into the job's folder; returns facts about it, in JSON. All of it is done, or it raises.
 
         Asked again for the same job, it goes on from what the folder holds. Where `callbacks.stopping` says so it saves and

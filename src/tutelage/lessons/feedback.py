@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from string import Template
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec.structs import replace
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -18,7 +18,7 @@ from tutelage.lessons.kept import Kept
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Reply, Sampling
+from tutelage.types import Attempt, Chat, Feedback, JsonObject, Lesson, Message, Question, Reply, Sampling
 
 
 class FeedbackConfig(Settings):
@@ -66,9 +66,9 @@ class FeedbackConfig(Settings):
     )
 
     @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
         """Without a match where there is none: what a step was made from is what earlier versions wrote."""
-        told: dict[str, Any] = handler(self)
+        told: JsonObject = handler(self)
         return {key: value for key, value in told.items() if key != "match" or value is not None}
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from tutelage.models.remote.pace import Limits
 from tutelage.models.remote.prices import Price, find
 from tutelage.models.specs import Spec, check_key, parse
 from tutelage.redaction import is_hiding
-from tutelage.types import Model
+from tutelage.types import JsonObject, Model
 
 
 def open_model(spec: Spec, context: Context | None = None) -> Model:
@@ -26,7 +26,7 @@ def open_model(spec: Spec, context: Context | None = None) -> Model:
     return _open(parse(spec), context or Context())
 
 
-def _open(parsed: Mapping[str, Any], context: Context) -> Model:
+def _open(parsed: JsonObject, context: Context) -> Model:
     kind, options = str(parsed["kind"]), {option: value for option, value in parsed.items() if option != "kind"}
     if kind in PAID:
         return _paid(kind, options, context)
@@ -49,11 +49,11 @@ def _open(parsed: Mapping[str, Any], context: Context) -> Model:
     return opened
 
 
-def _as_list(inner: Any) -> list[Model]:
+def _as_list(inner: Model | list[Model]) -> list[Model]:
     return inner if isinstance(inner, list) else [inner]
 
 
-def _made(kind: str, options: Mapping[str, Any]) -> Any:
+def _made(kind: str, options: Mapping[str, object]) -> Any:
     try:
         model: Any = factory_of(kind)(**options)
     except TypeError as error:
@@ -65,7 +65,7 @@ def _made(kind: str, options: Mapping[str, Any]) -> Any:
     return model
 
 
-def _paid(kind: str, options: dict[str, Any], context: Context) -> Model:
+def _paid(kind: str, options: JsonObject, context: Context) -> Model:
     check_key({"kind": kind, **options})
     limits = Limits(**{key: options.pop(key) for key in LIMITS & options.keys()})
     batch, poll = options.pop("batch", False), float(options.pop("poll", 30.0))
@@ -93,7 +93,7 @@ def _paid(kind: str, options: dict[str, Any], context: Context) -> Model:
     return model
 
 
-def price_of(parsed: Mapping[str, Any]) -> Price | None:
+def price_of(parsed: JsonObject) -> Price | None:
     """The price of a parsed spec that holds no others: its own, or the bundled one; None where neither is known.
 
     What runs on this machine is free.

@@ -1,7 +1,6 @@
 """The models that a run has open: services as long as it lasts, weights one spec at a time."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from tutelage.models import LOCAL
 from tutelage.models.specs import leaves
@@ -11,12 +10,12 @@ from tutelage.types import Model
 class Pool:
     """Models by their specs. What has weights on this machine is let go of when other weights are opened."""
 
-    def __init__(self, open_one: Callable[[Mapping[str, Any]], Model]) -> None:
+    def __init__(self, open_one: Callable[[Mapping[str, object]], Model]) -> None:
         self.open_one = open_one
         self._remote: dict[str, Model] = {}
         self._local: tuple[str, Model] | None = None
 
-    def get(self, parsed: Mapping[str, Any]) -> Model:
+    def get(self, parsed: Mapping[str, object]) -> Model:
         """The model of a parsed spec, opened at its first use."""
         label = str(sorted(parsed.items()))
         if not any(leaf.spec["kind"] in LOCAL for leaf in leaves(parsed)):

@@ -1,7 +1,6 @@
 """A model that answers from a file of replies somebody recorded."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from tutelage.config import expand_path
 from tutelage.errors import DataError, ModelError
@@ -23,9 +22,9 @@ class Recorded:
     def __init__(self, name: str = "", path: str = "") -> None:
         self.path = expand_path(path or name)
         self.name = f"recorded:{self.path.name}"
-        self._rows: dict[str, Mapping[str, Any]] | None = None
+        self._rows: dict[str, Mapping[str, object]] | None = None
 
-    def rows(self) -> dict[str, Mapping[str, Any]]:
+    def rows(self) -> dict[str, Mapping[str, object]]:
         """The file's rows by id, read and checked once."""
         if self._rows is None:
             try:
@@ -69,7 +68,7 @@ class Recorded:
             text = f"{text} Therefore, the answer is {self._sample(row, 'answer_reply', chat, sample)}"
         return Reply(text=text, finish=finish, tokens_out=len(text.split()), model=self.name)
 
-    def _sample(self, row: Mapping[str, Any], field: str, chat: Chat, sample: int) -> str:
+    def _sample(self, row: Mapping[str, object], field: str, chat: Chat, sample: int) -> str:
         value = row[field]
         samples = value if isinstance(value, list) else [value]
         if sample >= len(samples):
@@ -80,7 +79,7 @@ class Recorded:
         return str(samples[sample]).strip()
 
 
-def _finish(row: Mapping[str, Any], text: str, field: str) -> Finish:
+def _finish(row: Mapping[str, object], text: str, field: str) -> Finish:
     if "finish_reason" in row:
         return "length" if row["finish_reason"] == "length" else "eos"
     return "eos" if field == "answer_reply" or text.endswith(_ENDS) else "length"

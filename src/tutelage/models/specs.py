@@ -13,12 +13,13 @@ from tutelage.models.kinds import check_kind, factory_of, is_own, option_problem
 from tutelage.models.remote import hiding, values
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_clear_name, redact
+from tutelage.types import JsonObject
 
-Spec = str | Mapping[str, Any]
+Spec = str | Mapping[str, object]
 _DEEP = 8  # specs inside each other
 
 
-def parse(spec: Spec, depth: int = 0) -> dict[str, Any]:
+def parse(spec: Spec, depth: int = 0) -> JsonObject:
     """A spec as a mapping with `kind` and the kind's options, its secrets hidden and the specs in it parsed.
 
     An unknown kind is an error.
@@ -35,14 +36,14 @@ def parse(spec: Spec, depth: int = 0) -> dict[str, Any]:
     return {option: inner.get(option, own.get(option)) for option in given}
 
 
-def _parts(given: Mapping[str, Any]) -> dict[str, bool]:
+def _parts(given: Mapping[str, object]) -> dict[str, bool]:
     """The options of a spec that hold models, and whether several."""
     kind = given.get("kind")
     known = isinstance(kind, str) and (kind in MODELS or is_own(kind))
     return {option: several for option, several in parts_of(str(kind)).items() if option in given} if known else {}
 
 
-def _each(given: Mapping[str, Any], option: str, several: bool, make: Callable[[Any], Any]) -> Any:
+def _each(given: Mapping[str, object], option: str, several: bool, make: Callable[[Any], object]) -> object:
     """What `make` makes of the spec in an option, or of each of them."""
     value, kind = given[option], given["kind"]
     if several:
@@ -54,7 +55,7 @@ def _each(given: Mapping[str, Any], option: str, several: bool, make: Callable[[
     return make(value)
 
 
-def _mapping(spec: Spec, depth: int = 0) -> dict[str, Any]:
+def _mapping(spec: Spec, depth: int = 0) -> JsonObject:
     if depth > _DEEP:
         raise ConfigError(f"a model holds models more than {_DEEP} deep; does it hold itself?")
     if not isinstance(spec, str):
@@ -78,7 +79,7 @@ def _mapping(spec: Spec, depth: int = 0) -> dict[str, Any]:
     return {**options, "kind": kind, "name": bare}
 
 
-def _named(parsed: dict[str, Any]) -> dict[str, Any]:
+def _named(parsed: JsonObject) -> JsonObject:
     """A mapping whose name is a spec itself, or has options: {name: "hf:smollm2?dtype=float32", batch: 8}."""
     name = parsed["name"]
     if "kind" in parsed:
@@ -94,7 +95,7 @@ def _named(parsed: dict[str, Any]) -> dict[str, Any]:
     return {**rest, **inner}
 
 
-def _options(name: str) -> tuple[str, dict[str, Any]]:
+def _options(name: str) -> tuple[str, JsonObject]:
     """A name and the options written behind it, "smollm2?dtype=float32", as models print their names."""
     if "?" not in name or os.path.exists(name):
         return name, {}
@@ -105,7 +106,7 @@ def _options(name: str) -> tuple[str, dict[str, Any]]:
     return split_options(name, "model")
 
 
-def _written(text: str) -> Mapping[str, Any]:
+def _written(text: str) -> JsonObject:
     """A spec written as a mapping on one line, as on the command line: {kind: vote, of: "hf:smollm2"}."""
     try:
         found = yaml_value(text)
@@ -116,7 +117,7 @@ def _written(text: str) -> Mapping[str, Any]:
     return found
 
 
-def checked(spec: str | dict[str, Any], where: str = "", depth: int = 0) -> str | dict[str, Any]:
+def checked(spec: str | JsonObject, where: str = "", depth: int = 0) -> str | JsonObject:
     """A spec as it may be kept: the same, but for its secrets, which are hidden or refused.
 
     What a model has no option for is refused here too, before anything is written: it may be a secret.
@@ -131,7 +132,7 @@ def checked(spec: str | dict[str, Any], where: str = "", depth: int = 0) -> str 
     if problem:
         raise ConfigError(problem)
 
-    def keep(option: str) -> Callable[[Any], Any]:
+    def keep(option: str) -> Callable[[Any], object]:
         return lambda one: checked(one, f"{where}{option}.", depth + 1)
 
     inner = {option: _each(given, option, several, keep(option)) for option, several in parts.items()}
@@ -152,11 +153,11 @@ def check_key(spec: Spec) -> None:
 class Leaf(NamedTuple):
     """A model in a spec that holds no others, and how often a reply asks it at the most."""
 
-    spec: dict[str, Any]
+    spec: JsonObject
     times: int
 
 
-def leaves(parsed: Mapping[str, Any], times: int = 1) -> Iterator[Leaf]:
+def leaves(parsed: Mapping[str, object], times: int = 1) -> Iterator[Leaf]:
     """Who really answers in a parsed spec. A kind says by `times(options)` how often it asks its parts; else once each."""
     parts = _parts(parsed)
     if not parts:
@@ -164,11 +165,12 @@ def leaves(parsed: Mapping[str, Any], times: int = 1) -> Iterator[Leaf]:
         return
     often = _times(parsed)
     for option, several in parts.items():
-        for inner in parsed[option] if several else [parsed[option]]:
+        given: Any = parsed[option]
+        for inner in given if several else [given]:
             yield from leaves(inner, times * often.get(option, 1))
 
 
-def _times(parsed: Mapping[str, Any]) -> Mapping[str, int]:
+def _times(parsed: Mapping[str, object]) -> Mapping[str, int]:
     """How often a solver asks its parts for one reply, as far as its kind says."""
     counted = getattr(factory_of(str(parsed["kind"])), "times", None)
     try:
@@ -179,7 +181,7 @@ def _times(parsed: Mapping[str, Any]) -> Mapping[str, int]:
     return found
 
 
-def mapped(parsed: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def mapped(parsed: Mapping[str, object], change: Callable[[JsonObject], JsonObject]) -> JsonObject:
     """A parsed spec with `change` made to every model in it that holds no others."""
     parts = _parts(parsed)
     if not parts:
@@ -193,7 +195,7 @@ def kinds_in(spec: Spec) -> set[str]:
     return {str(leaf.spec["kind"]) for leaf in leaves(parse(spec))}
 
 
-def identity(parsed: Mapping[str, Any]) -> dict[str, Any]:
+def identity(parsed: Mapping[str, object]) -> JsonObject:
     """A parsed spec without what decides nothing about the answers: two specs with the same identity are one model."""
     parts = _parts(parsed)
     plain = {option: value for option, value in parsed.items() if option not in parts}
@@ -203,13 +205,13 @@ def identity(parsed: Mapping[str, Any]) -> dict[str, Any]:
     return {option: inner.get(option, plain.get(option)) for option in parsed if option in plain or option in inner}
 
 
-def _validate(spec: str | dict[str, Any], info: ValidationInfo) -> str | dict[str, Any]:
+def _validate(spec: str | JsonObject, info: ValidationInfo) -> str | JsonObject:
     return checked(spec, f"{info.field_name}.")
 
 
 _ROLE = AfterValidator(_validate)
 # The type of a model in a recipe's settings: no settings object holds a secret.
-ModelSpec = Annotated[str | dict[str, Any], _ROLE]
+ModelSpec = Annotated[str | JsonObject, _ROLE]
 
 
 def roles(settings: type[BaseModel]) -> list[str]:
@@ -218,6 +220,6 @@ def roles(settings: type[BaseModel]) -> list[str]:
     return [name for name, field in fields if _ROLE in field.metadata or _holds_models(field.annotation)]
 
 
-def _holds_models(annotation: Any) -> bool:
+def _holds_models(annotation: object) -> bool:
     inner = getattr(annotation, "__args__", ())
     return _ROLE in getattr(annotation, "__metadata__", ()) or any(map(_holds_models, inner))

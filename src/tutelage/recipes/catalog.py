@@ -1,7 +1,6 @@
 """From what a config names to a recipe, and from a config to the settings of the recipe it names."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError, nearest
@@ -24,9 +23,10 @@ def find_recipe(name: str) -> Recipe:
     return found
 
 
-def check_config(raw: Mapping[str, Any], source: str) -> Settings:
+def check_config(raw: Mapping[str, object], source: str) -> Settings:
     """A raw config as the settings of the recipe it names."""
     if "recipe" not in raw:
         raise ConfigError(f"{source}: the key 'recipe' is missing; known: {', '.join(RECIPES)}")
-    whole = {**raw, "task": anchored(raw["task"])} if isinstance(raw.get("task"), str | Mapping) else raw
+    task = raw.get("task")
+    whole = {**raw, "task": anchored(task)} if isinstance(task, str | Mapping) else raw
     return build(find_recipe(str(raw["recipe"])).settings, whole, source)

@@ -18,7 +18,7 @@ from tutelage.recipes import RECIPES
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.recipes.recipe import Recipe
 from tutelage.spending import BudgetConfig
-from tutelage.types import Attempt, Form, Label
+from tutelage.types import Attempt, Form, JsonObject, Label
 
 
 class ExamOnly(Settings):
@@ -32,7 +32,7 @@ class ExamOnly(Settings):
 
     recipe: Literal["exam"] = Field("exam", description="which recipe: its name, or package.module:RECIPE")
     model: ModelSpec = Field(description="who answers")
-    task: str | dict[str, Any] = Field(description="`tutelage tasks` lists them")
+    task: str | JsonObject = Field(description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     split: str = Field("test", description="whose questions are asked")
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
@@ -53,7 +53,7 @@ class ExamOnly(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, given: Any) -> Any:
+    def _resolve_preset(cls, given: object) -> object:
         return resolved(given, cls.published)
 
 
@@ -77,7 +77,7 @@ def natural_form(model: Spec) -> Form | None:
     return forms.pop() if len(forms) == 1 else None
 
 
-def _form_of(spec: Mapping[str, Any]) -> Form | None:
+def _form_of(spec: Mapping[str, object]) -> Form | None:
     note = Path(str(spec.get("name", ""))) / "student.json"
     if spec["kind"] not in LOCAL or not note.exists():
         return None

@@ -1,7 +1,7 @@
 """Presets: a recipe's own defaults, or the values that its paper published, under whatever a user sets."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -18,7 +18,7 @@ class Published(NamedTuple):
     source: str
 
 
-def resolved(given: Any, published: Mapping[str, Published]) -> Any:
+def resolved(given: object, published: Mapping[str, Published]) -> object:
     """Settings as they were given, over the published values (by dotted key) where `preset: paper` asks for them."""
     if not isinstance(given, Mapping) or given.get("preset") != "paper":
         return given

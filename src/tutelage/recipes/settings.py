@@ -1,7 +1,7 @@
 """The settings of every recipe that teaches: which questions, how the teacher reasons aloud, who and what is compared."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,7 @@ from tutelage.models.specs import ModelSpec
 from tutelage.recipes.presets import Preset, Published, resolved
 from tutelage.spending import BudgetConfig
 from tutelage.training.settings import TrainingConfig
-from tutelage.types import Form
+from tutelage.types import Form, JsonObject
 
 Baseline = Literal["zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"]
 SHOTS = 8  # worked examples where nothing else is asked for [Wei et al. 2022]
@@ -85,7 +85,7 @@ class Teaching(Settings):
 
     recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
-    task: str | dict[str, Any] = Field("word_problems", description="`tutelage tasks` lists them")
+    task: str | JsonObject = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     teacher: ModelSpec = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")
     student: ModelSpec = Field("hf:smollm2", description="the model that learns")
@@ -110,5 +110,5 @@ class Teaching(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, given: Any) -> Any:
+    def _resolve_preset(cls, given: object) -> object:
         return resolved(given, cls.published)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,7 +26,7 @@ from tutelage.recipes.settings import Baseline, Splits, Teaching
 from tutelage.runs import labels
 from tutelage.tasks.task import Task, subset
 from tutelage.training.settings import TrainingConfig
-from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
+from tutelage.types import Attempt, Checkpoint, JsonObject, Label, Lesson, Question
 
 ROUNDS = 20  # the most
 
@@ -109,7 +109,7 @@ class Tailored(Teaching):
         description="a round learns all lessons anew, which did better at two epochs (LOG.md), or goes on with the last student",
     )
     training: TailoredTraining = TailoredTraining()
-    later: dict[str, Any] = Field(
+    later: JsonObject = Field(
         default_factory=dict,
         description="training settings that differ from round 2 on, such as {learning_rate: 3.0e-5}",
     )

@@ -1,8 +1,6 @@
 """How a run stands: working, finished, stopped or failed, and how far it is."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from tutelage.evaluation.scoreboard import score
 from tutelage.report.sections import clock, state_line
@@ -26,7 +24,7 @@ def now(run: RunHistory) -> str:
     return f"{line}, {tick['done']} of {tick['of']}{loss}{right}, {clock(time.time() - tick['time'])} ago."
 
 
-def losses_line(tick: Mapping[str, Any]) -> str:
+def losses_line(tick: JsonObject) -> str:
     """The loss of a training step, and what its objectives told."""
     numbers = {"loss": tick["loss"], **tick.get("numbers", {})}
     return ", ".join(f"{name} {number:.3f}" for name, number in numbers.items())

@@ -20,7 +20,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # a browser opens several connections at once, and so may other programs
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: object) -> None:
         """A client that has left, or says nothing, is no failure to be shown."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)

@@ -91,7 +91,7 @@ def jsonable(inputs: Mapping[str, object]) -> JsonObject:
     return {key: _describe(value) for key, value in inputs.items()}
 
 
-def _describe(value: object) -> Any:
+def _describe(value: object) -> object:
     if isinstance(value, Checkpoint):
         return {"checkpoint": value.digest}
     if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct):
@@ -105,7 +105,7 @@ def digest_inputs(inputs: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(jsonable(inputs), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def changed(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed(began: JsonObject, now: JsonObject) -> list[str]:
     """The conditions that changed, among those known at both times; of a list that still grows, what both have."""
     both = [key for key in now if key in began]
     lists = {key: min(len(began[key]), len(now[key])) for key in both if isinstance(now[key], list)}

@@ -59,7 +59,7 @@ class Run:
         self._lock: IO[str] | None = None
         self._ticked = 0.0
         self._known: dict[str, Question] = {}  # by id
-        self._machine: Mapping[str, Any] = {}  # this one
+        self._machine: JsonObject = {}  # this one
         self._began: dict[str, JsonObject] = {}  # step -> what its draft was made on before this session
 
     @classmethod
@@ -67,7 +67,7 @@ class Run:
         cls,
         path: Path,
         config: Mapping[str, object],
-        facts: Mapping[str, Any],
+        facts: JsonObject,
         identity: Identity = dict,
         **callbacks: Any,
     ) -> Self:
@@ -125,7 +125,7 @@ class Run:
             write_file(file, json.dumps({**known, "settled": settled}, indent=1).encode())
         return settled[name]
 
-    def made_on(self, name: str, conditions: Mapping[str, Any]) -> None:
+    def made_on(self, name: str, conditions: JsonObject) -> None:
         """Note what the rounding of a step in hand depends on; say so where it was begun under other conditions."""
         note = self.path / f"{name}.draft" / "step.json"
         known = json_file(note)
@@ -153,7 +153,7 @@ class Run:
             self._lock.close()
             self._lock = None
 
-    def say(self, **event: Any) -> None:
+    def say(self, **event: object) -> None:
         """Append an event to events.jsonl and tell whoever listens."""
         event = {"time": round(time.time(), 3), **event}
         kept = redacted(json.loads(json.dumps(event, default=str)))
@@ -161,7 +161,7 @@ class Run:
             file.write(json.dumps(kept).encode() + b"\n")
         self.listener(event)
 
-    def show(self, **event: Any) -> None:
+    def show(self, **event: object) -> None:
         """Tell whoever listens; on disk only the last such tick is kept, for `tutelage status`."""
         if event.get("event") == "progress" and time.monotonic() - self._ticked > 1:
             self._ticked = time.monotonic()

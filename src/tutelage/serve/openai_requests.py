@@ -90,7 +90,7 @@ _HARMLESS = {
     "parallel_tool_calls",
 }  # fmt: skip
 # What is not supported, and the values that ask for nothing; null always does.
-_NEUTRAL: dict[str, Sequence[Any]] = {
+_NEUTRAL: dict[str, Sequence[object]] = {
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
@@ -177,7 +177,7 @@ def _check_parts(raw: Mapping[str, object]) -> None:
                 raise Problem(400, f"{at} is unknown; {nearest(field, known)}", at, "unknown_parameter")
 
 
-def _list(value: object) -> list[Any]:
+def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 

@@ -1,7 +1,6 @@
 """Self-consistency: the answer that most samples of a model give [Wang et al. 2022, arXiv 2203.11171]."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -9,7 +8,7 @@ from tutelage.errors import ConfigError
 from tutelage.evaluation.metrics import majority
 from tutelage.models.context import Context
 from tutelage.solvers.parts import made_of
-from tutelage.types import Chat, Model, Reply, Sampling
+from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
 
 class Vote:
@@ -34,7 +33,7 @@ class Vote:
         self.name = f"vote({of.name}, n={n}, temperature={temperature:g})"
 
     @staticmethod
-    def times(options: Mapping[str, Any]) -> dict[str, int]:
+    def times(options: JsonObject) -> dict[str, int]:
         """How often a reply asks each part at the most, for whoever plans what it costs."""
         votes = options.get("n", 8)
         return {"of": votes if isinstance(votes, int) else 1}

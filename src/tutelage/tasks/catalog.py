@@ -16,12 +16,13 @@ from tutelage.importing import by_path, load_named
 from tutelage.tasks import TASKS, Entry, published
 from tutelage.tasks.own import check_own_task, making_task
 from tutelage.tasks.task import Task
+from tutelage.types import JsonObject
 
 # These are both made on the spot and published; `source` chooses.
 TWICE = ("coin_flip", "last_letter_concatenation", "tracking_shuffled_objects", "date_understanding")
 
 
-def find_task(spec: str | Mapping[str, Any], data: str | None = None) -> Task:
+def find_task(spec: str | Mapping[str, object], data: str | None = None) -> Task:
     """Make the task that a spec names.
 
     A spec is a name ("coin_flip"), a name with options ("word_problems?difficulty=2&size=500"), a mapping with the
@@ -63,7 +64,7 @@ def _read_otherwise(task: Task, reading: object) -> Task:
     return replace(task, **graded, options={**task.options, "reading": reading})
 
 
-def anchored(spec: str | Mapping[str, Any]) -> str | dict[str, Any]:
+def anchored(spec: str | Mapping[str, object]) -> str | JsonObject:
     """The same spec with whole paths of the user's own files, so that a run goes on from whatever folder."""
     if isinstance(spec, str) and spec.endswith((".yaml", ".yml")):
         return anchored(_task_of(Path(spec)))
@@ -75,12 +76,13 @@ def anchored(spec: str | Mapping[str, Any]) -> str | dict[str, Any]:
     return {"name": name, **options, "path": whole}
 
 
-def _whole(path: Any) -> Any:
-    plain = isinstance(path, str) and not path.startswith(("~", "$"))
-    return str(Path(path).absolute()) if plain else path
+def _whole(path: object) -> object:
+    if isinstance(path, str) and not path.startswith(("~", "$")):
+        return str(Path(path).absolute())
+    return path
 
 
-def _task_of(config: Path) -> str | dict[str, Any]:
+def _task_of(config: Path) -> str | JsonObject:
     """The task that a config file names."""
     task = read_yaml(config).get("task")
     if not isinstance(task, str | dict):
@@ -88,7 +90,7 @@ def _task_of(config: Path) -> str | dict[str, Any]:
     return task
 
 
-def _entry(name: str, options: dict[str, Any]) -> Entry:
+def _entry(name: str, options: JsonObject) -> Entry:
     if name not in TWICE or "source" not in options:
         return TASKS[name]
     source = options.pop("source")
@@ -97,7 +99,7 @@ def _entry(name: str, options: dict[str, Any]) -> Entry:
     return TASKS[name] if source == "procedural" else published(name, "")
 
 
-def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _parse(spec: str | Mapping[str, object]) -> tuple[str, JsonObject]:
     """Split a spec into the task's name and the options."""
     if isinstance(spec, str):
         return split_options(spec, "task")
@@ -111,7 +113,7 @@ def _parse(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return inner, more | options
 
 
-def _own(path: str, options: dict[str, Any]) -> Task:
+def _own(path: str, options: JsonObject) -> Task:
     """The user's own task, from a module that may stand in the folder the user works in."""
     found = by_path(path, "task")
     if callable(found):
@@ -122,7 +124,7 @@ def _own(path: str, options: dict[str, Any]) -> Task:
     return check_own_task(found, path)
 
 
-def _make(factory: Callable[..., Any], name: str, options: dict[str, Any], fixed: dict[str, Any]) -> Any:
+def _make(factory: Callable[..., Any], name: str, options: JsonObject, fixed: JsonObject) -> Any:
     """Call a factory with options that its signature knows, of the types it names."""
     parameters = inspect.signature(factory).parameters
     hints = typing.get_type_hints(factory)
@@ -141,7 +143,7 @@ def _make(factory: Callable[..., Any], name: str, options: dict[str, Any], fixed
     return factory(**{**fixed, **checked})
 
 
-def _typed(task: str, option: str, value: Any, hint: Any) -> Any:
+def _typed(task: str, option: str, value: object, hint: Any) -> Any:
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:

@@ -2,15 +2,16 @@
 
 Two layouts hold the same rows. *Shared*: a row is one line, padded on the left, in which all branches stand beside each
 other and a mask says who goes on from whom; a prompt is computed once for all that goes on from it. *Apart*: every way
+from tutelage.types import JsonObject
 from a prompt to an end is a line of its own, padded on the right; this is right whatever a model makes of masks.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from tutelage.training.rows import Row, RowPart, Totals
+from tutelage.training.rows import Inputs, Row, RowPart, Totals
 
 PADDING = (
     0  # the segment of a column that holds nothing; the others are numbered from 1, in the order of a row's branches
@@ -114,7 +115,7 @@ def lay_apart(rows: Sequence[Row], pad: int) -> Laid:
     return Laid(tensors, [[places[place] for place in range(len(places))] for places in found])
 
 
-def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = False) -> dict[str, Any]:
+def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = False) -> Inputs:
     """Rows as what one forward pass and every objective's loss need; no rows at all give a line that teaches nothing.
 
     `parts` says for each objective and each of its parts where its tokens stand; `keep` is how many of the last columns

@@ -1,12 +1,12 @@
 """Lessons as tokens, exactly as the student is asked and answers in its exams."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
 from tutelage.errors import LessonError
 from tutelage.models.local import offsets, templates
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Lesson, Message
 
 Span = tuple[int, int]  # characters of a completion, from the first to behind the last
@@ -50,7 +50,7 @@ class Example(Struct, frozen=True):
 class Encoder:
     """Texts as the student's tokens; `limit` is how many a row may hold from its prompt to the end of an answer."""
 
-    def __init__(self, tokenizer: Any, stops: set[int], limit: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, stops: set[int], limit: int) -> None:
         self.tokenizer = tokenizer
         self.stops = stops
         self.limit = limit

@@ -8,12 +8,13 @@ import torch
 
 from tutelage.errors import LessonError
 from tutelage.models.local import ability
+from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.reading import taken
 from tutelage.training.collation import lay_apart, lay_shared, shared_mask
 from tutelage.training.rows import Row
 
 
-def why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
+def why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
     """Why branches of one prompt cannot share a line behind a mask, nor lines be padded on the left; empty: they can.
 
     Recurrent layers pass every column on, masked or not; others reach by a mask of their own, such as a sliding window.
@@ -27,7 +28,7 @@ def why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
         model.train(training)
 
 
-def _why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
+def _why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
     ability.check_causal(_causal(model))
     if not ability.pads_left(_causal(model)):
         return "padding on the left would change what it computes"
@@ -49,12 +50,12 @@ def _why_apart(model: Any, rows: Iterable[Row], pad: int) -> str:
         raise
     except Exception as error:  # whatever a model says to a mask of its own
         return f"it takes no mask for a shared prompt ({type(error).__name__})"
-    if distance > ability.tolerance(model):
+    if distance > ability.tolerance(_causal(model)):
         return f"a shared prompt would move its states by {distance:.1%}"
     return ""
 
 
-def _distance(model: Any, row: Row, pad: int) -> float:
+def _distance(model: LanguageModel, row: Row, pad: int) -> float:
     """How far the last states of a shared row are from those of separate lines, as a share of their length."""
     shared, apart = lay_shared([row], pad), lay_apart([row], pad)
     together, separate = _states(model, shared.tensors), _states(model, apart.tensors)
@@ -68,13 +69,13 @@ def _distance(model: Any, row: Row, pad: int) -> float:
 
 
 @torch.no_grad()
-def _states(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _states(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     with last_states(model) as states:
         forward(model, {name: tensor.to(model.device) for name, tensor in tensors.items()}, 1)
     return states[0].cpu()
 
 
-def forward(model: Any, tensors: Mapping[str, torch.Tensor], keep: int) -> Any:
+def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int) -> Any:
     """One pass without a cache, with the arguments that the model knows; at least the last `keep` columns of logits."""
     inputs = {name: tensors[name] for name in ("input_ids", "attention_mask", "position_ids")}
     if "segments" in tensors:
@@ -84,7 +85,7 @@ def forward(model: Any, tensors: Mapping[str, torch.Tensor], keep: int) -> Any:
     return model(**{name: value for name, value in given.items() if name in known})
 
 
-def _mask(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """`shared_mask` in the form that the model's attention takes."""
     allowed_B1TT = shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])
     if _causal(model).config._attn_implementation != "eager":
@@ -93,22 +94,22 @@ def _mask(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
 
 
-def _causal(model: Any) -> Any:
+def _causal(model: LanguageModel) -> LanguageModel:
     """The language model itself, without adapters around it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 @contextmanager
-def last_states(model: Any, wanted: bool = True) -> Iterator[list[torch.Tensor]]:
+def last_states(model: LanguageModel, wanted: bool = True) -> Iterator[list[torch.Tensor]]:
     """The last-layer states (BTH) of the forward pass inside, without keeping those of every layer."""
     seen: list[torch.Tensor] = []
     causal = _causal(model)
     # Where the decoder sits differs from one model to the next; some never call the module that wraps it.
     places = {causal.get_decoder(), causal.base_model, getattr(causal, "model", causal)} - {causal}
 
-    def see(module: Any, given: Any, out: Any) -> None:
-        if getattr(out, "last_hidden_state", None) is not None:
-            seen.append(out.last_hidden_state)
+    def see(module: object, given: object, out: object) -> None:
+        if (states := getattr(out, "last_hidden_state", None)) is not None:
+            seen.append(states)
 
     hooks = [place.register_forward_hook(see) for place in places if place is not None and wanted]
     try:

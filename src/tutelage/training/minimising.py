@@ -7,9 +7,10 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Trainer
 
+from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training.collation import collate_rows
 from tutelage.training.mixing import Mix, Prepared
-from tutelage.training.rows import Row, Totals, totals_of
+from tutelage.training.rows import Inputs, Row, Totals, totals_of
 
 Item = tuple[list[Row], Totals]
 
@@ -56,7 +57,7 @@ class PlannedBatches(Dataset[Item]):
             predicted += sum(len(row.branches[place].ids) for place in answers)
         return read, predicted
 
-    def collate(self, items: Sequence[Item], pad: int) -> dict[str, Any]:
+    def collate(self, items: Sequence[Item], pad: int) -> Inputs:
         """One item as tensors."""
         ((rows, whole),) = items  # more than one would be lessons that nobody learns
         return collate_rows(rows, whole, pad, bool(self.apart))
@@ -73,7 +74,7 @@ class LessonTrainer(Trainer):
         self._told: dict[str, torch.Tensor] = {}  # the objectives' numbers since the last log
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: LanguageModel, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The weighted sum of the objectives' losses; what each tells is added up until the step is logged."""
         loss, numbers, out = self.mix.loss(model, self.accelerator.unwrap_model(model), inputs)

@@ -1,16 +1,17 @@
 """Several objectives as one: what each keeps of a lesson, the rows they share, and the sum of their losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from tutelage.errors import ConfigError, LessonError
+from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.objectives.objective import Objective, find_objective
 from tutelage.training.reading import ForwardPass
-from tutelage.training.rows import Row
+from tutelage.training.rows import Inputs, Row
 from tutelage.training.settings import ObjectiveChoice
 
 
@@ -25,7 +26,7 @@ class Prepared(NamedTuple):
     """The lessons of a training, and by objective what it keeps of each."""
 
     examples: list[Example]
-    kept: dict[str, list[Any]]
+    kept: dict[str, list[object]]
 
     def shares(self) -> dict[str, float]:
         """The share of the lessons that each objective has something to say about."""
@@ -71,7 +72,7 @@ class Mix:
         return Row({each.name: each.parts(example, kept, place) for each, kept in members if kept is not None})
 
     def loss(
-        self, model: Any, plain: Any, inputs: Mapping[str, Any]
+        self, model: LanguageModel, plain: LanguageModel, inputs: Inputs
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], Any]:
         """One forward pass for all: what is minimised, the numbers to be shown, and the model's output.
 

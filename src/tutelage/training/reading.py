@@ -1,11 +1,12 @@
 """One forward pass as an objective reads it: each sees its own parts of the rows, and none sees the layout."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from tutelage.training.losses import pool
+from tutelage.training.rows import Inputs
 
 
 class Targets(NamedTuple):
@@ -21,9 +22,7 @@ class Targets(NamedTuple):
 class ForwardPass:
     """What one forward pass gave for one objective's parts."""
 
-    def __init__(
-        self, objective: str, inputs: Mapping[str, Any], logits: torch.Tensor, states: torch.Tensor | None
-    ) -> None:
+    def __init__(self, objective: str, inputs: Inputs, logits: torch.Tensor, states: torch.Tensor | None) -> None:
         self._parts: Mapping[str, Mapping[str, torch.Tensor]] = inputs["parts"].get(objective, {})
         self._totals: Mapping[str, tuple[float, int]] = inputs["totals"].get(objective, {})
         # Only the last columns have logits; a model that knows no `logits_to_keep` gives those of all.

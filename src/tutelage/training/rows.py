@@ -10,6 +10,9 @@ from msgspec import Struct
 from tutelage.errors import LessonError
 from tutelage.training.examples import Branch
 
+# A micro-batch by name, as `collate_rows` makes it: tensors, and where in them each objective's parts stand.
+Inputs = dict[str, Any]
+
 
 class RowPart(Struct, frozen=True):
     """A branch that an objective reads in a row, by a name of the objective's own.

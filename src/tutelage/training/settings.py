@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tutelage.config import Settings
 from tutelage.errors import nearest
 from tutelage.training.objectives import OBJECTIVES
+from tutelage.types import JsonObject
 
 USUAL = "likelihood"  # the objective where nothing else is asked for
 
@@ -18,16 +19,16 @@ class ObjectiveChoice(NamedTuple):
 
     name: str
     weight: float
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
 
 
-def objective_choices(given: str | Mapping[str, Any] | Sequence[Any]) -> list[ObjectiveChoice]:
+def objective_choices(given: str | Mapping[str, object] | Sequence[object]) -> list[ObjectiveChoice]:
     """What `training.objective` names: a name, a mapping of names to weights, or a list of names and of mappings with options.
 
     Raises `ValueError` with one sentence.
     """
     if isinstance(given, Mapping):
-        rows: list[Any] = [{"name": name, "weight": weight} for name, weight in given.items()]
+        rows: list[object] = [{"name": name, "weight": weight} for name, weight in given.items()]
     else:
         rows = [given] if isinstance(given, str) else list(given)
     choices = [_choice({"name": row} if isinstance(row, str) else row) for row in rows]
@@ -41,7 +42,7 @@ def objective_choices(given: str | Mapping[str, Any] | Sequence[Any]) -> list[Ob
     return choices
 
 
-def _choice(row: Any) -> ObjectiveChoice:
+def _choice(row: object) -> ObjectiveChoice:
     if not isinstance(row, Mapping) or not isinstance(row.get("name"), str):
         raise ValueError(f"{row!r} is no objective; write its name, or a mapping with name, weight and its options")
     name, weight = row["name"], row.get("weight", 1.0)
@@ -103,7 +104,7 @@ class TrainingConfig(Settings):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
         1.0, description="gradients are clipped there; null: never"
     )
-    objective: str | dict[str, Any] | list[Any] = Field(
+    objective: str | JsonObject | list[object] = Field(
         USUAL,
         description="what is minimised: a name or package.module:NAME, {NAME: weight, …}, or a list of {name, weight, options}",
     )
@@ -129,7 +130,7 @@ class TrainingConfig(Settings):
 
     @field_validator("objective", mode="before")
     @classmethod
-    def _is_an_objective(cls, given: Any) -> Any:
+    def _is_an_objective(cls, given: object) -> object:
         if not isinstance(given, str | Mapping | Sequence):
             raise ValueError("name an objective, several with their weights, or a list of them")
         objective_choices(given)
@@ -146,9 +147,9 @@ class TrainingConfig(Settings):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
         """Without the usual objective: what a step was made from is what earlier versions wrote, so their steps are kept."""
-        plain: dict[str, Any] = handler(self)
+        plain: JsonObject = handler(self)
         return {key: value for key, value in plain.items() if key != "objective" or value != USUAL}
 
     @property

@@ -10,19 +10,20 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError, RunError
 from tutelage.models.local import control, kernels, precision, templates, weights
 from tutelage.models.local.hf import choose_device
+from tutelage.models.local.pretrained import LanguageModel, Tokenizer
 from tutelage.training import batches, layout
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches
 from tutelage.training.mixing import Mix
 from tutelage.training.settings import LoraConfig, TrainingConfig
-from tutelage.types import Lesson
+from tutelage.types import JsonObject, Lesson
 
 
 class Watch(TrainerCallback):
@@ -33,7 +34,9 @@ class Watch(TrainerCallback):
         self.seconds = minutes * 60
         self.saved = time.monotonic()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Save when it is time or the user wants to stop; a finished training is not saved again."""
         due = time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps
         if self.callbacks.stopping():
@@ -42,14 +45,21 @@ class Watch(TrainerCallback):
             control.should_save = True
             self.saved = time.monotonic()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Pass each step's loss and its objectives' numbers on."""
         if logs and "loss" in logs:
             self._check(logs, state.global_step)
             told = {"loss": float(logs["loss"]), **({"numbers": logs["numbers"]} if "numbers" in logs else {})}
             self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **told})
 
-    def _check(self, logs: Mapping[str, Any], step: int) -> None:
+    def _check(self, logs: Mapping[str, float], step: int) -> None:
         """Stop at the first loss or gradient that is no number: every later step would be for nothing."""
         odd = [name for name in ("loss", "grad_norm") if not math.isfinite(logs.get(name) or 0.0)]
         if odd and step <= 1:
@@ -65,13 +75,13 @@ class Watch(TrainerCallback):
 
 
 def fit(
-    student: Mapping[str, Any],
+    student: JsonObject,
     lessons: Sequence[Lesson],
     config: TrainingConfig,
     seed: int,
     folder: Path,
     callbacks: Callbacks,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Train a student on lessons and save it into `folder` as safetensors with its tokenizer; returns facts about it.
 
     `student` holds the options of `models.hf.Hf` (`name`, `cache`, …). A training that was interrupted goes on from
@@ -116,14 +126,14 @@ def fit(
     }
 
 
-def _control(tokenizer: Any, lessons: Sequence[Lesson]) -> dict[str, Any]:
+def _control(tokenizer: Tokenizer, lessons: Sequence[Lesson]) -> JsonObject:
     """How many lessons hold what reads like a control token, and the first such token."""
     found = [control.first_token(tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons]
     held = [token for token in found if token]
     return {"control": len(held), "control_token": held[0]} if held else {}
 
 
-def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> dict[str, Any]:
+def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     """What was spent, how the loss went, and what each objective told at each step."""
     history = [row for row in trainer.state.log_history if "loss" in row]
     losses = [row["loss"] for row in history]
@@ -145,7 +155,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> dict[str, Any]:
     }
 
 
-def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any, Any, set[int]]:
+def _begin_with(student: JsonObject, config: TrainingConfig) -> tuple[LanguageModel, Tokenizer, set[int]]:
     """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
     trust = bool(student.get("trust_remote_code", False))
     model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
@@ -155,7 +165,7 @@ def _begin_with(student: Mapping[str, Any], config: TrainingConfig) -> tuple[Any
     return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
 
 
-def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[Any, Any]:
+def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[LanguageModel, Tokenizer]:
     """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
     if lora is None or not weights.is_adapter(name):
         return weights.load(name, torch.float32, cache, trust)
@@ -169,7 +179,7 @@ def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple
     return model, tokenizer
 
 
-def _ready(model: Any, config: TrainingConfig, device: str) -> Any:
+def _ready(model: LanguageModel, config: TrainingConfig, device: str) -> LanguageModel:
     """Move to the device, and choose what is trained."""
     if device == "cpu":
         # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
@@ -179,7 +189,7 @@ def _ready(model: Any, config: TrainingConfig, device: str) -> Any:
     return model.to(device)
 
 
-def _with_adapters(model: Any, config: LoraConfig) -> Any:
+def _with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:
     from peft import LoraConfig as Adapters
     from peft import get_peft_model
 
@@ -194,7 +204,7 @@ def _with_adapters(model: Any, config: LoraConfig) -> Any:
     return get_peft_model(model, adapters)
 
 
-def _past_adapters(model: Any) -> list[str]:
+def _past_adapters(model: LanguageModel) -> list[str]:
     """Layers of a Mamba block whose weights a fused kernel reads by itself: an adapter there would be learned for nothing."""
     blocks = [name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")]
     return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
@@ -260,13 +270,13 @@ def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
 
 
-def _printer() -> Any:
+def _printer() -> type[TrainerCallback]:
     from transformers import PrinterCallback
 
     return PrinterCallback
 
 
-def _save(model: Any, tokenizer: Any, stops: set[int], folder: Path) -> None:
+def _save(model: LanguageModel, tokenizer: Tokenizer, stops: set[int], folder: Path) -> None:
     """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
     target = model.get_base_model() if hasattr(model, "get_base_model") else model
     target.generation_config.eos_token_id = sorted(stops)

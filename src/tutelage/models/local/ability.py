@@ -1,8 +1,7 @@
 """What a model can do in a batch, found out by a few short passes through the model itself."""
 
-from typing import Any
-
 import torch
+from transformers import PreTrainedModel
 
 from tutelage.errors import ModelError
 from tutelage.models.local.reading import Reading, Way, taken
@@ -12,7 +11,7 @@ _KEPT: tuple[Way, ...] = (Way("rows", True), Way("rows", False), Way("whole", Fa
 
 
 @torch.inference_mode()
-def measure(model: Any) -> Way:
+def measure(model: PreTrainedModel) -> Way:
     """The first of the ways of reading by which each row of a batch gets the scores that it gets alone.
 
     Whether padding leaks into a recurrent state and whether a cache survives being repeated is a matter of each
@@ -31,7 +30,7 @@ def measure(model: Any) -> Way:
 
 
 @torch.inference_mode()
-def check_causal(model: Any) -> None:
+def check_causal(model: PreTrainedModel) -> None:
     """Refuse a model whose scores depend on later tokens: it would be trained to copy and could not write."""
     one = _tokens(model, 12, 0)
     other = torch.cat([one[:8], _tokens(model, 4, 1)])
@@ -44,7 +43,7 @@ def check_causal(model: Any) -> None:
 
 
 @torch.inference_mode()
-def pads_left(model: Any) -> bool:
+def pads_left(model: PreTrainedModel) -> bool:
     """Whether padding on the left of a row changes none of its scores in a pass over whole rows, as in training."""
     row, padding = _tokens(model, _SHORT + _STEPS, 1), torch.zeros(_LONG, dtype=torch.long, device=model.device)
     mask_1T = torch.cat([padding, torch.ones_like(row)])[None]
@@ -65,7 +64,7 @@ def said(way: Way) -> list[str]:
     return [line for line in (slow[way.keeping], alone) if line]
 
 
-def tolerance(model: Any) -> float:
+def tolerance(model: PreTrainedModel) -> float:
     """How far apart two passes may be that compute the same, as a share of the scores: their rounding."""
     return 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
 
@@ -76,13 +75,15 @@ def apart(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float(distance.nan_to_num(torch.inf).max()) if distance.numel() else 0.0
 
 
-def _agrees(model: Any, way: Way, rows: list[torch.Tensor], alone: list[torch.Tensor]) -> bool:
+def _agrees(model: PreTrainedModel, way: Way, rows: list[torch.Tensor], alone: list[torch.Tensor]) -> bool:
     """Whether rows read in a batch, one leaving and one doubled on the way, get the scores of passes of their own."""
     batches = [[0, 1]] if way.padded else [[0, 2], [1, 1]]
     return all(_agrees_in(model, way, rows, alone, batch) for batch in batches)
 
 
-def _agrees_in(model: Any, way: Way, rows: list[torch.Tensor], alone: list[torch.Tensor], batch: list[int]) -> bool:
+def _agrees_in(
+    model: PreTrainedModel, way: Way, rows: list[torch.Tensor], alone: list[torch.Tensor], batch: list[int]
+) -> bool:
     starts = [len(row) - _STEPS for row in rows]
     width, pad = max(starts[row] for row in batch), rows[0][:1]
     ids = [torch.cat([pad.repeat(width - starts[row]), rows[row][: starts[row]]]) for row in batch]
@@ -102,12 +103,14 @@ def _agrees_in(model: Any, way: Way, rows: list[torch.Tensor], alone: list[torch
     return True
 
 
-def _tokens(model: Any, count: int, seed: int) -> torch.Tensor:
+def _tokens(model: PreTrainedModel, count: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    size = len(model.get_input_embeddings().weight) // 2  # what stands for images is at the end
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    size = len(weight) // 2  # what stands for images is at the end
     return torch.randint(0, size, (count,), generator=generator).to(model.device)
 
 
-def _given(model: Any, **inputs: Any) -> dict[str, Any]:
+def _given(model: PreTrainedModel, **inputs: object) -> dict[str, object]:
     known = taken(model)
     return {key: value for key, value in {**inputs, "use_cache": False}.items() if key in known}

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+
+from tutelage.models.local.pretrained import Tokenizer
 
 # A reasoning model writes these itself, so they stay tokens in texts, unless the tokenizer calls them special.
 _THOUGHT = ("<think>", "</think>")
 _patterns: dict[tuple[str, ...], re.Pattern[str]] = {}
 
 
-def pattern(tokenizer: Any) -> re.Pattern[str]:
+def pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
     """What finds a tokenizer's control tokens in a text: its special ones, and others that its chat template writes."""
     template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
     control = {str(token) for token in tokenizer.all_special_tokens}
@@ -24,13 +25,13 @@ def pattern(tokenizer: Any) -> re.Pattern[str]:
     return _patterns[key]
 
 
-def first_token(tokenizer: Any, texts: Iterable[str]) -> str:
+def first_token(tokenizer: Tokenizer, texts: Iterable[str]) -> str:
     """The first control token that stands in one of these texts; empty where none does."""
     search = pattern(tokenizer).search
     return next((found[0] for text in texts if (found := search(text))), "")
 
 
-def mark(tokenizer: Any, text: str) -> str:
+def mark(tokenizer: Tokenizer, text: str) -> str:
     """The text with invisible marks around what `encode` shall not take for control tokens."""
     from transformers.utils.chat_template_utils import mark_control_tokens
 
@@ -38,7 +39,7 @@ def mark(tokenizer: Any, text: str) -> str:
     return marked
 
 
-def encode_as_text(tokenizer: Any, text: str, special: bool) -> list[int]:
+def encode_as_text(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
     """A rendered text with `mark`ed parts as tokens; `special`: with what the tokenizer writes around any text."""
     from transformers.utils.chat_template_utils import encode_marked_chat
 

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from transformers import (
     LogitsProcessorList,
+    PreTrainedModel,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.reading import Reading, Way
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Sampling
@@ -37,7 +39,9 @@ def _shared(prompts: list[list[int]]) -> int:
 class Decoder:
     """Decodes one batch, which shrinks as rows end."""
 
-    def __init__(self, model: Any, tokenizer: Any, stops: set[int], sampling: Sampling, way: Way | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Tokenizer, stops: set[int], sampling: Sampling, way: Way | None = None
+    ) -> None:
         self.model = model
         self.way = way or Way()
         self.tokenizer = tokenizer

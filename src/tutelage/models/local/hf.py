@@ -8,10 +8,11 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models.local import precision, templates, weights
+from tutelage.models.local.pretrained import LanguageModel, ModelConfig, Tokenizer
 from tutelage.models.local.seeds import seed_of
 from tutelage.models.local.streaming import Piece, TextStream
 from tutelage.models.local.templates import Prompt
-from tutelage.types import Chat, Reply, Sampling, TokenScores
+from tutelage.types import Chat, JsonObject, Reply, Sampling, TokenScores
 
 
 class Hf:
@@ -39,14 +40,14 @@ class Hf:
         self.device = device
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
-        self._loaded: tuple[Any, Any, set[int]] | None = None
+        self._loaded: tuple[LanguageModel, Tokenizer, set[int]] | None = None
         self._rows: list[int] = []  # of each batch that was written
-        self._outline: tuple[Any, Any] | None = None  # its config and tokenizer
+        self._outline: tuple[ModelConfig, Tokenizer] | None = None  # its config and tokenizer
         self.way: Any = None  # of reading: what the loaded model can do in a batch
         self._remarks: list[str] = []
         self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
 
-    def loaded(self) -> tuple[Any, Any, set[int]]:
+    def loaded(self) -> tuple[LanguageModel, Tokenizer, set[int]]:
         """The model, its tokenizer and its stop tokens; loaded at the first call."""
         if self._loaded is None:
             import torch
@@ -81,7 +82,7 @@ class Hf:
                 rows = rows // 2
             owed = [i for i in owed if i not in done]
 
-    def conditions(self) -> dict[str, Any]:
+    def conditions(self) -> JsonObject:
         """What the rounding of its answers depends on, once it is loaded."""
         if self._loaded is None:
             return {}
@@ -242,7 +243,7 @@ def even(count: int, rows: int, stretch: bool) -> int:
 _MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
 
 
-def fitting(model: Any, length: int) -> int:
+def fitting(model: LanguageModel, length: int) -> int:
     """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two."""
     import torch
 

@@ -1,14 +1,13 @@
 """Which of PyTorch's attention kernels compute on a GPU."""
 
 import contextlib
-from typing import Any
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 _SOUND = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def sound(device: Any) -> contextlib.AbstractContextManager[Any]:
+def sound(device: object) -> contextlib.AbstractContextManager[object]:
     """Leave cuDNN's attention out on a GPU; elsewhere nothing is changed.
 
     It is PyTorch's first choice on Hopper from 2.11 on. Behind a mask its backward pass gives gradients that are no

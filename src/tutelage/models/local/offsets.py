@@ -1,16 +1,16 @@
 """Which characters of a completion each of its tokens holds, so that parts of a lesson can be told apart in training."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from tutelage.errors import ModelError
 from tutelage.models.local import control, templates
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Lesson, Message
 
 Offsets = list[tuple[int, int]]
 
 
-def completion_offsets(tokenizer: Any, lesson: Lesson, ids: Sequence[int]) -> Offsets:
+def completion_offsets(tokenizer: Tokenizer, lesson: Lesson, ids: Sequence[int]) -> Offsets:
     """For each of the tokens of a lesson's completion the characters it holds: the first, and the one behind its last.
 
     Tokens of what a template writes around a completion, such as the stop token, hold none: (0, 0).
@@ -35,7 +35,7 @@ def completion_offsets(tokenizer: Any, lesson: Lesson, ids: Sequence[int]) -> Of
     return [(first, last) if first < last else (0, 0) for first, last in inside]
 
 
-def _by_decoding(tokenizer: Any, lesson: Lesson, ids: Sequence[int], text: str) -> Offsets:
+def _by_decoding(tokenizer: Tokenizer, lesson: Lesson, ids: Sequence[int], text: str) -> Offsets:
     """The same without the tokenizer's help: each token holds what decoding one more of them adds to the text.
 
     Exact, or an error: every beginning must decode to a beginning of the text. A character of several tokens belongs to
@@ -51,7 +51,7 @@ def _by_decoding(tokenizer: Any, lesson: Lesson, ids: Sequence[int], text: str) 
     return found
 
 
-def _unknown(tokenizer: Any, lesson: Lesson, why: str) -> ModelError:
+def _unknown(tokenizer: Tokenizer, lesson: Lesson, why: str) -> ModelError:
     return ModelError(
         f"the tokenizer of {tokenizer.name_or_path} cannot weigh parts of the lesson about {lesson.question!r}: {why}; "
         "choose a training.objective that takes lessons whole, or another student"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.machine import machine
+from tutelage.types import JsonObject
 
 Use = Literal["training", "decoding"]
 # Sizes of a model of about 100M parameters: tokens of a batch of lessons, rows of a batch of answers.
@@ -51,7 +52,7 @@ def measured() -> dict[str, dict[str, float]]:
     return found
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> JsonObject:
     try:
         loaded = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -59,7 +60,7 @@ def _read(file: Path) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _write(file: Path, known: dict[str, Any]) -> None:
+def _write(file: Path, known: JsonObject) -> None:
     """Keep what was measured, whole or not at all; where nothing can be written it is measured again."""
     draft = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:

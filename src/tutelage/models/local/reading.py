@@ -4,11 +4,12 @@ import inspect
 from typing import Any, Literal, NamedTuple
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 from tutelage.errors import ModelError
 from tutelage.models.local import kernels
+from tutelage.models.local.pretrained import ModelConfig
 
 Keeping = Literal["rows", "whole", "nothing"]
 
@@ -27,13 +28,13 @@ class PreallocatedLayer(DynamicLayer):
 
     def __init__(self, room: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.keys: Any
-        self.values: Any
+        self.keys: torch.Tensor
+        self.values: torch.Tensor
         self.room = room
         self._held: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Keep new keys and values (rows x heads x tokens x width); returns all of them."""
         if not self.is_initialized:
@@ -56,7 +57,7 @@ class PreallocatedLayer(DynamicLayer):
         return store
 
 
-def empty_cache(config: Any, room: int) -> Any:
+def empty_cache(config: ModelConfig, room: int) -> DynamicCache:
     """A model's own cache, empty; a layer of keys and values gets room for the whole reply at once.
 
     So does one with a sliding window: the window is in its mask, which counts columns, and none lies between two
@@ -68,7 +69,7 @@ def empty_cache(config: Any, room: int) -> Any:
     return cache
 
 
-def taken(model: Any) -> set[str]:
+def taken(model: PreTrainedModel) -> set[str]:
     """The arguments that a model's forward pass knows."""
     return set(inspect.signature(model.forward).parameters)
 
@@ -76,7 +77,7 @@ def taken(model: Any) -> set[str]:
 class Reading:
     """Rows of tokens that a model reads column by column, by a `Way` that is right for it."""
 
-    def __init__(self, model: Any, way: Way, room: int) -> None:
+    def __init__(self, model: PreTrainedModel, way: Way, room: int) -> None:
         self.model = model
         self.way = way
         self.room = room  # tokens a row will have in the end
@@ -85,7 +86,7 @@ class Reading:
         self._name = "past_key_values" if "past_key_values" in self._takes else "cache_params"
         self._cache: Any = empty_cache(model.config, room) if way.keeping == "rows" else None
 
-    def read(self, ids_BT: Any, mask_BT: Any) -> torch.Tensor:
+    def read(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
         """Read new columns of every row; returns the scores of the token after them (BV, float32).
 
         A 0 in the mask is padding, which stands before the first token of a row.
@@ -99,7 +100,7 @@ class Reading:
         looks_back = any(isinstance(layer, DynamicLayer) for layer in getattr(self._cache, "layers", ()))
         return self._forward(ids_BT, self.mask_BT if first or looks_back else None)
 
-    def choose(self, rows_B: Any) -> None:
+    def choose(self, rows_B: torch.Tensor) -> None:
         """Go on with these rows, each as often as it is named."""
         self.ids_BT, self.mask_BT = self.ids_BT[rows_B], self.mask_BT[rows_B]
         if self.way.keeping == "rows":
@@ -131,7 +132,7 @@ class Reading:
                     part[0][:, source_BT.clamp(min=0)].transpose(0, 1) for part in (layer.keys, layer.values)
                 )
 
-    def _forward(self, ids_BT: Any, mask_BT: Any) -> torch.Tensor:
+    def _forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         inputs = {
             "input_ids": ids_BT,
             "attention_mask": mask_BT,

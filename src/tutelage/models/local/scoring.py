@@ -1,18 +1,19 @@
 """How likely texts are to a local model, token by token."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from tutelage.models.local import templates
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Chat, TokenScores
 
 _NUMBERS = 1 << 27  # of logits that one batch may have
 
 
-def as_tokens(tokenizer: Any, chat: Chat, reply: str, stops: set[int]) -> Prompt:
+def as_tokens(tokenizer: Tokenizer, chat: Chat, reply: str, stops: set[int]) -> Prompt:
     """A chat and a reply to it as one row of tokens, with the one that ends it; `most` counts those of the reply."""
     prompt = templates.prompt_ids(tokenizer, chat.messages)
     if tokenizer.chat_template:
@@ -23,7 +24,7 @@ def as_tokens(tokenizer: Any, chat: Chat, reply: str, stops: set[int]) -> Prompt
 
 
 @torch.inference_mode()
-def score_rows(model: Any, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
+def score_rows(model: PreTrainedModel, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
     """Yield `(index, scores of a row's last `most` tokens)`, the longest rows first, at most `at_once` in a batch.
 
     Rows are padded behind their end, which reaches no token of a causal model.

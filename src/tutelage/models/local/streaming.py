@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
-from tutelage.types import Chat, Model, Reply, Sampling
+from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
 Piece = str | Reply  # more text of an answer; at its end the whole reply
 
@@ -15,7 +15,7 @@ Piece = str | Reply  # more text of an answer; at its end the whole reply
 class Local(Model, Protocol):
     """A model on this machine: it can be loaded beforehand, knows how much it can hold, and shows an answer while it is written."""
 
-    def loaded(self) -> Any:
+    def loaded(self) -> object:
         """Load it now."""
 
     def context_left(self, chat: Chat) -> int:
@@ -27,9 +27,9 @@ class Local(Model, Protocol):
         """Yield `(index, sample, piece)`."""
 
 
-def conditions(model: Model) -> dict[str, Any]:
+def conditions(model: Model) -> JsonObject:
     """What the rounding of a local model's answers depends on: device, precision, the sizes of its batches so far."""
-    found: dict[str, Any] = model.conditions() if hasattr(model, "conditions") else {}
+    found: JsonObject = model.conditions() if hasattr(model, "conditions") else {}
     return found or next((known for part in parts_in(model) if (known := conditions(part))), {})
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tutelage.errors import ModelError
 from tutelage.models.local import control
+from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Message
 
 # The format of Ho et al. (2022) for open models, "{question} ###" -> " {rationale} --> {answer}", as a chat template:
@@ -30,7 +31,7 @@ class Prompt(NamedTuple):
     most: int
 
 
-def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:
+def _render(tokenizer: Tokenizer, turns: list[dict[str, str]], **options: Any) -> str:
     template = tokenizer.chat_template
     if isinstance(template, str) and "strftime_now" in template:
         options["chat_template"] = _DATE.sub(lambda call: repr(_TODAY.strftime(call[2])), template)
@@ -41,7 +42,7 @@ def _render(tokenizer: Any, turns: list[dict[str, str]], **options: Any) -> str:
     return text
 
 
-def prepare(tokenizer: Any) -> None:
+def prepare(tokenizer: Tokenizer) -> None:
     """Make a tokenizer fit for batches: it needs a padding token, and batches are padded on the left."""
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -52,13 +53,13 @@ def prepare(tokenizer: Any) -> None:
     tokenizer.padding_side = "left"
 
 
-def install_paper_template(tokenizer: Any) -> None:
+def install_paper_template(tokenizer: Tokenizer) -> None:
     """Give a tokenizer the paper's format as its chat template."""
     begins = tokenizer("x").input_ids[:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + PAPER_TEMPLATE
 
 
-def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
+def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
     """The text a model continues: by its chat template, or for a base model the contents joined as plain text."""
     if tokenizer.chat_template:
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -71,7 +72,7 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     return text
 
 
-def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
     """The prompt as tokens; a chat template writes its own special tokens, a plain prompt gets the tokenizer's.
 
     What reads like a special token in a message is its letters: whoever writes a message does not end it.
@@ -80,7 +81,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 
 def _ids(
-    tokenizer: Any, messages: Sequence[Message], render: Callable[[Sequence[Message]], str], special: bool = False
+    tokenizer: Tokenizer, messages: Sequence[Message], render: Callable[[Sequence[Message]], str], special: bool = False
 ) -> list[int]:
     if control.first_token(tokenizer, (message.content for message in messages)):
         marked = [Message(message.role, control.mark(tokenizer, message.content)) for message in messages]
@@ -89,7 +90,7 @@ def _ids(
     return ids
 
 
-def stop_ids(tokenizer: Any, generation_config: Any = None) -> set[int]:
+def stop_ids(tokenizer: Tokenizer, generation_config: object = None) -> set[int]:
     """Every token that ends a reply: end of text, the model's own list, and whatever closes an assistant turn."""
     ids = {tokenizer.eos_token_id}
     listed = getattr(generation_config, "eos_token_id", None)
@@ -101,7 +102,7 @@ def stop_ids(tokenizer: Any, generation_config: Any = None) -> set[int]:
     return ids
 
 
-def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str, stops: set[int]) -> list[int]:
+def completion_ids(tokenizer: Tokenizer, messages: Sequence[Message], completion: str, stops: set[int]) -> list[int]:
     """The tokens a student learns to write after a prompt: the completion and one stop token.
 
     Raises `ModelError` when the template writes no stop token behind a reply: a student trained so would never stop.
@@ -117,7 +118,7 @@ def completion_ids(tokenizer: Any, messages: Sequence[Message], completion: str,
     return ids[: end + 1]
 
 
-def completion_text(tokenizer: Any, messages: Sequence[Message], completion: str) -> str:
+def completion_text(tokenizer: Tokenizer, messages: Sequence[Message], completion: str) -> str:
     """All that a template writes behind a prompt when it is answered: what the completion stands in, and what ends it."""
     turns = [{"role": message.role, "content": message.content} for message in messages]
     prompt = prompt_text(tokenizer, messages)

@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.errors import ConfigError, MissingPackage, ModelError
 from tutelage.models.local import templates, weights
 from tutelage.models.local.seeds import seed_of
-from tutelage.types import Chat, Finish, Reply, Sampling
+from tutelage.types import Chat, Finish, JsonObject, Reply, Sampling
 
 
 class Vllm:
@@ -76,7 +76,7 @@ class Vllm:
         for place in range(len(chats)):
             yield place, replies[place * sampling.n : (place + 1) * sampling.n]
 
-    def conditions(self) -> dict[str, Any]:
+    def conditions(self) -> JsonObject:
         """What the rounding of its answers depends on, once it is loaded; which rows share a batch is the engine's own."""
         if self._engine is None:
             return {}

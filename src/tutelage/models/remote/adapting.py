@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -61,7 +61,7 @@ def refusal(message: str, body: bytes = b"") -> Refusal:
     return Refusal(shown, "\n".join([message, *texts]), named)
 
 
-def _parts(value: Any, name: str = "message", depth: int = 0) -> Iterator[tuple[str, str]]:
+def _parts(value: object, name: str = "message", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Every text in a refusal, with the name of the field that it stands in."""
     if depth > _DEPTH:
         return
@@ -83,7 +83,7 @@ def _parts(value: Any, name: str = "message", depth: int = 0) -> Iterator[tuple[
                 return
 
 
-def refused(said: Refusal, sent: Mapping[str, Any]) -> str:
+def refused(said: Refusal, sent: Mapping[str, object]) -> str:
     """Which of the fields that were sent a refusal says the model does not take; empty if it says something else."""
     refuses, ranged = bool(_REFUSAL.search(said.words)), bool(_RANGE.search(said.words))
     for field, names in _NAMES.items():

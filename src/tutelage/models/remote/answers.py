@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tutelage.models.remote import adapting
 from tutelage.models.remote.received import Read
-from tutelage.models.remote.usage import Usage, usage
+from tutelage.models.remote.usage import TokensSaid, Usage, usage
 from tutelage.parsing import Unreadable, json_value
 from tutelage.redaction import strike
 from tutelage.types import Chat, Reply, Sampling
@@ -44,7 +44,7 @@ def take(request: Request, read: Read, raw: bytes, left_out: tuple[str, ...], sy
     have ended it if it had been told.
     """
     remarks, reply = {}, read.reply
-    spent = usage((read.tokens_in, read.tokens_out), request.chat, request.sampling, reply, system)
+    spent = usage(TokensSaid(read.tokens_in, read.tokens_out), request.chat, request.sampling, reply, system)
     if spent.doubt:
         remarks["usage"] = (
             f"the server says that a reply took {spent.doubt}, which cannot be right: what is not known of such replies is "

@@ -1,7 +1,6 @@
 """Anthropic's models, by the official SDK (`pip install 'tutelage[anthropic]'`)."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tutelage.errors import ModelError
 from tutelage.models.remote import received
@@ -9,9 +8,10 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read
-from tutelage.models.remote.usage import total
-from tutelage.types import Reply
+from tutelage.models.remote.usage import TokensSaid, total
+from tutelage.types import JsonObject, Reply
 
 
 class Anthropic(Endpoint):
@@ -21,7 +21,7 @@ class Anthropic(Endpoint):
     variable, elsewhere = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
     again = frozenset({408, 409})
 
-    def open(self) -> Any:
+    def open(self) -> SdkClient:
         """The SDK's asynchronous client, its retries off."""
         import anthropic
 
@@ -36,7 +36,7 @@ class Anthropic(Endpoint):
             http_client=transport.client(address),
         )
 
-    async def send(self, client: Any, request: Request) -> Answer:
+    async def send(self, client: SdkClient, request: Request) -> Answer:
         """Ask once; the API takes no seed, so samples differ by chance alone."""
         import anthropic
 
@@ -52,11 +52,11 @@ class Anthropic(Endpoint):
             raise self.passing(error) from None
         return self.answer(request, _read(raw, self.name), raw, left_out)
 
-    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+    def used(self, done: Mapping[str, object]) -> TokensSaid:
         """What a message says of tokens."""
         return _used(done)
 
-    def body(self, request: Request) -> dict[str, Any]:
+    def body(self, request: Request) -> JsonObject:
         """The request as the SDK takes it; system messages have a field of their own."""
         sampling, messages = request.sampling, request.chat.messages
         system = "\n\n".join(
@@ -73,7 +73,7 @@ class Anthropic(Endpoint):
             **({"stop_sequences": stops} if stops else {}),
         }
 
-    def optional(self, request: Request) -> dict[str, Any]:
+    def optional(self, request: Request) -> JsonObject:
         """What newer models refuse, all of it or top_p beside a temperature."""
         sampling = request.sampling
         if sampling.temperature > 1:
@@ -104,8 +104,8 @@ def _read(raw: bytes, name: str) -> Read:
     return received.read(reply, raw, *_used(done))
 
 
-def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+def _used(done: Mapping[str, object]) -> TokensSaid:
     """Tokens read and written; what was read from a cache of prompts, or written into one, stands beside the rest."""
     usage = received.inner(done, "usage")
     parts = [usage.get(f"{part}input_tokens") for part in ("", "cache_creation_", "cache_read_")]
-    return total(*parts), usage.get("output_tokens")
+    return TokensSaid(total(*parts), usage.get("output_tokens"))

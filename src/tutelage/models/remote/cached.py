@@ -5,7 +5,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -13,7 +13,7 @@ from tutelage.errors import Interrupted
 from tutelage.models.remote import adapting
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.keeping import ReplyStore
-from tutelage.types import Chat, Reply, Sampling
+from tutelage.types import Chat, JsonObject, Reply, Sampling
 
 
 class Asker(Protocol):
@@ -49,7 +49,7 @@ def request_of(model: str, chat: Chat, sampling: Sampling, sample: int, left_out
     What was wanted and could not be sent stands in `left_out`: a reply drawn at a temperature that the server chose is
     another than one drawn at the temperature that was asked for.
     """
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "model": model,
         "messages": [[message.role, message.content] for message in chat.messages],
         "sampling": {name: getattr(sampling, name) for name in sampling.__struct_fields__ if name not in _NOT_SENT},

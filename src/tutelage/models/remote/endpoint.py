@@ -8,20 +8,22 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.remote import adapting, hiding, received
 from tutelage.models.remote.answers import Answer, Request, take
 from tutelage.models.remote.dispatch import Fault, State, Traffic
-from tutelage.models.remote.lanes import Lanes
+from tutelage.models.remote.lanes import Lanes, SdkClient
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits, seconds_to_wait
 from tutelage.models.remote.received import Read
-from tutelage.models.remote.usage import Usage, unread, usage
-from tutelage.types import Reply
+from tutelage.models.remote.usage import TokensSaid, Usage, unread, usage
+from tutelage.types import JsonObject, Reply
 
+Hidden = TypeVar("Hidden")
+Shown = TypeVar("Shown")
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
 
 NO_KEY = "none"  # what an SDK is given where no key is meant for the server: it asks for one
@@ -71,10 +73,10 @@ class Endpoint(ABC):
         self.adapted: dict[str, str] = {}
 
     @abstractmethod
-    def optional(self, request: Request) -> dict[str, Any]:
+    def optional(self, request: Request) -> JsonObject:
         """The sampling's fields that a request would carry and can go without."""
 
-    def sent(self, request: Request) -> dict[str, Any]:
+    def sent(self, request: Request) -> JsonObject:
         """Those of the optional fields that the model takes, as far as is known."""
         return {field: value for field, value in self.optional(request).items() if field not in self.adapted}
 
@@ -90,7 +92,7 @@ class Endpoint(ABC):
             self.say(f"{self.kind}:{self.model}: {answer.remarks[about]}")
         return answer._replace(reply=self.meter.priced(answer.reply))
 
-    def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, Any]) -> Fault | None:
+    def adapt(self, status: int, refusal: adapting.Refusal, sent: Mapping[str, object]) -> Fault | None:
         """Learn from a refusal what the model does not take; None if that is not what it says."""
         field = adapting.refused(refusal, sent) if status in (400, 422) else ""
         if not field:
@@ -113,13 +115,11 @@ class Endpoint(ABC):
 
     def address(self) -> hiding.Address:
         """Where the server is, with what was hidden."""
-        return (
-            hiding.Address("", None, {})
-            if self.base_url is None
-            else self.shown(hiding.address_with_secrets, self.base_url)
-        )
+        if self.base_url is None:
+            return hiding.Address("", None, {})
+        return self.shown(hiding.address_with_secrets, self.base_url)
 
-    def shown(self, reveal: Callable[[Any], Any], hidden: Any) -> Any:
+    def shown(self, reveal: Callable[[Hidden], Shown], hidden: Hidden) -> Shown:
         """What is hidden, as it is sent; an error names what is not known."""
         try:
             return reveal(hidden)
@@ -150,7 +150,7 @@ class Endpoint(ABC):
     busy = frozenset({429, 503, 529})
     again = frozenset({408, 409, 425})
 
-    def fault(self, status: int, message: str, headers: Any, hopeless: bool = False) -> Fault:
+    def fault(self, status: int, message: str, headers: Mapping[str, str], hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
         said = f"HTTP {status}: {redaction.told(message, most=200)}"
         if status in (401, 403) and not self.secret:
@@ -173,15 +173,15 @@ class Endpoint(ABC):
         return Fault("passing", f"{type(error).__name__}: {error}{more}")
 
     @abstractmethod
-    def open(self) -> Any:
+    def open(self) -> SdkClient:
         """A client, to be used on one event loop and closed after the call."""
 
     @abstractmethod
-    async def send(self, client: Any, request: Request) -> Answer:
+    async def send(self, client: SdkClient, request: Request) -> Answer:
         """Ask once; raises Fault."""
 
     @abstractmethod
-    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+    def used(self, done: Mapping[str, object]) -> TokensSaid:
         """What a reply's JSON says of tokens read and written, whatever that is."""
 
     def spoiled(self, request: Request, raw: bytes) -> Usage | None:
@@ -195,7 +195,7 @@ class Endpoint(ABC):
             return None
         return usage(said, request.chat, request.sampling, Reply(text=""), self.system or "")
 
-    async def attempt(self, client: Any, request: Request, index: int) -> Answer:
+    async def attempt(self, client: SdkClient, request: Request, index: int) -> Answer:
         """Ask once. What brings no answer holds nothing of the budget any longer, and counts where the server worked for it."""
         from tutelage.models.remote import transport
 
@@ -210,7 +210,7 @@ class Endpoint(ABC):
                 self.meter.settle(index, spent, "unreadable")
             raise
 
-    async def shut(self, client: Any) -> None:
+    async def shut(self, client: SdkClient) -> None:
         """Close a client."""
         await client.close()
 

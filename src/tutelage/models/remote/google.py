@@ -8,9 +8,10 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read
-from tutelage.models.remote.usage import total
-from tutelage.types import Reply
+from tutelage.models.remote.usage import TokensSaid, total
+from tutelage.types import JsonObject, Reply
 
 
 class Google(Endpoint):
@@ -20,7 +21,7 @@ class Google(Endpoint):
     variable, elsewhere = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
     busy, again = frozenset({429, 503}), frozenset({408})
 
-    def open(self) -> Any:
+    def open(self) -> SdkClient:
         """The SDK's client, with the client below it, which closes itself; it retries nothing unless it is told to."""
         import httpx2
         from google import genai
@@ -34,11 +35,11 @@ class Google(Endpoint):
         more = {"base_url": address.url} if address.url else {}
         return genai.Client(api_key=self.secret or NO_KEY, http_options=types.HttpOptions(**options, **more)), below
 
-    async def shut(self, client: Any) -> None:
+    async def shut(self, client: SdkClient) -> None:
         """Close the client's connections."""
         await client[1].aclose()
 
-    async def send(self, client: Any, request: Request) -> Answer:
+    async def send(self, client: SdkClient, request: Request) -> Answer:
         """Ask once. The reply is read from its own bytes: what the SDK makes of it is not looked at."""
         from google.genai import types
 
@@ -63,11 +64,11 @@ class Google(Endpoint):
         raw = transport.received().content
         return self.answer(request, _read(raw, self.name), raw, left_out)
 
-    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+    def used(self, done: Mapping[str, object]) -> TokensSaid:
         """What an answer says of tokens."""
         return _used(done)
 
-    def body(self, request: Request) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def body(self, request: Request) -> tuple[list[JsonObject], JsonObject]:
         """Contents and config as the SDK takes them; an assistant is called a model here."""
         sampling, messages = request.sampling, request.chat.messages
         system = "\n\n".join(
@@ -84,7 +85,7 @@ class Google(Endpoint):
         config |= {"system_instruction": system} if system else {}
         return contents, config
 
-    def optional(self, request: Request) -> dict[str, Any]:
+    def optional(self, request: Request) -> JsonObject:
         """What a model may refuse."""
         sampling = request.sampling
         return {
@@ -114,7 +115,8 @@ def _read(raw: bytes, name: str) -> Read:
     return received.read(reply, raw, *_used(done))
 
 
-def _used(done: Mapping[str, Any]) -> tuple[Any, Any]:
+def _used(done: Mapping[str, object]) -> TokensSaid:
     """Tokens read and written, what was thought among them."""
     usage = received.inner(done, "usageMetadata")
-    return usage.get("promptTokenCount"), total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
+    written = total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
+    return TokensSaid(usage.get("promptTokenCount"), written)

@@ -5,19 +5,20 @@ mark that is the same for the same secret. A key where none belongs is refused, 
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tutelage import redaction, suspicion
 from tutelage.errors import ConfigError
+from tutelage.types import JsonObject
 
 _NAMED = ("code", "subscription", "sas", "pass")  # of a query, beside what `is_secret_name` says
 _INSTEAD = "keys are never written into a config: export NAME=… and say key: NAME (the variable's name)"
 
 
-def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def spec(given: Mapping[str, object], where: str = "") -> JsonObject:
     """A model's spec without secrets; `where` is what comes before an option's name in an error."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for option, value in given.items():
         if redaction.holds_key(str(option)) or suspicion.is_opaque(str(option)):
             raise ConfigError(f"the name of an option in {where.rstrip('.') or 'a model'} holds a key, and {_INSTEAD}")
@@ -35,7 +36,7 @@ def spec(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     return found
 
 
-def _holds(option: str, value: Any) -> bool:
+def _holds(option: str, value: object) -> bool:
     """Whether there is a secret anywhere in an option."""
     if isinstance(value, Mapping):
         return any(redaction.holds_key(str(key)) or _holds(f"{option}.{key}", inner) for key, inner in value.items())
@@ -50,7 +51,7 @@ def _holds(option: str, value: Any) -> bool:
     return (named and bool(value)) or redaction.holds_key(value) or opaque
 
 
-def key(value: Any, name: str = "key") -> Any:
+def key(value: object, name: str = "key") -> str | None:
     """The name of the variable that holds a key; a key in its place is refused."""
     if value is None or (isinstance(value, str) and redaction.is_variable_name(value)):
         return value
@@ -59,14 +60,14 @@ def key(value: Any, name: str = "key") -> Any:
     )
 
 
-def hide_fields(given: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
+def hide_fields(given: Mapping[str, object], inside: bool = False) -> JsonObject:
     """Fields of a request without their secrets: what is named like one or among headers, and what looks like one."""
     if any(redaction.holds_key(str(name)) or redaction.is_random(str(name)) for name in given):
         raise ConfigError(f"the name of a field in extra holds a key, and {_INSTEAD}")
     return {str(name): _field(str(name), value, inside) for name, value in given.items()}
 
 
-def _field(name: str, value: Any, inside: bool) -> Any:
+def _field(name: str, value: object, inside: bool) -> object:
     inside = inside or redaction.is_secret_name(name) or "header" in name.lower()
     if isinstance(value, Mapping):
         return hide_fields(value, inside)

@@ -13,8 +13,10 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read, split_thinking
-from tutelage.types import Reply
+from tutelage.models.remote.usage import TokensSaid
+from tutelage.types import JsonObject, Reply
 
 
 class OpenAICompatible(Endpoint):
@@ -24,7 +26,7 @@ class OpenAICompatible(Endpoint):
     variable, elsewhere = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
     def __init__(
-        self, name: str, base_url: str | None = None, extra: Mapping[str, Any] | None = None, **more: Any
+        self, name: str, base_url: str | None = None, extra: Mapping[str, object] | None = None, **more: Any
     ) -> None:
         super().__init__(name, base_url or os.environ.get(self.elsewhere), **more)
         if not isinstance(extra, Mapping | None):
@@ -37,7 +39,7 @@ class OpenAICompatible(Endpoint):
         self.shown(redaction.reveal, self.extra)
         super().check()
 
-    def open(self) -> Any:
+    def open(self) -> SdkClient:
         """The SDK's asynchronous client."""
         import openai
 
@@ -50,7 +52,7 @@ class OpenAICompatible(Endpoint):
         url = address.url or None
         return {"api_key": self.secret or NO_KEY, "base_url": url, "timeout": self.limits.timeout}
 
-    async def send(self, client: Any, request: Request) -> Answer:
+    async def send(self, client: SdkClient, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""
         import openai
 
@@ -65,11 +67,11 @@ class OpenAICompatible(Endpoint):
             raise self.passing(error) from None
         return self.answer(request, read_completion(raw, self.name), raw, left_out)
 
-    def used(self, done: Mapping[str, Any]) -> tuple[Any, Any]:
+    def used(self, done: Mapping[str, object]) -> TokensSaid:
         """What a completion says of tokens."""
         return _used(received.inner(done, "usage"))
 
-    def body(self, request: Request) -> dict[str, Any]:
+    def body(self, request: Request) -> JsonObject:
         """The request's JSON."""
         messages = [{"role": message.role, "content": message.content} for message in request.chat.messages]
         if self.system:
@@ -82,7 +84,7 @@ class OpenAICompatible(Endpoint):
             **self.shown(redaction.reveal, self.extra),
         }
 
-    def optional(self, request: Request) -> dict[str, Any]:
+    def optional(self, request: Request) -> JsonObject:
         """What a reasoning model may refuse; what the user sets in `extra` is the user's."""
         sampling = request.sampling
         fields = {
@@ -94,7 +96,7 @@ class OpenAICompatible(Endpoint):
         }
         return {field: value for field, value in fields.items() if field not in self.extra}
 
-    def _fault(self, error: Any, body: Mapping[str, Any]) -> Fault:
+    def _fault(self, error: Any, body: Mapping[str, object]) -> Fault:
         said, code = refusal(str(error.message), error.response.content), str(getattr(error, "code", None) or "")
         if error.status_code == 400 and "max_completion_tokens" in said.words and "max_tokens" in body:
             self.adapted = {**self.adapted, "max_tokens": "max_completion_tokens"}  # newer models of OpenAI
@@ -133,9 +135,9 @@ def read_completion(raw: bytes, name: str) -> Read:
     return received.read(reply, raw, *_used(received.inner(done, "usage")))
 
 
-def _used(usage: Mapping[str, Any]) -> tuple[Any, Any]:
+def _used(usage: Mapping[str, object]) -> TokensSaid:
     """The tokens read and written; some servers count what was thought into the total alone."""
     total, read, written = (usage.get(name) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
     if type(total) is int and type(read) is int and type(written) is int and 0 <= read <= total:
-        return read, max(written, total - read)
-    return read, written
+        return TokensSaid(read, max(written, total - read))
+    return TokensSaid(read, written)

@@ -6,9 +6,9 @@ Nothing here sends, sleeps or looks at a clock, so that a test can play a server
 import math
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 _FEW = 24  # answers that say something of a server, where fewer are in flight at once
 _SMALL = 0.05  # a share of refusals that is not worth going slower for
@@ -165,7 +165,7 @@ class Room:
         self.epoch += 1
 
 
-def seconds_to_wait(headers: Any, now: float | None = None) -> float | None:
+def seconds_to_wait(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """What a Retry-After header asks for, in seconds: a number, or a date [RFC 9110, 10.2.3]; None without one."""
     value = headers.get("retry-after-ms")
     if value is not None:

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from tutelage import redaction
@@ -14,10 +14,12 @@ from tutelage.errors import Interrupted
 from tutelage.models.remote import received
 from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.dispatch import Fault
+from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.openai import OpenAICompatible
+from tutelage.types import JsonObject
 
 Found = TypeVar("Found")
-Send = Callable[[Any], Awaitable[bytes]]
+Send = Callable[[SdkClient], Awaitable[bytes]]
 
 OVER = {"completed", "failed", "expired", "cancelled"}
 _AT_WORK = {"validating", "in_progress", "finalizing", "cancelling", "queued", "pending", "running"}
@@ -55,7 +57,7 @@ class Service:
         file = ("requests.jsonl", content, "application/jsonl")
         headers = {"Content-Type": "multipart/form-data"}
 
-        def send(client: Any) -> Awaitable[bytes]:
+        def send(client: SdkClient) -> Awaitable[bytes]:
             body = {"purpose": "batch"}
             return client.post(  # type: ignore[no-any-return]
                 "/files", body=body, files=[("file", file)], options={"headers": headers}, cast_to=bytes
@@ -86,11 +88,11 @@ class Service:
 
     def find(self, mark: str) -> str | None:
         """The name of the batch with a mark, among those that the service lists; None where it is not among them."""
-        after: dict[str, Any] = {}
+        after: JsonObject = {}
         for _ in range(_PAGES):
             options = {"params": {"limit": _LIST, **after}}
 
-            def send(client: Any, options: Mapping[str, Any] = options) -> Awaitable[bytes]:
+            def send(client: SdkClient, options: Mapping[str, object] = options) -> Awaitable[bytes]:
                 return client.get("/batches", options=options, cast_to=bytes)  # type: ignore[no-any-return]
 
             page = self._asked(send, _page, self.endpoint.limits.timeout)
@@ -113,7 +115,7 @@ class Service:
         """A file of replies, which may be so many bytes."""
         from tutelage.models.remote import transport
 
-        async def send(client: Any) -> bytes:
+        async def send(client: SdkClient) -> bytes:
             with transport.reading(most):
                 found: bytes = await client.get(f"/files/{quote(file, safe='')}/content", cast_to=bytes)
                 return found
@@ -191,7 +193,7 @@ class Service:
 _LEFT = "left while the batch service was asked; what was sent to it is kept in mind, and the same command goes on"
 
 
-def _name(found: Mapping[str, Any], what: str, field: str = "id") -> str:
+def _name(found: Mapping[str, object], what: str, field: str = "id") -> str:
     """A name that is written down and is part of an address; raises a Fault for what can be none, or holds a key."""
     name = found.get(field)
     if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", name):
@@ -211,7 +213,7 @@ def _seen(raw: bytes) -> Seen:
     return Seen(status, output, rows if type(rows) is int else 0)
 
 
-def _page(raw: bytes) -> dict[str, Any]:
+def _page(raw: bytes) -> JsonObject:
     found = received.object_in(raw, "list of batches")
     if not isinstance(found.get("data"), list):
         raise Fault("passing", "the reply is no list of batches")

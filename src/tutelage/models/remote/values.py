@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TypeGuard
 
 from tutelage.suspicion import told_apart
 
@@ -12,7 +12,7 @@ _DAY = 86_400
 _DEAR = 1_000_000  # dollars a million tokens
 
 
-def problem(given: Mapping[str, Any], limits: Collection[str]) -> str:
+def problem(given: Mapping[str, object], limits: Collection[str]) -> str:
     """What is wrong with the options of a spec, of which those in `limits` are numbers; empty if nothing is.
 
     Only what is short and plain is repeated: a value may be a secret that stands in the wrong place.
@@ -23,7 +23,7 @@ def problem(given: Mapping[str, Any], limits: Collection[str]) -> str:
     return ""
 
 
-def _wrong(name: str, value: Any, limits: Collection[str]) -> str:
+def _wrong(name: str, value: object, limits: Collection[str]) -> str:
     must, right = "", True
     if name in limits:
         must, right = "be a number above 0", _is_number(value) and value > 0
@@ -44,21 +44,23 @@ def _wrong(name: str, value: Any, limits: Collection[str]) -> str:
     return "" if _is_finite(value) else f"{name} holds a number without an end (nan or inf)"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MANY
     )  # nor infinite, nor NaN
 
 
-def _is_price(value: Any) -> bool:
+def _is_price(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
     try:
         sides = [Decimal(str(value[side])) for side in ("input", "output")]
-    except (TypeError, KeyError, ArithmeticError):
+    except (KeyError, ArithmeticError):
         return False
     return all(side.is_finite() and 0 <= side <= _DEAR for side in sides)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     """Whether every number in a value is one that can be written down."""
     if isinstance(value, Mapping):
         return all(map(_is_finite, value.values()))

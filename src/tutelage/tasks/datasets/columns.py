@@ -5,7 +5,6 @@ import re
 import string
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.parsing import Unreadable, half, json_value
@@ -54,7 +53,7 @@ def _columns(rows: list[Row], fields: Mapping[str, str]) -> dict[str, tuple[str,
 
 
 def _question(where: str, record: JsonObject, kind: str, columns: dict[str, tuple[str, bool]]) -> Question:
-    def value(field: str) -> Any:
+    def value(field: str) -> object:
         column, required = columns[field]
         if required and column not in record:
             raise DataError(f"{where}: no field {column!r} for the {field}; {nearest(column, record)}")
