@@ -60,11 +60,11 @@ def settings(batch: int, lora: bool, precision: str, reflection: bool) -> Any:
 
 
 def examples(lessons: list[Lesson], tokenizer: Any) -> list[Any]:
-    from tutelage.training import batches
+    from tutelage.training.examples import Encoder, encode_lessons
 
     templates.prepare(tokenizer)
     templates.install_paper_template(tokenizer)
-    return batches.encode(tokenizer, lessons, templates.stop_ids(tokenizer), 1024)
+    return encode_lessons(lessons, Encoder(tokenizer, templates.stop_ids(tokenizer), 1024))
 
 
 def ours(lessons: list[Lesson], config: Any) -> dict[str, Any]:
@@ -92,7 +92,11 @@ def trl(lessons: list[Lesson], config: Any) -> dict[str, Any]:
 
     model, tokenizer = weights.load(STUDENT, torch.float32, cache_folder())
     encoded = examples(lessons, tokenizer)
-    order = [index for batch in batches.plan(encoded, config.model_copy(update={"epochs": 1}), 0) for index in batch]
+    order = [
+        index
+        for batch in batches.planned_batches(encoded, config.model_copy(update={"epochs": 1}), 0)
+        for index in batch
+    ]
     rows = [
         {
             "input_ids": encoded[i].prompt + encoded[i].completion,
@@ -153,7 +157,8 @@ def measure(arm: str, steps: int, batch: int, precision: str) -> dict[str, Any]:
     result = (ours if name == "ours" else trl)(lessons, config)
     encoded = examples(lessons, _tokenizer())
     lengths = [
-        sum(encoded[i].length for i in one) for one in batches.plan(encoded, config.model_copy(update={"epochs": 1}), 0)
+        sum(encoded[i].length for i in one)
+        for one in batches.planned_batches(encoded, config.model_copy(update={"epochs": 1}), 0)
     ]
     ticks = result["ticks"][:steps]
     return {

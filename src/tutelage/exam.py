@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import Judged, judged, second_reply
+from tutelage.models.answering import answers_of
 from tutelage.models.local.streaming import Local, is_independent
 from tutelage.tasks.asking import asker
 from tutelage.tasks.task import Task
@@ -131,7 +132,7 @@ def put(task: Task, questions: Sequence[Question], setup: ExamSetup) -> list[Cha
 
 def _sit_chunk(model: Model, task: Task, chunk: Sequence[Question], setup: ExamSetup) -> Iterator[Attempt]:
     chats = put(task, chunk, setup)
-    replies = model.answer(chats, setup.sampling)
+    replies = answers_of(model, chats, setup.sampling)
     if setup.form == "zero_shot_cot":
         yield from _second_call(model, task, chunk, chats, dict(replies), setup)
         return
@@ -160,7 +161,7 @@ def _second_call(
     sampling = Sampling(max_tokens=min(first.max_tokens, setup.answer_tokens), seed=first.seed, stop=first.stop)
     shown = [(chats[i], rationales[i][s].text, s) for i, s in asked]
     follow_ups = [_fitting(model, _follow_up(*one, task.trigger), sampling.max_tokens) for one in shown]
-    for place, (answer, *_) in model.answer(follow_ups, sampling):
+    for place, (answer, *_) in answers_of(model, follow_ups, sampling):
         index, sample = asked[place]
         yield grade(task, chunk[index], rationales[index][sample], sample, answer)
 

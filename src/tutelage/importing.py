@@ -1,9 +1,12 @@
 """What a user names by its import path, package.module:NAME: a task, a model, a recipe, a function."""
 
+import hashlib
 import importlib
+import inspect
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from tutelage.errors import ConfigError
@@ -28,6 +31,12 @@ def by_path(path: str, what: str) -> Any:
         raise ConfigError(f"{what} {path!r} is no package.module:NAME that can be imported: {error}") from error
     except Exception as error:  # the user's own module may fail in any way while it is imported
         raise ConfigError(f"{what} {path!r} cannot be imported: {_failure(error)}") from error
+
+
+def code_digest(path: str) -> str:
+    """A digest of the file that "package.module:NAME" stands in: the same name may stand for other code tomorrow."""
+    file = inspect.getsourcefile(importlib.import_module(path.partition(":")[0]))
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
 
 
 def _failure(error: Exception) -> str:

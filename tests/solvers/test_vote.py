@@ -108,7 +108,7 @@ def test_each_of_several_samples_has_votes_of_its_own() -> None:
         ("{kind: vote, of: {kind: hf, name: x, dtyp: float32}}", "model kind 'hf' has no option 'dtyp'; did you mean 'dtype'?"),
         ("no_such_package.models:Mine", "no package.module:NAME that can be imported"),
         ("collections:Counter", "makes a Counter, which lacks name and answer"),
-        ("json:dumps", "dumps() missing 1 required positional argument"),
+        ("json:dumps", "model kind 'json:dumps' needs the option 'obj'"),
         ("tutelage:__version__", "is a str; it must be a class or function that makes models"),
     ],
 )  # fmt: skip

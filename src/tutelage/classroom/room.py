@@ -16,10 +16,12 @@ from tutelage.classroom.remarks import of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
 from tutelage.evaluation import scoreboard
+from tutelage.importing import code_digest
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
 from tutelage.models import FREE, LOCAL, specs
+from tutelage.models.answering import answers_of
 from tutelage.models.local import streaming
 from tutelage.runs import labels
 from tutelage.runs.files import link
@@ -174,7 +176,7 @@ class Classroom:
                 if most is not None and spent >= most:
                     return
                 model = self.open(who)
-                for index, (reply, *_) in model.answer(part, sampling):
+                for index, (reply, *_) in answers_of(model, part, sampling):
                     spent += reply.tokens_in + reply.tokens_out
                     kept.append(feedback.written(part[index], reply, names))
                     self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
@@ -223,9 +225,11 @@ class Classroom:
             "lessons": list(lessons),
             "training": config,
             "seed": self.seed,
+            # What a name outside the package stands for may change; what it stood for when a student was trained decides.
+            **({"code": {name: code_digest(name) for name in own}} if (own := config.own_objectives()) else {}),
         }
-        own = label or Label(kind="training", round=labels.round_of(step) or 1)
-        checkpoint = self.run.artifact(step, make, inputs, own)
+        whose = label or Label(kind="training", round=labels.round_of(step) or 1)
+        checkpoint = self.run.artifact(step, make, inputs, whose)
         for line in of_training(self.run.facts(step)):
             self.note(step, line)
         opened = {option: value for option, value in self._spec(student).items() if option != "name"}

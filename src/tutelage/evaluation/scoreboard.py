@@ -65,11 +65,11 @@ def score(attempts: Iterable[Attempt]) -> Score:
 
 
 def speakers(attempts: Iterable[Attempt]) -> str:
-    """Whose words a solver's answers are, in one line; empty where no solver answered, or one of its parts said everything."""
-    said = [[part.model for part in attempt.parts if part.chosen] for attempt in attempts]
-    counts = Counter(name for names in said for name in names)
-    if len(counts) < 2:
+    """Whose words a solver's answers are, in one line; empty where no solver of several models answered."""
+    said = [attempt.parts for attempt in attempts]
+    if len({part.model for parts in said for part in parts}) < 2:
         return ""
+    counts = Counter(part.model for parts in said for part in parts if part.chosen)
     return "answered by " + ", ".join(f"{name} {count / len(said):.0%}" for name, count in counts.most_common())
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tutelage.grading.answers import grading
+from tutelage.grading.markers import after_marker
 from tutelage.models.remote.cached import Cached
 from tutelage.models.remote.dispatch import State
 from tutelage.models.remote.keeping import MemoryStore, ReplyStore
@@ -17,8 +18,8 @@ Comparing = Callable[[Chat, str, str], bool]
 
 
 def read_plainly(chat: Chat, text: str) -> str | None:
-    """The answer in a reply where no task is known: the line behind "the answer is", or the last line."""
-    return grading("text")["read"](text, Question(id="", text="", answer=""))
+    """The answer in a reply where no task is known: the line behind "the answer is", an arrow, or in a box; None without these."""
+    return grading("text")["read"](text, Question(id="", text="", answer="")) if after_marker(text) else None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import UnionType
+
+import msgspec
 
 from tutelage.errors import ConfigError, nearest
 from tutelage.importing import by_path, load_named
@@ -50,9 +53,7 @@ def factory_of(kind: str) -> Factory:
 
 def takes(factory: Factory) -> set[str]:
     """The names of the options that a kind's spec may have."""
-    bases = inspect.getmro(factory)[:-1] if inspect.isclass(factory) else ()
-    inits = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] if bases else [factory]
-    parameters = [one for init in inits for one in inspect.signature(init).parameters.values()]
+    parameters = [one for init in _makers(factory) for one in inspect.signature(init).parameters.values()]
     return {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
 
 
@@ -60,18 +61,60 @@ def parts_of(kind: str) -> dict[str, bool]:
     """The options of a kind that are models themselves, by what their annotations say: name -> whether it takes several."""
     if kind in MODELS and kind not in SOLVERS:
         return {}  # nothing is loaded to know it
-    factory = factory_of(kind)
-    init: Callable[..., object] = vars(factory).get("__init__", factory) if inspect.isclass(factory) else factory
-    try:
-        hints = typing.get_type_hints(init)
-    except (NameError, TypeError) as error:
-        raise ConfigError(f"model kind {kind!r}: the types of its options cannot be read: {error}") from error
-    return {name: hint is not Model for name, hint in hints.items() if _is_model(hint) and name != "return"}
+    hints = _hints(kind)
+    return {name: several for name, hint in hints.items() if (several := _holds_models(hint)) is not None}
 
 
-def _is_model(hint: object) -> bool:
-    several = typing.get_origin(hint) in (Sequence, list, tuple) and Model in typing.get_args(hint)
-    return hint is Model or several
+def _hints(kind: str) -> dict[str, object]:
+    """What the options of a kind are annotated as; a constructor that is inherited counts."""
+    hints: dict[str, object] = {}
+    for init in reversed(_makers(factory_of(kind))):
+        try:
+            hints |= typing.get_type_hints(init)
+        except (NameError, TypeError) as error:
+            raise ConfigError(f"model kind {kind!r}: the types of its options cannot be read: {error}") from error
+    return {name: hint for name, hint in hints.items() if name not in ("return", *_GIVEN)}
+
+
+def _holds_models(hint: object) -> bool | None:
+    """Whether an annotation stands for several models; None where it stands for none. `Model | None` is one."""
+    if hint is Model:
+        return False
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) in (Sequence, list, tuple):
+        return True if Model in inner else None
+    found = [several for one in inner if (several := _holds_models(one)) is not None]
+    return found[0] if found and typing.get_origin(hint) in (typing.Union, UnionType) else None
+
+
+def typed_options(kind: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a solver, or of a kind of the user's own, as the types that their annotations name."""
+    hints = _hints(kind) if kind not in MODELS or kind in SOLVERS else {}
+    found = dict(options)
+    for name in (name for name in options if name in hints and _holds_models(hints[name]) is None):
+        try:
+            found[name] = msgspec.convert(options[name], hints[name])
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"model kind {kind!r}, option {name!r}: {error} ({told_apart(options[name])})") from error
+        except TypeError:
+            continue  # a type that only its own kind knows
+    return found
+
+
+def lacking(kind: str, options: Collection[str]) -> list[str]:
+    """The options that a solver, or a kind of the user's own, cannot be made without."""
+    if kind in MODELS and kind not in SOLVERS:
+        return []
+    first = _makers(factory_of(kind))[0]
+    needed = [one for one in inspect.signature(first).parameters.values() if one.default is one.empty]
+    plain = [one.name for one in needed if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    return [name for name in plain if name not in options and name not in _GIVEN]
+
+
+def _makers(factory: Factory) -> list[Callable[..., object]]:
+    """What takes the options: a function itself, or the constructors of a class, its own first."""
+    bases = inspect.getmro(factory)[:-1] if inspect.isclass(factory) else ()
+    return [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] if bases else [factory]
 
 
 def option_problem(kind: str, given: Mapping[str, object]) -> str:

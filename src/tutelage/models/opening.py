@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.errors import ConfigError
 from tutelage.models import LIMITS, PAID
 from tutelage.models.context import Context
-from tutelage.models.kinds import factory_of, option_problem, parts_of, takes
+from tutelage.models.kinds import factory_of, lacking, option_problem, parts_of, takes, typed_options
 from tutelage.models.remote.cached import Asker, Cached
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits
@@ -34,23 +34,21 @@ def _open(parsed: JsonObject, context: Context) -> Model:
         if option in options:
             inner = options[option]
             options[option] = [_open(one, context) for one in inner] if several else _open(inner, context)
+    if needed := lacking(kind, options):
+        raise ConfigError(f"model kind {kind!r} needs the option {needed[0]!r}")
+    options = typed_options(kind, options)
     known = takes(factory_of(kind))
     if "context" in known:
         options["context"] = context
     if options.get("name") == "" and "name" not in known:
         del options["name"]
     model: Any = _made(kind, options)
-    parts = [
-        part for option, several in parts_of(kind).items() if option in options for part in _as_list(options[option])
-    ]
+    held: list[Any] = [options[option] for option in parts_of(kind) if option in options]
+    parts = [part for one in held for part in (one if isinstance(one, list) else [one])]
     if parts:
         model.parts = tuple(parts)  # so that whoever asks a solver for what it holds finds it, whatever the solver is
     opened: Model = model
     return opened
-
-
-def _as_list(inner: Model | list[Model]) -> list[Model]:
-    return inner if isinstance(inner, list) else [inner]
 
 
 def _made(kind: str, options: Mapping[str, object]) -> Any:
@@ -60,8 +58,8 @@ def _made(kind: str, options: Mapping[str, object]) -> Any:
         given = {option: value for option, value in options.items() if option not in ("context", "limits", "meter")}
         raise ConfigError(option_problem(kind, given) or f"model kind {kind!r}: {error}") from error
     # Endpoints are made into models by what keeps their replies.
-    if kind not in PAID and (lacking := [part for part in ("name", "answer") if not hasattr(model, part)]):
-        raise ConfigError(f"model kind {kind!r} makes a {type(model).__name__}, which lacks {' and '.join(lacking)}")
+    if kind not in PAID and (missing := [part for part in ("name", "answer") if not hasattr(model, part)]):
+        raise ConfigError(f"model kind {kind!r} makes a {type(model).__name__}, which lacks {' and '.join(missing)}")
     return model
 
 

@@ -60,6 +60,9 @@ def _mapping(spec: Spec, depth: int = 0) -> JsonObject:
         raise ConfigError(f"a model holds models more than {_DEEP} deep; does it hold itself?")
     if not isinstance(spec, str):
         parsed = dict(spec)
+        if len(parsed) == 1 and None in parsed.values():  # teacher: worked:
+            (name,) = parsed
+            raise ConfigError(f'a model that is written "{name}:" stands in quotes, since YAML reads {name}: as a key')
         if "name" in parsed and isinstance(parsed["name"], str):
             parsed = _named(parsed)
         if parsed.get("kind") in MODELS and parsed["kind"] not in SOLVERS:

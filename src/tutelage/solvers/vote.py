@@ -15,8 +15,7 @@ class Vote:
     """Answers each chat with the first of `n` sampled replies whose answer is the one that most of them give.
 
     Samples are drawn at `temperature` whatever temperature is asked for: greedy ones would all be the same. Answers are read
-    and compared as the task does; where no task is known, the line behind "the answer is", or the last one, is a reply's
-    answer. Replies that commit to no answer have no vote; where none does, the first reply stands. Of answers with equally many votes the one that came first wins.
+    and compared as the task does; where no task is known, the line behind "the answer is" is a reply's answer. Replies that commit to no answer have no vote; where none does, the first reply stands. Of answers with equally many votes the one that came first wins.
     """
 
     def __init__(self, of: Model, context: Context, n: int = 8, temperature: float = 0.7) -> None:

@@ -27,6 +27,7 @@ class PlannedBatches(Dataset[Item]):
         self.parts = parts
         self.seed, self.epochs = place
         self.apart = ""  # why every branch has a line of its own; empty: it has not
+        mix.watch(self.rows)
         self._batch: tuple[int, list[list[Row]]] = (-1, [])  # the last whole batch: its micro-batches come one by one
 
     def __len__(self) -> int:

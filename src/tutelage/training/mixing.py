@@ -1,11 +1,11 @@
 """Several objectives as one: what each keeps of a lesson, the rows they share, and the sum of their losses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from tutelage.errors import ConfigError, LessonError
+from tutelage.errors import ConfigError, LessonError, nearest
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
@@ -47,6 +47,27 @@ class Mix:
                 f"training.objective: {' and '.join(paths)} are both called {doubled!r}; each needs a name of its own"
             )
 
+        self._rows: Callable[[], Iterable[Row]] = tuple
+        self._met: set[tuple[str, str]] = set()  # parts that some row of the training has
+
+    def watch(self, rows: Callable[[], Iterable[Row]]) -> None:
+        """Every row of the training, to be looked through where an objective reads a part that a batch does not hold."""
+        self._rows = rows
+
+    def _check_part(self, objective: str, part: str) -> None:
+        """Refuse a part that no row has: a misspelt name would be learned as nothing at all."""
+        if (objective, part) in self._met:
+            return
+        names: set[str] = set()
+        for row in self._rows():
+            names |= {one.part.name for one in row.parts if one.objective == objective}
+            if part in names:
+                self._met.add((objective, part))
+                return
+        raise LessonError(
+            f"objective {objective!r} reads a part {part!r}, which its parts() adds to no row; {nearest(part, names)}"
+        )
+
     @property
     def is_single(self) -> bool:
         """Whether what is minimised is one objective's loss and nothing else."""
@@ -85,8 +106,10 @@ class Mix:
         total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
         for objective, weight in self.members:
             if objective.name in inputs["parts"]:
-                seen = ForwardPass(objective.name, inputs, out.logits, states[0] if states else None)
-                loss, told = objective.loss(seen)
+                seen = ForwardPass(
+                    objective.name, inputs, (out.logits, states[0] if states else None), self._check_part
+                )
+                loss, told = _told(objective, seen)
                 total = total + weight * loss
                 if doubled := next((name for name in told if name in numbers), ""):
                     raise LessonError(
@@ -94,3 +117,21 @@ class Mix:
                     )
                 numbers |= {name: number.detach() for name, number in told.items()}
         return total, numbers, out
+
+
+def _told(objective: Objective, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    """What an objective makes of a forward pass: a loss that can be learned from, and its numbers."""
+    said: object = objective.loss(seen)
+    if not isinstance(said, tuple) or len(said) != 2 or not isinstance(said[0], torch.Tensor):
+        raise LessonError(
+            f"objective {objective.name!r}: its loss is a {type(said).__name__}; loss() returns (a tensor, numbers by name)"
+        )
+    loss, numbers = said
+    if not loss.requires_grad:
+        raise LessonError(
+            f"objective {objective.name!r}: its loss has no gradient, so nothing would be learned from it; it must come of the "
+            "logits or states that it is given, without detach() or no_grad()"
+        )
+    if wrong := [name for name, number in numbers.items() if not isinstance(number, torch.Tensor)]:
+        raise LessonError(f"objective {objective.name!r}: its number {wrong[0]!r} must be a tensor, as the loss is")
+    return loss, numbers

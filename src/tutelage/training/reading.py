@@ -1,6 +1,6 @@
 """One forward pass as an objective reads it: each sees its own parts of the rows, and none sees the layout."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,12 +22,20 @@ class Targets(NamedTuple):
 class ForwardPass:
     """What one forward pass gave for one objective's parts."""
 
-    def __init__(self, objective: str, inputs: Inputs, logits: torch.Tensor, states: torch.Tensor | None) -> None:
+    def __init__(
+        self,
+        objective: str,
+        inputs: Inputs,
+        given: tuple[torch.Tensor, torch.Tensor | None],
+        check: Callable[[str, str], None],
+    ) -> None:
+        """`given` are the logits, and the last states where any part asks for them; `check` refuses a part that no row has."""
+        self._objective, self._check = objective, check
         self._parts: Mapping[str, Mapping[str, torch.Tensor]] = inputs["parts"].get(objective, {})
         self._totals: Mapping[str, tuple[float, int]] = inputs["totals"].get(objective, {})
         # Only the last columns have logits; a model that knows no `logits_to_keep` gives those of all.
         self._width = inputs["input_ids"].shape[1]
-        self._logits, self._states = logits, states
+        self._logits, self._states = given
 
     def __contains__(self, part: str) -> bool:
         """Whether any row of this micro-batch has a part."""
@@ -38,17 +46,25 @@ class ForwardPass:
 
         1 where there are none: there is nothing to divide.
         """
+        self._know(parts)
         return self._number(sum(self._totals[part][0] for part in parts if part in self._totals))
 
     def rows(self, part: str) -> torch.Tensor:
         """How many rows of the whole batch have a part: what a mean over lessons is divided by. At least 1."""
+        self._know([part])
         return self._number(self._totals[part][1] if part in self._totals else 0)
+
+    def _know(self, parts: Sequence[str]) -> None:
+        for part in parts:
+            if part not in self._totals:  # this batch may hold none, and another one some
+                self._check(self._objective, part)
 
     def _number(self, value: float) -> torch.Tensor:
         return torch.tensor(float(value or 1), device=self._logits.device)
 
     def targets(self, *parts: str) -> Targets:
         """The targets of some parts together, row by row and in each in the order of its columns."""
+        self._know(parts)
         found = [self._parts[part] for part in parts if part in self._parts]
         one: Mapping[str, torch.Tensor]
         if len(found) == 1:

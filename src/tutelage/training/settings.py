@@ -27,8 +27,10 @@ def objective_choices(given: str | Mapping[str, object] | Sequence[object]) -> l
 
     Raises `ValueError` with one sentence.
     """
-    if isinstance(given, Mapping):
-        rows: list[object] = [{"name": name, "weight": weight} for name, weight in given.items()]
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        rows: list[object] = [given]  # one objective with its options
+    elif isinstance(given, Mapping):
+        rows = [{"name": name, "weight": weight} for name, weight in given.items()]
     else:
         rows = [given] if isinstance(given, str) else list(given)
     choices = [_choice({"name": row} if isinstance(row, str) else row) for row in rows]
@@ -156,6 +158,10 @@ class TrainingConfig(Settings):
     def plain(self) -> bool:
         """Whether lessons are learned as they are, and nothing but them."""
         return self.reflection is None and [choice.name for choice in objective_choices(self.objective)] == [USUAL]
+
+    def own_objectives(self) -> list[str]:
+        """The objectives that are named by an import path, as the user's own are."""
+        return [choice.name for choice in self.choices() if ":" in choice.name]
 
     def choices(self) -> list[ObjectiveChoice]:
         """Every objective of the training, with its weight and options."""

@@ -22,7 +22,7 @@ from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches
 from tutelage.training.mixing import Mix
-from tutelage.training.settings import LoraConfig, TrainingConfig
+from tutelage.training.settings import USUAL, LoraConfig, TrainingConfig
 from tutelage.types import JsonObject, Lesson
 
 
@@ -65,7 +65,7 @@ class Watch(TrainerCallback):
         if odd and step <= 1:
             raise LessonError(
                 f"the first step's {odd[0]} is not finite, so the student cannot be trained in this arithmetic on this "
-                "device: set training.precision=float32, or choose another device"
+                "device: set training.precision=float32, or choose another device (or an objective of your own makes it so)"
             )
         if odd:
             raise LessonError(
@@ -146,7 +146,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     read, predicted = dataset.tokens()
     return {
         **({"numbers": numbers} if numbers else {}),
-        **({"active": shares} if len(shares) > 1 or min(shares.values()) < 1 else {}),
+        **({"active": shares} if [*shares] != [USUAL] or min(shares.values()) < 1 else {}),
         "tokens": read,
         "target_tokens": predicted,
         "first_loss": losses[0],

@@ -32,7 +32,8 @@ class Likelihood(Settings):
 
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """What the lessons cost, a target token."""
-        targets, total = seen.targets("completion", "prompt"), seen.total("completion", "prompt")
+        parts = ("completion", "prompt") if self.prompt_weight else ("completion",)
+        targets, total = seen.targets(*parts), seen.total(*parts)
         if self.prompt_weight:
             loss = weighted_nll(targets.logits_NV, targets.labels_N, targets.weights_N, total)
         else:
