@@ -63,8 +63,8 @@ def test_a_solver_is_served(chat_student: Path) -> None:
         ("hf:x?dtype=float32&dtype=float16", "the option 'dtype' is given twice"),
         ('{name: "hf:x?dtype=float32", dtype: float16}', "the option 'dtype' is given twice"),
         ('{kind: vote, of: ["worked:", "worked:"]}', "of must be a model"),
-        ('{kind: vote, of: "worked:", n: many}', "n must be a whole number of votes, at least 2, and is 'many'"),
-        ("vote:", "missing"),
+        ('{kind: vote, of: "worked:", n: many}', "model kind 'vote', option 'n': Expected `int`, got `str` ('many')"),
+        ("vote:", "model kind 'vote' needs the option 'of'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, spec: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
