@@ -105,9 +105,10 @@ def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample
     if count is None:
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
     task = find_task(config.task, data=config.data)
-    if specs.kinds_in(config.teacher) & PAID:
-        open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
+    for who in (config.teacher, *(row.who for row in expected if row.who is not None)):
+        if specs.kinds_in(who) & PAID:
+            open_model(who)  # an option that is wrong is said now, not when money is due
     lines = planning.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
         raise ConfigError(
@@ -117,8 +118,9 @@ def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample
         with tempfile.TemporaryDirectory() as folder, _working(config, folder) as (room, _):
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
             setup = config.rationales.setup(config.rationales.exam(), room.seed)
-            attempts = room.sit("rationales", config.teacher, asked, setup)
-            lines.append(planning.sampled(config.teacher, expected[0].calls, attempts))
+            first = config.teacher if expected[0].who is None else expected[0].who
+            attempts = room.sit("rationales", first, asked, setup)
+            lines.append(planning.sampled(first, expected[0].calls, attempts))
     return lines
 
 
