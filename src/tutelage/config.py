@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, ValidationError
 from pydantic_core import ErrorDetails
 
 from tutelage.errors import ConfigError, nearest
@@ -123,9 +123,26 @@ def build(kind: type[SettingsType], raw: Mapping[str, object], source: str) -> S
     """Check a mapping against its settings class; every problem is named by its dotted key."""
     try:
         return kind.model_validate(dict(raw))
+    except PydanticUserError as error:
+        raise ConfigError(f"{source}: {_unfinished(kind, error)}") from None
     except ValidationError as error:
         problems = "; ".join(_problem(kind, item) for item in error.errors())
         raise ConfigError(f"{source}: {problems}") from None
+
+
+def _unfinished(kind: type[BaseModel], error: PydanticUserError) -> str:
+    """What keeps a settings class from being used, such as a type that it names and that is not there."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        kind.model_rebuild(force=True)
+    except PydanticUndefinedAnnotation as lost:
+        return (
+            f"the settings class {name} names the type {lost.name!r}, which is not there; import it, or mend its name"
+        )
+    except PydanticUserError as another:
+        error = another
+    said = " ".join(str(error.message).split())
+    return f"the settings class {name} cannot be used: {said}"
 
 
 def _problem(kind: type[BaseModel], item: ErrorDetails) -> str:

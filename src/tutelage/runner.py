@@ -24,13 +24,13 @@ from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.settings import Teaching
 from tutelage.runs import history, labels
 from tutelage.runs.environment import environment_facts
-from tutelage.runs.history import described
 from tutelage.runs.inputs import is_same
+from tutelage.runs.naming import described
 from tutelage.runs.run import Listener, Run
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
 from tutelage.training.settings import objective_choices
-from tutelage.types import Question
+from tutelage.types import JsonObject, Question
 
 
 def run(
@@ -49,6 +49,7 @@ def run(
     """
     with _working(raw, into, reuse, (listener, stopping), launcher) as (room, config):
         find_recipe(config.recipe).teach(room, config)
+        _miss_exams(room, config.recipe)
         room.run.say(event="done")
     return scores(Path(into))
 
@@ -59,16 +60,37 @@ def make_lessons(
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
 ) -> Path:
-    """The teacher's part of a recipe alone: no student, no training. Returns the file of verified lessons.
+    """The teacher's part of a recipe alone: no student, no training. Returns the file of verified lessons, or the run's
+    folder where they are in several (`lesson_files`).
 
     The steps are those of the whole run: `run` with the same config and folder goes on from here.
     """
-    with _working(raw, into, (), (listener, stopping)) as (room, config):
+    made: list[str] = []
+
+    def hear(event: JsonObject) -> None:
+        if event["event"] in ("reused", "finished"):
+            made.append(event["step"])
+        if listener:
+            listener(event)
+
+    with _working(raw, into, (), (hear, stopping)) as (room, config):
         recipe = find_recipe(config.recipe)
         if recipe.lessons is None:
             raise ConfigError(f"recipe {config.recipe!r} has no lessons of a teacher to make")
         recipe.lessons(room, config)
-    return Path(into) / "lessons" / "records.jsonl"
+    files = [
+        file for file in lesson_files(into) if file.parent.name in made
+    ]  # a whole run may hold those of its rounds
+    return files[0] if len(files) == 1 else Path(into)
+
+
+def lesson_files(run: str | Path) -> list[Path]:
+    """The files of a run's verified lessons, in the order in which they were begun."""
+    return [
+        step.folder / "records.jsonl"
+        for step in history.steps(Path(run))
+        if step.whole and step.label.kind == "lessons"
+    ]
 
 
 def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
@@ -83,9 +105,10 @@ def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample
     if count is None:
         raise ConfigError(f"{source}: the recipe {raw['recipe']!r} counts no teacher's calls that could be planned")
     task = find_task(config.task, data=config.data)
-    if specs.kinds_in(config.teacher) & PAID:
-        open_model(config.teacher)  # an option that is wrong is said now, not when money is due
     expected = count(config, task)
+    for who in (config.teacher, *(row.who for row in expected if row.who is not None)):
+        if specs.kinds_in(who) & PAID:
+            open_model(who)  # an option that is wrong is said now, not when money is due
     lines = planning.priced(config.teacher, expected).lines()
     if sample and not isinstance(config, Teaching):
         raise ConfigError(
@@ -95,8 +118,9 @@ def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample
         with tempfile.TemporaryDirectory() as folder, _working(config, folder) as (room, _):
             asked = room.questions(config.questions.train, config.questions.train_limit)[:sample]
             setup = config.rationales.setup(config.rationales.exam(), room.seed)
-            attempts = room.sit("rationales", config.teacher, asked, setup)
-            lines.append(planning.sampled(config.teacher, expected[0].calls, attempts))
+            first = config.teacher if expected[0].who is None else expected[0].who
+            attempts = room.sit("rationales", first, asked, setup)
+            lines.append(planning.sampled(first, expected[0].calls, attempts))
     return lines
 
 
@@ -133,13 +157,18 @@ def _working(
     plain = config.model_dump(mode="json")
     roles = specs.roles(type(config))
     for role in roles:
-        for spec in plain[role] if isinstance(plain[role], list) else [plain[role]]:
+        for spec in filter(None, plain[role] if isinstance(plain[role], list) else [plain[role]]):
             specs.check_key(spec)
     _check_objectives(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
     written = {step: labels.label_as_json(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
-    about = {**environment_facts(), "what": f"{described(plain)}, in {into}", "promised": written}
+    about = {
+        **environment_facts(),
+        "what": f"{described(plain, roles)}, in {into}",
+        "roles": roles,
+        "promised": written,
+    }
     held = Run.start(Path(into), plain, about, lambda kept: _identity_of(kept, roles), reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, Means(cache, config.budget, launcher), promised)
     try:
@@ -153,6 +182,21 @@ def _working(
     finally:
         room.close()
         held.close()
+
+
+def _miss_exams(room: Classroom, recipe: str) -> None:
+    """Say so where a recipe is done and its student sat none of the exams that were promised of it once it is taught."""
+    owed = {step: label for step, label in room.promised.items() if label.who == "student" and label.round != 0}
+    if not owed or any((room.run.path / step / "step.json").exists() for step in owed):
+        return  # some may stop early and leave the later ones out
+    done = [step for step in history.steps(room.run.path) if step.whole and step.label.kind == "exam"]
+    exams = [step.name for step in done if step.label.who != "teacher"]
+    named = ", ".join(repr(step) for step in owed)
+    sat = f"the exams that were sat are {', '.join(map(repr, exams))}" if exams else "none was sat"
+    room.run.warn(
+        f"recipe {recipe!r} ended without what it promises of the student that it taught ({named}): {sat}; call room.sit "
+        "with the steps that `promised` names"
+    )
 
 
 def _check_objectives(config: Mapping[str, Any]) -> None:
@@ -175,7 +219,7 @@ def _identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, A
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     if "exam" in kept:
         kept["exam"] = renamed(kept["exam"])
-    for role in kept.keys() & set(roles):
+    for role in (role for role in roles if kept.get(role)):
         spec = kept[role]
         kept[role] = [_identity(one) for one in spec] if isinstance(spec, list) else _identity(spec)
     return kept

@@ -74,7 +74,8 @@ WRONG = {
     "no_such_module:RECIPE": "recipe 'no_such_module:RECIPE' is no package.module:NAME that can be imported: No module named",
     "tutelage.recipes.tailored:NOTHING": "has no attribute 'NOTHING'",
     "tutelage.recipes.tailored:teach": "is a function; it must be a Recipe of tutelage.recipes.recipe",
-    "tutelage.recipes.tailored:Tailored": "is a Tailored; it must be a Recipe",
+    "tutelage.recipes.tailored:Tailored": "is the class Tailored; an object is needed: RECIPE = Recipe(",
+    "tutelage.recipes.recipe:Recipe": "is the class Recipe; an object is needed",
     "tutelage.recipes.tailored:": "is no package.module:NAME",
     "tailord": "unknown recipe 'tailord'; did you mean 'tailored'?",
     "own_wrong_recipe:LACKING": "recipe 'own_wrong_recipe:LACKING': its settings lack data, seed, cache, budget; derive them from Teaching",
@@ -94,3 +95,16 @@ def test_a_name_that_is_no_recipe_is_one_sentence(
     with pytest.raises(ConfigError) as error:
         catalog.check_config({"recipe": name, "task": "coin_flip"}, "c.yaml")
     assert said in str(error.value)
+
+
+def test_a_settings_class_that_names_no_type_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_odd_settings.py").write_text(
+        "from tutelage.recipes.recipe import Recipe\nfrom tutelage.recipes.settings import Teaching\n"
+        "class Odd(Teaching):\n    recipe: str = ''\n    second: 'ModlSpec' = 'worked:'\n"
+        "RECIPE = Recipe(summary='', settings=Odd, teach=print, promised=dict)\n"
+    )
+    raw = {"recipe": "own_odd_settings:RECIPE", "task": "coin_flip"}
+    said = "^c.yaml: the settings class own_odd_settings.Odd names the type 'ModlSpec', which is not there; import it"
+    with pytest.raises(ConfigError, match=said):
+        catalog.check_config(raw, "c.yaml")

@@ -21,7 +21,7 @@ from tutelage.errors import RunError
 from tutelage.report import figures, questions, status, watching, writing
 from tutelage.runs import history
 from tutelage.runs.history import ExamView
-from tutelage.types import Label, Question
+from tutelage.types import Label, Part, Question
 
 NO_ROUNDS: dict[str, Any] = {"rounds": None, "baselines": None}  # an exam has none
 HOSTILE = "</script><script>alert(1)</script></div>\"'<img src=x onerror=alert(2)> | `code` | שלום עולם"
@@ -306,3 +306,16 @@ def test_the_book_opens_with_what_was_examined(tmp_path: Path) -> None:
     outcomes = [page["outcome"] for page in pages["questions"]]
     assert outcomes.count("untold") == 5
     assert "untold" not in outcomes[:-5]
+
+
+def test_whose_words_a_solvers_answers_are_stands_under_the_exams(tmp_path: Path) -> None:
+    made = story(tmp_path / "it", baselines=["zero_shot", "zero_shot_cot"])
+    names = ("small", "large", "small", "small")
+    parts = [tuple(Part(model=name, chosen=name == said) for name in ("small", "large")) for said in names]
+    made.exam("zero_shot_cot", [attempt(f"test-{i}", "right", "", parts=own) for i, own in enumerate(parts)])
+    page = writing.write_report([made.end()]).read_text()
+    said = "zero-shot-CoT: answered by small 75%, large 25%."
+    assert said in page
+    text = (tmp_path / "it" / "report.md").read_text().partition("Round by round")[0]
+    assert said in text.replace("\\", "")
+    assert text.count("answered by") == 1

@@ -14,10 +14,11 @@ from tutelage.cli.demo import demo_config, estimate, show_answers
 from tutelage.cli.output import Events, View, score_table
 from tutelage.config import Settings, override, read_yaml
 from tutelage.evaluation.scoreboard import several
+from tutelage.models import specs
 from tutelage.printing import console, say
 from tutelage.recipes.catalog import check_config
 from tutelage.report import writing
-from tutelage.runs import history
+from tutelage.runs import history, naming
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
@@ -73,8 +74,9 @@ def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_js
     terminal = console(stderr=as_json)
     settings = check_config(override(read_yaml(config), overrides or []), str(config))
     with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
-        file = runner.make_lessons(settings, into, view, stopping)
-    say(f"verified lessons with their provenance: {file}", stderr=as_json)
+        made = runner.make_lessons(settings, into, view, stopping)
+    for file in runner.lesson_files(into) if made == into else [made]:
+        say(f"verified lessons with their provenance: {file}", stderr=as_json)
 
 
 def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] = (), on: str | None = None) -> None:
@@ -85,7 +87,8 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
         if as_json:
             view({"event": "scores", "scores": scores})
             return
-    terminal.print(score_table(scores, f"{history.described(config.model_dump(mode='json'))}, in {into}"))
+    described = naming.described(config.model_dump(mode="json"), specs.roles(type(config)))
+    terminal.print(score_table(scores, f"{described}, in {into}"))
     for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tutelage.exporting.source import Source
+from tutelage.exporting.source import Source, public
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import attempt_name
 from tutelage.lessons.mistakes import mistakes
@@ -108,6 +108,7 @@ def _provenance(lesson: Lesson) -> JsonObject:
         "sample": lesson.sample,
         "key": lesson.key,
         "attempts": ", ".join(lesson.attempts),
+        **({"teacher": public(lesson.teacher)} if lesson.teacher else {}),
     }
 
 
@@ -115,6 +116,12 @@ def counted(taught: Taught) -> str:
     """How many lessons of which kind, in words."""
     counts = Counter(lesson.kind for lesson in taught.lessons)
     return f"{len(taught.lessons)} ({', '.join(f'{count} {kind}' for kind, count in counts.items())})"
+
+
+def named_teachers(source: Source) -> str:
+    """Who wrote the lessons, in words."""
+    *others, last = source.teachers()
+    return f"the teachers {plain(', '.join(others))} and {plain(last)}" if others else f"the teacher {plain(last)}"
 
 
 def card(source: Source, taught: Taught, pairs: int) -> str:
@@ -128,8 +135,8 @@ def card(source: Source, taught: Taught, pairs: int) -> str:
     ]
     parts = [
         "# Lessons",
-        f"What {plain(source.name('student'))} learned about the task {plain(source.task.name)} from the teacher "
-        f"{plain(source.name('teacher'))}, made by the recipe {plain(source.setting('recipe'))} of Tutelage.",
+        f"What {plain(source.name('student'))} learned about the task {plain(source.task.name)} from "
+        f"{named_teachers(source)}, made by the recipe {plain(source.setting('recipe'))} of Tutelage.",
         table(["file", "rows", "form"], files),
         table(["round", "kind", "lessons"], rows),
         ""
@@ -142,12 +149,21 @@ def card(source: Source, taught: Taught, pairs: int) -> str:
         "## What they share with questions that are asked in exams",
         _contamination(source),
         "## Terms",
-        "The texts were written by the teacher named above. The terms of use of that "
-        "teacher, and the licence of the data set that the questions come from, hold for them.",
+        _terms(source),
         "Each row's `tutelage` says which question it is about, in which round and of what kind it was made, which of the "
-        "teacher's samples it is, the key of the request in the reply cache, and the wrong attempts it answers.",
+        "teacher's samples it is, the key of the request in the reply cache, the wrong attempts it answers, and who wrote "
+        "it, where that is known.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _terms(source: Source) -> str:
+    several = len(source.teachers()) > 1
+    written, held = ("teachers", "each of them") if several else ("teacher", "that teacher")
+    return (
+        f"The texts were written by the {written} named above. The terms of use of {held}, and the licence of the data set "
+        "that the questions come from, hold for them."
+    )
 
 
 def _filters(source: Source) -> str:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exporting.checking import Checked
-from tutelage.exporting.lessons import Taught, counted
+from tutelage.exporting.lessons import Taught, counted, named_teachers
 from tutelage.exporting.source import Source
 from tutelage.markup import Markup, block, front_matter, literal, plain, table
 from tutelage.recipes import RECIPES
+from tutelage.training.settings import USUAL, objective_choices
 from tutelage.types import JsonObject
 
 # Short names of packaged students -> where they come from, and the licence that their file states.
@@ -33,7 +34,7 @@ def card_text(source: Source, written: Written) -> str:
     parts = [
         f"# {plain(written.name)}",
         f"{plain(source.name('student'))}, taught to reason step by step about the task {plain(_task(source))} by "
-        f"the teacher {plain(source.name('teacher'))} with Tutelage, recipe "
+        f"{named_teachers(source)} with Tutelage, recipe "
         f"{plain(source.setting('recipe'))}. It writes its reasoning and then `--> ANSWER`.",
         "## What it can do",
         f"{scores[source.title].questions} questions of the split {plain(source.split)}{_untaught(source)}; "
@@ -160,14 +161,29 @@ def _making(source: Source, written: Written) -> list[tuple[object, object]]:
     later = f"; later rounds {source.setting('later')}" if source.setting("later") else ""
     return [
         ("recipe", _recipe(source)),
-        ("teacher", source.name("teacher")),
+        ("teachers" if len(source.teachers()) > 1 else "teacher", ", ".join(source.teachers())),
         ("student", f"{source.name('student')}, {written.parameters:,} parameters"),
         ("this one is", source.why() or source.title),
         ("lessons of the run", Markup(f"{plain(counted(written.taught))}, in [lessons/](lessons/README.md)")),
         ("training", how + later),
+        *_objective(source),
         ("weights", f"safetensors, {written.dtype}"),
         ("seed", source.setting("seed")),
         ("begun", facts.get("started", "unknown")),
         ("exported", datetime.now(UTC).date().isoformat()),
         ("versions", ", ".join(f"{name} {number}" for name, number in versions.items()) or "unknown"),
     ]
+
+
+def _objective(source: Source) -> list[tuple[object, object]]:
+    """What was minimised, where it is not the usual."""
+    told: list[tuple[object, object]] = []
+    for key, title in (("training.objective", "objective"), ("later.objective", "objective of later rounds")):
+        chosen = objective_choices(source.setting(key, USUAL))
+        named = [
+            f"{one.name}, weight {one.weight:g}" if len(chosen) > 1 or one.weight != 1 else one.name for one in chosen
+        ]
+        options = [", ".join(f"{name} {value}" for name, value in one.options.items()) for one in chosen]
+        line = "; ".join(f"{name} ({more})" if more else name for name, more in zip(named, options, strict=True))
+        told += [(title, line)] if line != USUAL else []
+    return told

@@ -11,11 +11,13 @@ from tutelage.config import setting
 from tutelage.errors import ConfigError, RunError
 from tutelage.exam import ExamSetup
 from tutelage.models import LOCAL, MODELS, SOLVERS, specs
-from tutelage.runs import history
+from tutelage.runs import history, naming
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, JsonObject
+
+_WORKED = "worked: (the task's own solutions, no language model)"
 
 
 class Source(NamedTuple):
@@ -66,18 +68,32 @@ class Source(NamedTuple):
         try:
             spec = specs.parse(self.setting(role, "worked:"))
         except ConfigError:  # of a kind of the user's own that is not at hand here
-            return history.spec_name(self.setting(role))
+            return naming.spec_name(self.setting(role))
         named = [_named(leaf.spec) for leaf in specs.leaves(spec)]
         return named[0] if spec["kind"] in MODELS.keys() - SOLVERS.keys() else f"{spec['kind']} ({', '.join(named)})"
+
+    def teachers(self) -> list[str]:
+        """Who wrote the lessons, as the lessons say it; where none of them does, the config's teacher."""
+        said = dict.fromkeys(lesson.teacher for lesson in self.run.lessons)
+        named = [_WORKED if name == "worked:" else public(name) for name in said if name]
+        # A student's folder reports no name, and whoever reads of the others' terms must not take them for its.
+        more = ["others that the lessons do not name"] if "" in said else []
+        return [*dict.fromkeys(named), *more] if named else [self.name("teacher")]
 
     def why(self) -> str:
         """Why this one of a run's students was awarded; empty where there was but one."""
         return str(self.made.facts().get("why", ""))
 
 
+def public(reported: str) -> str:
+    """The name that a model reported of itself, as one names it to others."""
+    kind, _, name = reported.rpartition(":")
+    return _named({"kind": kind, "name": name}).removeprefix(":") if name else reported
+
+
 def _named(spec: Mapping[str, object]) -> str:
     if spec["kind"] == "worked":
-        return "worked: (the task's own solutions, no language model)"
+        return _WORKED
     name = str(spec.get("name", ""))
     local = name.startswith((".", "/", "~")) or os.path.exists(name)
     return f"{spec['kind']}:{Path(name).name if local and name else name}".rstrip(":")

@@ -16,7 +16,11 @@ def find_recipe(name: str) -> Recipe:
         raise ConfigError(f"unknown recipe {name!r}; {nearest(name, RECIPES)}, or package.module:NAME")
     found = load_named(RECIPES[name][0]) if name in RECIPES else by_path(name, "recipe")
     if not isinstance(found, Recipe):
-        kind = found.__name__ if isinstance(found, type) else type(found).__name__
+        if isinstance(found, type):
+            raise ConfigError(
+                f"recipe {name!r} is the class {found.__name__}; an object is needed: RECIPE = Recipe(summary=…, settings=…, …)"
+            )
+        kind = type(found).__name__
         raise ConfigError(f"recipe {name!r} is a {kind}; it must be a Recipe of tutelage.recipes.recipe")
     if lacking := [key for key in NEEDED if key not in getattr(found.settings, "model_fields", {})]:
         raise ConfigError(f"recipe {name!r}: its settings lack {', '.join(lacking)}; derive them from Teaching")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tutelage.lessons.trial import loss_of
 from tutelage.models.opening import price_of
 from tutelage.models.remote.prices import Price
-from tutelage.models.specs import Spec, leaves, parse
+from tutelage.models.specs import Leaf, Spec, leaves, parse
 from tutelage.recipes.recipe import Expected
 from tutelage.recipes.settings import Teaching
 from tutelage.spending import MILLION
@@ -27,21 +27,25 @@ class Plan(NamedTuple):
     dollars: tuple[Decimal, Decimal] | None
     source: str  # of the price
     asks: str = ""  # whom a solver asks for each of them
+    named: tuple[str, ...] = ()  # whom each row asks, where not all ask the teacher
+    unpriced: str = "this model"
 
     def lines(self) -> list[str]:
         """The plan as lines for a person."""
+        whom = [f" of {name}" for name in self.named] or [""] * len(self.calls)
         rows = [
-            f"{row.step}: {row.calls} calls, {_span(row.tokens_in)} tokens in, {_span(row.tokens_out)} tokens out"
-            for row in self.calls
+            f"{row.step}: {row.calls} calls{name}, {_span(row.tokens_in)} tokens in, {_span(row.tokens_out)} tokens out"
+            for row, name in zip(self.calls, whom, strict=True)
         ]
         total = sum(row.calls for row in self.calls)
         low, high = (sum(row.tokens_in[side] + row.tokens_out[side] for row in self.calls) for side in (0, 1))
         rows.append(f"in all: {total} calls, {_span((low, high))} tokens")
         rows += [f"each call asks {self.asks}"] if self.asks else []
         if self.dollars is None:
+            whose = "the teacher" if self.unpriced == "this model" else "it"
             return [
                 *rows,
-                "price: unpriced (the price of this model is not known; give the teacher price: {input: …, output: …})",
+                f"price: unpriced (the price of {self.unpriced} is not known; give {whose} price: {{input: …, output: …}})",
             ]
         return [*rows, f"price: ${self.dollars[0]:.2f} to ${self.dollars[1]:.2f} ({self.source})"]
 
@@ -51,20 +55,30 @@ def _span(pair: tuple[int, int]) -> str:
 
 
 def priced(teacher: Spec, calls: Sequence[Expected]) -> Plan:
-    """What calls of a teacher may cost. Replies that are stored already will cost nothing."""
-    asked = list(leaves(parse(teacher)))
+    """What calls may cost, each row's by whom it asks. Replies that are stored already will cost nothing."""
+    own = list(leaves(parse(teacher)))
+    asked = [own if row.who is None else list(leaves(parse(row.who))) for row in calls]
+    alone = all(row == own for row in asked)
+    named = () if alone else tuple(_asks(row) or _named(row[0]) for row in asked)
+    plan = Plan(tuple(calls), None, "", _asks(own) if alone else "", named)
+    if lost := [_named(one) for row in asked or [own] for one in row if price_of(one.spec) is None]:
+        return plan if alone else plan._replace(unpriced=" and ".join(dict.fromkeys(lost)))
+    prices = [[(price, one.times) for one in row if (price := price_of(one.spec))] for row in asked]
+    paid = [(row, *one) for row, each in zip(calls, prices, strict=True) for one in each]
+    low, high = (sum((times * _dollars(price, row, side) for row, price, times in paid), Decimal(0)) for side in (0, 1))
+    known = (price_of(one.spec) for row in asked or [own] for one in row)
+    sources = dict.fromkeys(price.source for price in known if price)
+    return plan._replace(dollars=(low, high), source="; ".join(sources))
+
+
+def _named(one: Leaf) -> str:
+    return f"{one.spec['kind']}:{one.spec.get('name', '')}"
+
+
+def _asks(asked: Sequence[Leaf]) -> str:
+    """Whom a solver asks for each call; empty where no solver is asked."""
     solver = len(asked) > 1 or asked[0].times > 1
-    asks = " and ".join(f"{one.spec['kind']}:{one.spec.get('name', '')} {_times(one.times)}" for one in asked)
-    asks = f"{asks}, at the most" if solver else ""
-    prices = [(price_of(one.spec), one.times) for one in asked]
-    if any(price is None for price, _ in prices):
-        return Plan(tuple(calls), None, "", asks)
-    low, high = (
-        sum((times * _dollars(price, row, side) for row in calls for price, times in prices if price), Decimal(0))
-        for side in (0, 1)
-    )
-    sources = dict.fromkeys(price.source for price, _ in prices if price)
-    return Plan(tuple(calls), (low, high), "; ".join(sources), asks)
+    return f"{' and '.join(f'{_named(one)} {_times(one.times)}' for one in asked)}, at the most" if solver else ""
 
 
 def _times(count: int) -> str:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
+from tutelage.models.specs import Spec
 from tutelage.tasks.task import Task
 from tutelage.types import Label
 
@@ -18,11 +19,14 @@ class Expected(NamedTuple):
     calls: int
     tokens_in: tuple[int, int]
     tokens_out: tuple[int, int]
+    who: Spec | None = None  # is asked; None: the config's teacher
 
     def times(self, rounds: int) -> "Expected":
         """The same in several rounds."""
         (a, b), (c, d) = self.tokens_in, self.tokens_out
-        return Expected(self.step, rounds * self.calls, (rounds * a, rounds * b), (rounds * c, rounds * d))
+        return self._replace(
+            calls=rounds * self.calls, tokens_in=(rounds * a, rounds * b), tokens_out=(rounds * c, rounds * d)
+        )
 
 
 class Recipe(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from tutelage.evaluation.scoreboard import score, several
+from tutelage.evaluation.scoreboard import score, several, speakers
 from tutelage.report import figures, sections
-from tutelage.runs.history import RunHistory, described
+from tutelage.runs.history import RunHistory
+from tutelage.runs.naming import described
 
 
 class Contents:
@@ -25,7 +26,8 @@ class Contents:
     @cached_property
     def states(self) -> list[str]:
         """One line a run: what it is, and what is missing of it."""
-        return [f"{run.name}: {described(run.config)}. {sections.state_line(run)}" for run in self.runs]
+        told = [described(run.config, run.facts.get("roles")) for run in self.runs]
+        return [f"{run.name}: {line}. {sections.state_line(run)}" for run, line in zip(self.runs, told, strict=True)]
 
     @cached_property
     def headlines(self) -> list[str]:
@@ -57,7 +59,7 @@ class Contents:
 
     def _answer(self) -> sections.Section:
         """What the student could do before, after each round, and the teacher's ceiling."""
-        marks, rows = [], []
+        marks, rows, lines = [], [], []
         for run in self.runs:
             exams = run.exams()
             for step, told in run.promised.items():
@@ -71,6 +73,7 @@ class Contents:
                     [f"  {one.name}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}"] + [""] * 5
                     for one in several(exams[title])
                 ]
+                lines += [f"{label}: {said}."] if (said := speakers(exams[title])) else []
         if not rows:
             return sections.Section("What the student can do", lines=["No exam is finished yet."])
         caption = "Accuracy on the held-out questions with its 95 % interval"
@@ -78,6 +81,7 @@ class Contents:
             "What the student can do",
             [(caption, figures.whiskers(marks, caption))],
             [sections.Table(sections.HEADINGS, rows)],
+            lines,
         )
 
     def _between(self) -> sections.Section:

@@ -168,19 +168,19 @@ def templates(run: RunHistory, of: str) -> Section:
 
 
 def lessons_section(run: RunHistory, of: str) -> Section:
-    count = Counter((lesson.round, lesson.kind) for lesson in run.lessons)
-    rows = [[str(number or 1), kind, str(count[number, kind])] for number, kind in sorted(count)]
-    shown = [
-        figures.Bar(f"round {number or 1}: {kind}", [("lesson", count[number, kind])], str(count[number, kind]))
-        for number, kind in sorted(count)
-    ]
+    several = len({lesson.teacher for lesson in run.lessons}) > 1  # else each row would name the same one
+    count = Counter((lesson.round, lesson.kind, lesson.teacher if several else "") for lesson in run.lessons)
+    rows, shown = [], []
+    for (number, kind, teacher), made in sorted(count.items()):
+        who = [teacher or "not named"] if several else []
+        rows.append([str(number or 1), kind, *who, str(made)])
+        shown.append(figures.Bar(", ".join([f"round {number or 1}: {kind}", *who]), [("lesson", made)], str(made)))
     accounts = [f"{step.name}: {step.note}" for step in run.of("lessons") if step.note]
     if not rows:
         return Section("")
-    caption = "Lessons by round and kind"
-    return Section(
-        f"Lessons{of}", [(caption, figures.bars(shown, caption))], [Table(("round", "kind", "lessons"), rows)], accounts
-    )
+    caption = "Lessons by round, kind and teacher" if several else "Lessons by round and kind"
+    headings = ("round", "kind", *["teacher"] * several, "lessons")
+    return Section(f"Lessons{of}", [(caption, figures.bars(shown, caption))], [Table(headings, rows)], accounts)
 
 
 def effort(run: RunHistory, of: str) -> Section:

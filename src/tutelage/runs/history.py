@@ -118,24 +118,6 @@ def _checkpoint(model: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def described(config: Mapping[str, object]) -> str:
-    """A config in one line: what is done with whom on what."""
-    roles = [f"{role} {spec_name(config[role])}" for role in ("student", "teacher", "model") if role in config]
-    return ", ".join([f"{config.get('recipe')} on {spec_name(config.get('task'))}", *roles])
-
-
-def spec_name(spec: object) -> str:
-    """The name of a model or task, written as text or as a mapping."""
-    if not isinstance(spec, Mapping):
-        return str(spec)
-    named = spec.get("name") or spec.get("path")
-    if "kind" in spec and not named:  # a model made of models goes by these
-        parts = [spec_name(one) for value in spec.values() for one in (value if isinstance(value, list) else [value])]
-        return f"{spec['kind']}({', '.join(part for part in parts if ':' in part and part != spec['kind'])})"
-    kind = f"{spec['kind']}:" if "kind" in spec and "path" not in spec else ""
-    return f"{kind}{named or ''}"
-
-
 def open_runs(paths: Sequence[Path]) -> list[RunHistory]:
     """Several runs; where two folders have one name, each goes by its whole path."""
     runs = [open_run(path) for path in paths]
@@ -195,6 +177,11 @@ def open_run(path: Path) -> RunHistory:
         events=events,
         unread=look.unread,
     )
+
+
+def steps(path: Path) -> list[Step]:
+    """The steps of a run in the order they were begun, without what they hold."""
+    return _outline(path).steps
 
 
 class Sat(NamedTuple):
