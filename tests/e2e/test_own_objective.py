@@ -159,3 +159,16 @@ def test_lessons_that_it_cannot_use_are_said(own: Path, tmp_path: Path) -> None:
     done = cli(tmp_path, "run", "c.yaml", "--into", "it")
     assert done.returncode == 2
     assert re.search(r"error: key_steps finds no sum in any of \d+ lessons; use the objective likelihood", done.stderr)
+
+
+def test_its_code_is_part_of_what_a_student_was_made_from(own: Path, tmp_path: Path) -> None:
+    """The same name may stand for another loss tomorrow: a finished step is refused, and none is taken over."""
+    here = tmp_path / "later"
+    shutil.copytree(own, here)
+    made = json.loads((here / "runs" / "sums" / "student" / "step.json").read_text())["inputs"]
+    assert list(made["code"]) == ["key_steps:KeySteps"]
+    file = here / "key_steps.py"
+    file.write_text(file.read_text().replace("boost: float = 3.0", "boost: float = 30.0"))
+    done = cli(here, "run", "runs/sums/config.yaml")
+    assert done.returncode == 2
+    assert "made from other inputs: code.key_steps:KeySteps:" in done.stderr
