@@ -96,20 +96,20 @@ def test_it_may_stand_beside_others_and_be_weighed(own: Path) -> None:
 
 WRONG: dict[str, tuple[Any, str]] = {
     "no module": ("no_such_module:IT", "objective 'no_such_module:IT' is no package.module:NAME that can be imported: No module"),
-    "no name": ("own_wrong:NOTHING", "has no attribute 'NOTHING'"),
-    "no object": ("own_wrong:", "is no package.module:NAME"),
-    "a function": ("own_wrong:plain", "objective 'own_wrong:plain' is a function without prepare, parts, loss, name"),
-    "lacks a part": ("own_wrong:Lacking", "objective 'own_wrong:Lacking' is a Lacking without loss; it needs name, prepare"),
-    "no settings": ("own_wrong:Bare", "objective 'own_wrong:Bare' is the class Bare; derive it from tutelage.config.Settings"),
+    "no name": ("own_wrong_objective:NOTHING", "has no attribute 'NOTHING'"),
+    "no object": ("own_wrong_objective:", "is no package.module:NAME"),
+    "a function": ("own_wrong_objective:plain", "objective 'own_wrong_objective:plain' is a function without prepare, parts, loss, name"),
+    "lacks a part": ("own_wrong_objective:Lacking", "objective 'own_wrong_objective:Lacking' is a Lacking without loss; it needs name, prepare"),
+    "no settings": ("own_wrong_objective:Bare", "objective 'own_wrong_objective:Bare' is the class Bare; derive it from tutelage.config.Settings"),
     "an option": (
-        [{"name": "own_wrong:Whole", "bost": 2}],
-        "training.objective 'own_wrong:Whole': unknown key 'bost'; did you mean 'boost'",
+        [{"name": "own_wrong_objective:Whole", "bost": 2}],
+        "training.objective 'own_wrong_objective:Whole': unknown key 'bost'; did you mean 'boost'",
     ),
-    "a value": ([{"name": "own_wrong:Whole", "boost": "much"}], "boost = 'much'"),
-    "an object's option": ([{"name": "own_wrong:MADE", "boost": 2}], "'own_wrong:MADE' is an object, so it takes no options"),
+    "a value": ([{"name": "own_wrong_objective:Whole", "boost": "much"}], "boost = 'much'"),
+    "an object's option": ([{"name": "own_wrong_objective:MADE", "boost": 2}], "'own_wrong_objective:MADE' is an object, so it takes no options"),
     "one name": (
-        {"own_wrong:Whole": 1, "own_wrong:MADE": 1},
-        "own_wrong:Whole and own_wrong:MADE are both called 'whole'; each needs a name of its own",
+        {"own_wrong_objective:Whole": 1, "own_wrong_objective:MADE": 1},
+        "own_wrong_objective:Whole and own_wrong_objective:MADE are both called 'whole'; each needs a name of its own",
     ),
 }  # fmt: skip
 MODULE = """
@@ -134,7 +134,7 @@ MADE = Whole()
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_no_objective_is_one_sentence(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "own_wrong.py").write_text(MODULE)
+    (tmp_path / "own_wrong_objective.py").write_text(MODULE)
     given, said = WRONG[case]
     with pytest.raises(TutelageError) as error:
         Mix(objective_choices(given))

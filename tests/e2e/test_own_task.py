@@ -70,21 +70,21 @@ def test_other_options_are_other_questions(own: Path) -> None:
 TASK = "name='t', kind='number', splits=('train',), load=lambda split: {}, read=READERS['number'][0], same=READERS['number'][1]"
 WRONG = {
     "no_such_module:make": "task 'no_such_module:make' is no package.module:NAME that can be imported: No module named",
-    "own_wrong:nothing": "has no attribute 'nothing'",
-    "own_wrong:NUMBER": "is a int; it must be a Task or a function returning one",
-    "own_wrong:lacks": "cannot be made: .*own_wrong.py:4: TypeError: .* missing 1 required keyword-only argument: 'load'",
-    "own_wrong:fails": "cannot be made: .*own_wrong.py:5: ZeroDivisionError: division by zero",
-    "own_wrong:unreadable": "its `read` is a str; it must be a function",
-    "own_wrong:unsplit": r"its `splits` are \(\); name them",
-    "own_wrong:make?sise=3": "has no option 'sise'; did you mean 'size'",
-    "own_wrong:make?size=x": "option 'size': Expected `int`, got `str`",
+    "own_wrong_task:nothing": "has no attribute 'nothing'",
+    "own_wrong_task:NUMBER": "is a int; it must be a Task or a function returning one",
+    "own_wrong_task:lacks": "cannot be made: .*own_wrong_task.py:4: TypeError: .* missing 1 required keyword-only argument: 'load'",
+    "own_wrong_task:fails": "cannot be made: .*own_wrong_task.py:5: ZeroDivisionError: division by zero",
+    "own_wrong_task:unreadable": "its `read` is a str; it must be a function",
+    "own_wrong_task:unsplit": r"its `splits` are \(\); name them",
+    "own_wrong_task:make?sise=3": "has no option 'sise'; did you mean 'size'",
+    "own_wrong_task:make?size=x": "option 'size': Expected `int`, got `str`",
 }
 
 
 @pytest.fixture
 def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "own_wrong.py").write_text(
+    (tmp_path / "own_wrong_task.py").write_text(
         "from dataclasses import replace\nfrom tutelage.grading.answers import READERS\nfrom tutelage.tasks.task import Task\n"
         f"def lacks(): return Task({TASK.replace('load=lambda split: {}, ', '')})\n"
         "def fails(): return 1 / 0\n"
@@ -106,9 +106,9 @@ def test_what_is_no_task_is_one_sentence(name: str, said: str, wrong: None) -> N
 @pytest.mark.parametrize(
     ("name", "split", "said"),
     [
-        ("own_wrong:make", "trian", "has no split 'trian'; did you mean 'train'"),
-        ("own_wrong:make", "train", "its split 'train' holds no questions"),
-        ("own_wrong:odd", "train", "number 0 of its split 'train' is a str; it must be a Question"),
+        ("own_wrong_task:make", "trian", "has no split 'trian'; did you mean 'train'"),
+        ("own_wrong_task:make", "train", "its split 'train' holds no questions"),
+        ("own_wrong_task:odd", "train", "number 0 of its split 'train' is a str; it must be a Question"),
     ],
 )
 def test_what_are_no_questions_is_one_sentence(name: str, split: str, said: str, wrong: None) -> None:

@@ -505,7 +505,10 @@ class Terminal:
 
 
 def test_chat_at_a_terminal(scripted: Scripted) -> None:
-    body = "said = ' / '.join(m.content for m in chat.messages); time.sleep(30 * ('slow' in said)); return f'heard: {said} .'"
+    body = (
+        "said = ' / '.join(m.content for m in chat.messages); slow = said.endswith('slow'); "
+        "print('(asked)' * slow, flush=True); time.sleep(30 * slow); return f'heard: {said} .'"
+    )
     terminal = Terminal(SCRIPT, "--task", "coin_flip?size=20", **scripted(body))
     assert "it keeps the conversation" in terminal.until("> ")
     terminal.type("one")
@@ -525,7 +528,7 @@ def test_chat_at_a_terminal(scripted: Scripted) -> None:
     terminal.type("/task")
     terminal.until("(the answer is ")
     terminal.type("slow")
-    time.sleep(1)
+    terminal.until("(asked)")  # a busy machine takes its time to come to it
     terminal.process.send_signal(signal.SIGINT)
     terminal.until("(stopped)")
     terminal.type("/quit")
