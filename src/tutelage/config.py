@@ -4,11 +4,19 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import ErrorDetails
 
 from tutelage.errors import ConfigError, nearest
@@ -23,6 +31,15 @@ class Settings(BaseModel):
     """Base of every configuration: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Options that steps of earlier versions were made without: at their default they are left out of what is written, so that
+    # such a step is still the same step.
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        told: JsonObject = handler(self)
+        usual = {name: type(self).model_fields[name].default for name in self.newer}
+        return {key: value for key, value in told.items() if key not in usual or value != usual[key]}
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)

@@ -243,3 +243,19 @@ def test_it_teaches_and_sits_exams_from_a_yaml_and_at_the_command_line(base_stud
 
 def test_the_majority_of_nothing_is_nothing() -> None:
     assert majority([None]) is None
+
+
+def test_no_gold_takes_part_in_a_vote() -> None:
+    """A task's own scorer may know the right answer whatever it is shown: two answers are not one because either is right."""
+    task = find_task("reasoning_gym:leg_counting?size=40")
+    question = task.load("test")[0]
+    reader, chat = TaskReader(task, {question.id: question}), Chat(messages=(), question=question.id)
+    right, wrong = question.answer, str(int(question.answer) + 1)
+    assert task.same(right, question)
+    assert not reader.same(chat, right, wrong)
+    assert not reader.same(chat, wrong, right)
+    context = Context(read=reader.read, same=reader.same)
+    ((_, (reply,)),) = Vote(
+        Says(*(f"The answer is {one}." for one in (wrong, wrong, wrong, right))), context, n=4
+    ).answer([chat], Sampling())
+    assert reply.text == f"The answer is {wrong}."

@@ -24,8 +24,12 @@ class TaskReader:
         return readable(self.task, question, second_reply(text) if chat.purpose == "answer" else text)
 
     def same(self, chat: Chat, one: str, other: str) -> bool:
-        """Whether two answers to a chat are one and the same: either is compared as if the other were gold."""
+        """Whether two answers to a chat are one and the same: one is compared as if the other were gold.
+
+        Nothing of the real gold may take part, or a vote would know the answer: a scorer that looks at more than the answer it
+        is given compares nothing here, and the two are the same to the letter or not at all.
+        """
         question = self.asked.get(chat.question)
-        if question is None or one == other:
+        if question is None or one == other or not self.task.grades_inventions:
             return one == other
-        return is_equal(self.task, replace(question, answer=other), one)
+        return is_equal(self.task, replace(question, answer=other, facts={}, rationale=""), one)

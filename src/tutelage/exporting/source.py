@@ -10,7 +10,8 @@ import msgspec
 from tutelage.config import setting
 from tutelage.errors import ConfigError, RunError
 from tutelage.exam import ExamSetup
-from tutelage.models import LOCAL, MODELS, SOLVERS, specs
+from tutelage.models import LOCAL, specs
+from tutelage.models.kinds import is_single
 from tutelage.runs import history, naming
 from tutelage.runs.history import ExamView, RunHistory, Step
 from tutelage.tasks.catalog import find_task
@@ -70,7 +71,7 @@ class Source(NamedTuple):
         except ConfigError:  # of a kind of the user's own that is not at hand here
             return naming.spec_name(self.setting(role))
         named = [_named(leaf.spec) for leaf in specs.leaves(spec)]
-        return named[0] if spec["kind"] in MODELS.keys() - SOLVERS.keys() else f"{spec['kind']} ({', '.join(named)})"
+        return named[0] if is_single(spec["kind"]) else f"{spec['kind']} ({', '.join(named)})"
 
     def teachers(self) -> list[str]:
         """Who wrote the lessons, as the lessons say it; where none of them does, the config's teacher."""

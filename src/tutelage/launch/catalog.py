@@ -1,9 +1,18 @@
 """From what a config names to a launcher."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from tutelage.errors import ConfigError, nearest
 from tutelage.importing import by_path, load_named
 from tutelage.launch import LAUNCHERS
 from tutelage.launch.launcher import Launcher
+
+# The type of a launcher in a recipe's settings.
+Launch = Annotated[
+    str, Field(description="where work runs: a launcher's name or package.module:NAME; no part of the result")
+]
 
 
 def find_launcher(name: str) -> Launcher:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from string import Template
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec.structs import replace
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from tutelage.config import Settings
 from tutelage.grading.verdicts import judge
@@ -18,12 +18,13 @@ from tutelage.lessons.kept import Kept
 from tutelage.lessons.rationales import gold
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt, Chat, Feedback, JsonObject, Lesson, Message, Question, Reply, Sampling
+from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Reply, Sampling
 
 
 class FeedbackConfig(Settings):
     """Which mistakes go to the teacher in a round, and what it is asked for."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"match"})
     writes: Literal["feedback", "rationales"] = Field(
         "feedback",
         description="'rationales': the ablation without feedback, as many plain rationales that know no mistake",
@@ -64,12 +65,6 @@ class FeedbackConfig(Settings):
     tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="no further mistakes go up in a round once its feedback has cost this many tokens"
     )
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
-        """Without a match where there is none: what a step was made from is what earlier versions wrote."""
-        told: JsonObject = handler(self)
-        return {key: value for key, value in told.items() if key != "match" or value is not None}
 
     @model_validator(mode="after")
     def _matches_all(self) -> Self:

@@ -15,7 +15,7 @@ from tutelage.types import Model
 
 Factory = Callable[..., Model]
 # Given by whoever opens a model, and so no options of a spec.
-_GIVEN = {"self", "context", "limits", "meter"}
+GIVEN = {"self", "context", "limits", "meter"}
 
 
 def check_kind(kind: object) -> None:
@@ -23,6 +23,11 @@ def check_kind(kind: object) -> None:
     if not isinstance(kind, str) or (kind not in MODELS and not is_own(kind)):
         known = nearest(kind, MODELS) if isinstance(kind, str) and len(kind) < 100 else nearest("", MODELS)
         raise ConfigError(f"unknown model kind {told_apart(kind)}; {known}, or package.module:NAME")
+
+
+def is_single(kind: object) -> bool:
+    """Whether a kind is brought along and holds no models: what its spec means is known without loading it."""
+    return kind in MODELS and kind not in SOLVERS
 
 
 def is_own(kind: str) -> bool:
@@ -59,8 +64,8 @@ def takes(factory: Factory) -> set[str]:
 
 def parts_of(kind: str) -> dict[str, bool]:
     """The options of a kind that are models themselves, by what their annotations say: name -> whether it takes several."""
-    if kind in MODELS and kind not in SOLVERS:
-        return {}  # nothing is loaded to know it
+    if is_single(kind):
+        return {}
     hints = _hints(kind)
     return {name: several for name, hint in hints.items() if (several := _holds_models(hint)) is not None}
 
@@ -73,7 +78,7 @@ def _hints(kind: str) -> dict[str, object]:
             hints |= typing.get_type_hints(init)
         except (NameError, TypeError) as error:
             raise ConfigError(f"model kind {kind!r}: the types of its options cannot be read: {error}") from error
-    return {name: hint for name, hint in hints.items() if name not in ("return", *_GIVEN)}
+    return {name: hint for name, hint in hints.items() if name not in ("return", *GIVEN)}
 
 
 def _holds_models(hint: object) -> bool | None:
@@ -89,7 +94,7 @@ def _holds_models(hint: object) -> bool | None:
 
 def typed_options(kind: str, options: Mapping[str, object]) -> dict[str, object]:
     """The options of a solver, or of a kind of the user's own, as the types that their annotations name."""
-    hints = _hints(kind) if kind not in MODELS or kind in SOLVERS else {}
+    hints = {} if is_single(kind) else _hints(kind)
     found = dict(options)
     for name in (name for name in options if name in hints and _holds_models(hints[name]) is None):
         try:
@@ -103,12 +108,12 @@ def typed_options(kind: str, options: Mapping[str, object]) -> dict[str, object]
 
 def lacking(kind: str, options: Collection[str]) -> list[str]:
     """The options that a solver, or a kind of the user's own, cannot be made without."""
-    if kind in MODELS and kind not in SOLVERS:
+    if is_single(kind):
         return []
     first = _makers(factory_of(kind))[0]
     needed = [one for one in inspect.signature(first).parameters.values() if one.default is one.empty]
     plain = [one.name for one in needed if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    return [name for name in plain if name not in options and name not in _GIVEN]
+    return [name for name in plain if name not in options and name not in GIVEN]
 
 
 def _makers(factory: Factory) -> list[Callable[..., object]]:
@@ -119,7 +124,7 @@ def _makers(factory: Factory) -> list[Callable[..., object]]:
 
 def option_problem(kind: str, given: Mapping[str, object]) -> str:
     """What is wrong with the names of a spec's options; empty if nothing is. What computes local models is not loaded."""
-    known: Collection[str] = LOCAL[kind] if kind in LOCAL else sorted(takes(factory_of(kind)) - _GIVEN)
+    known: Collection[str] = LOCAL[kind] if kind in LOCAL else sorted(takes(factory_of(kind)) - GIVEN)
     if kind in PAID:
         known = [*known, *LIMITS, *PAYING]
     unknown = [name for name in given if name not in known and not (name == "name" and given[name] == "")]

@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.errors import ConfigError
 from tutelage.models import LIMITS, PAID
 from tutelage.models.context import Context
-from tutelage.models.kinds import factory_of, lacking, option_problem, parts_of, takes, typed_options
+from tutelage.models.kinds import GIVEN, factory_of, lacking, option_problem, parts_of, takes, typed_options
 from tutelage.models.remote.cached import Asker, Cached
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits
@@ -55,7 +55,7 @@ def _made(kind: str, options: Mapping[str, object]) -> Any:
     try:
         model: Any = factory_of(kind)(**options)
     except TypeError as error:
-        given = {option: value for option, value in options.items() if option not in ("context", "limits", "meter")}
+        given = {option: value for option, value in options.items() if option not in GIVEN}
         raise ConfigError(option_problem(kind, given) or f"model kind {kind!r}: {error}") from error
     # Endpoints are made into models by what keeps their replies.
     if kind not in PAID and (missing := [part for part in ("name", "answer") if not hasattr(model, part)]):

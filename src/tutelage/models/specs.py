@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ValidationInfo
 from tutelage.config import split_options
 from tutelage.errors import ConfigError, ModelError
 from tutelage.models import LIMITS, MODELS, PAID, PAYING, SOLVERS
-from tutelage.models.kinds import check_kind, factory_of, is_own, option_problem, parts_of
+from tutelage.models.kinds import check_kind, factory_of, is_own, is_single, option_problem, parts_of
 from tutelage.models.remote import hiding, values
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_clear_name, redact
@@ -65,7 +65,7 @@ def _mapping(spec: Spec, depth: int = 0) -> JsonObject:
             raise ConfigError(f'a model that is written "{name}:" stands in quotes, since YAML reads {name}: as a key')
         if "name" in parsed and isinstance(parsed["name"], str):
             parsed = _named(parsed)
-        if parsed.get("kind") in MODELS and parsed["kind"] not in SOLVERS:
+        if is_single(parsed.get("kind")):
             parsed.setdefault("name", "")
         return parsed
     if spec.lstrip().startswith("{"):

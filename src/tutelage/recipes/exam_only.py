@@ -4,24 +4,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tutelage.classroom.room import Classroom
-from tutelage.config import Settings
 from tutelage.errors import ModelError
 from tutelage.exam import ExamConfig
 from tutelage.launch import HERE
+from tutelage.launch.catalog import Launch
 from tutelage.models import LOCAL
 from tutelage.models.specs import ModelSpec, Spec, leaves, parse
 from tutelage.parsing import json_file
 from tutelage.recipes import RECIPES
-from tutelage.recipes.presets import Preset, Published, resolved
+from tutelage.recipes.presets import Preset, Published, WithPresets
 from tutelage.recipes.recipe import Recipe
 from tutelage.spending import BudgetConfig
 from tutelage.types import Attempt, Form, JsonObject, Label
 
 
-class ExamOnly(Settings):
+class ExamOnly(WithPresets):
     """Let one model sit one exam."""
 
     published: ClassVar[Mapping[str, Published]] = {
@@ -47,14 +47,7 @@ class ExamOnly(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the paid replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling")
-    launch: str = Field(
-        HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve_preset(cls, given: object) -> object:
-        return resolved(given, cls.published)
+    launch: Launch = HERE
 
 
 def teach(room: Classroom, config: ExamOnly) -> list[Attempt]:

@@ -1,9 +1,9 @@
 """Presets: a recipe's own defaults, or the values that its paper published, under whatever a user sets."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from tutelage.config import Settings
 from tutelage.types import JsonObject
@@ -40,6 +40,17 @@ def over(base: Mapping[str, object], changes: Mapping[str, object]) -> JsonObjec
         change = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
         merged[key] = over(inner, change) if isinstance(inner, Mapping) and isinstance(change, Mapping) else value
     return merged
+
+
+class WithPresets(Settings):
+    """Settings that `preset: paper` fills with the published values, under whatever is set."""
+
+    published: ClassVar[Mapping[str, Published]] = {}  # dotted key -> the value of the recipe's paper
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_preset(cls, given: object) -> object:
+        return resolved(given, cls.published)
 
 
 class Option(NamedTuple):

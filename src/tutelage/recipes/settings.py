@@ -1,15 +1,15 @@
 """The settings of every recipe that teaches: which questions, how the teacher reasons aloud, who and what is compared."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.exam import ANOTHER_QUESTION, ExamConfig, ExamSetup
 from tutelage.launch import HERE
+from tutelage.launch.catalog import Launch
 from tutelage.models.specs import ModelSpec
-from tutelage.recipes.presets import Preset, Published, resolved
+from tutelage.recipes.presets import Preset, WithPresets
 from tutelage.spending import BudgetConfig
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Form, JsonObject
@@ -78,10 +78,8 @@ class RationalesConfig(Settings):
         return self.over(exam).setup(self.form, seed)
 
 
-class Teaching(Settings):
+class Teaching(WithPresets):
     """The settings of every recipe that teaches a student with a teacher's rationales."""
-
-    published: ClassVar[Mapping[str, Published]] = {}  # dotted key -> the value of the recipe's paper
 
     recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
@@ -104,11 +102,4 @@ class Teaching(Settings):
     budget: BudgetConfig = BudgetConfig()
     cache: str | None = Field(None, description="file of the teacher's replies; default: one for all runs of this user")
     seed: int = Field(0, description="of sampling, of the order of lessons, of new weights")
-    launch: str = Field(
-        HERE, description="where work runs: a launcher's name or package.module:NAME; no part of the result"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve_preset(cls, given: object) -> object:
-        return resolved(given, cls.published)
+    launch: Launch = HERE

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tutelage.config import Settings
 from tutelage.errors import nearest
@@ -84,6 +84,7 @@ class ReflectionConfig(ReflectionOptions):
 class TrainingConfig(Settings):
     """How a student learns its lessons."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"objective"})
     epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the lessons")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         2e-4, description="AdamW; chosen on dev at 135M parameters: a larger student wants less, unless by adapters"
@@ -147,12 +148,6 @@ class TrainingConfig(Settings):
         if self.prompt_weight and USUAL not in names:
             raise ValueError(f"prompt_weight is of the objective {USUAL!r}, which objective does not name")
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
-        """Without the usual objective: what a step was made from is what earlier versions wrote, so their steps are kept."""
-        plain: JsonObject = handler(self)
-        return {key: value for key, value in plain.items() if key != "objective" or value != USUAL}
 
     @property
     def plain(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from tutelage.models.local import templates
+from tutelage.models.local import kernels, templates
 from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Chat, TokenScores
@@ -37,7 +37,8 @@ def score_rows(model: PreTrainedModel, rows: Sequence[Prompt], at_once: int) -> 
         padded = [rows[i].ids + [0] * (width - len(rows[i].ids)) for i in part]
         mask = [[1] * len(rows[i].ids) + [0] * (width - len(rows[i].ids)) for i in part]
         ids_BT = torch.tensor(padded, device=model.device)
-        out = model(input_ids=ids_BT, attention_mask=torch.tensor(mask, device=model.device), use_cache=False)
+        with kernels.sound(model.device):
+            out = model(input_ids=ids_BT, attention_mask=torch.tensor(mask, device=model.device), use_cache=False)
         for place, i in enumerate(part):
             end, most = len(rows[i].ids), rows[i].most
             # The logits at column t are of the token at t + 1; in float32, since a sum over the vocabulary is.
