@@ -20,6 +20,19 @@ def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(here, capture_output=True, text=True, check=False, cwd=folder, env=environment)
 
 
+def works(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command line that ends well."""
+    done = cli(folder, *words)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def report_text(folder: Path, run: str) -> str:
+    """A run's report as Markdown, written now."""
+    works(folder, "report", run)
+    return (folder / run / "report.md").read_text(encoding="utf-8")
+
+
 def write_page(page: str, folder: Path, small: Mapping[str, Any]) -> list[str]:
     """Write every block of a page that begins with "# FILE.py" or "# FILE.yaml"; a config is made `small`. Returns the names."""
     names = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.outside import cli, write_page
+from tests.e2e.outside import cli, report_text, works, write_page
 
 from tutelage.errors import ConfigError
 from tutelage.launch.catalog import find_launcher
@@ -23,8 +23,7 @@ def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "exam": {"max_tokens": 4},
     }
     assert write_page("add-a-launcher.md", folder, small) == ["child.py", "apart.yaml"]
-    done = cli(folder, "run", "apart.yaml", "--into", "runs/apart")
-    assert done.returncode == 0, done.stderr
+    works(folder, "run", "apart.yaml", "--into", "runs/apart")
     return folder
 
 
@@ -32,22 +31,18 @@ def test_the_student_is_the_one_that_is_trained_here(own: Path) -> None:
     """Where is no part of what: the same weights, the same digest, and the step is taken by a run elsewhere."""
     raw = yaml.safe_load((own / "apart.yaml").read_text())
     (own / "here.yaml").write_text(yaml.safe_dump({**raw, "launch": "here"}))
-    done = cli(own, "run", "here.yaml", "--into", "runs/here")
-    assert done.returncode == 0, done.stderr
+    works(own, "run", "here.yaml", "--into", "runs/here")
     apart, here = (own / "runs" / name / "student" for name in ("apart", "here"))
     assert (apart / "model.safetensors").read_bytes() == (here / "model.safetensors").read_bytes()
     assert {path.name for path in apart.iterdir()} == {path.name for path in here.iterdir()}  # no job, no lessons
     inputs = [json.loads((step / "step.json").read_text())["inputs"] for step in (apart, here)]
     assert inputs[0] == inputs[1]
-    done = cli(own, "run", "runs/apart/config.yaml", "--on", "here")
-    assert done.returncode == 0, done.stderr
+    done = works(own, "run", "runs/apart/config.yaml", "--on", "here")
     assert "(kept)" in done.stdout
 
 
 def test_its_report_is_that_of_any_run(own: Path) -> None:
-    done = cli(own, "report", "runs/apart")
-    assert done.returncode == 0, done.stderr
-    text = (own / "runs" / "apart" / "report.md").read_text()
+    text = report_text(own, "runs/apart")
     assert re.search(r"^Fine-tune-CoT: \d+\.\d% right .* of 8 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE)
     assert re.search(r"\| Fine-tune-CoT \| \d+\.\d% \|", text)
     assert "| student | 28 | 8 |" in text
@@ -67,8 +62,7 @@ def test_its_report_is_that_of_any_run(own: Path) -> None:
     ids=lambda given: given[0] if isinstance(given, list) else "",
 )  # fmt: skip
 def test_every_other_door_takes_it(own: Path, words: list[str], said: str) -> None:
-    done = cli(own, *words)
-    assert done.returncode == 0, done.stderr
+    done = works(own, *words)
     assert said in done.stdout
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.e2e.outside import cli, write_page
+from tests.e2e.outside import cli, report_text, works, write_page
 
 SMALL = {"task": "coin_flip?size=40", "baselines": ["zero_shot"], "training": {"epochs": 1, "batch": 8}, "exam": {"max_tokens": 4}, "rationales": {"max_tokens": 40}}  # fmt: skip
 NEAREST = '{kind: "nearest:Nearest", lessons: runs/first/lessons/records.jsonl}'
@@ -21,8 +21,7 @@ def nearest(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         ["run", "nearest.yaml", "--into", "runs/taught"],
         ["exam", NEAREST, "--task", "coin_flip?size=40", "--split", "train", "--into", "runs/sat"],
     ):
-        done = cli(folder, *words)
-        assert done.returncode == 0, done.stderr
+        works(folder, *words)
     return folder
 
 
@@ -32,17 +31,14 @@ def cascade(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     teacher = {"kind": "cascade:Cascade", "small": f"hf:{base_student}", "large": "worked:", "n": 3}
     names = write_page("add-a-solver.md", folder, {**SMALL, "student": f"hf:{base_student}", "teacher": teacher})
     assert names == ["cascade.py", "cascade.yaml"]
-    done = cli(folder, "run", "cascade.yaml", "--into", "runs/taught", "rationales.accept_cut=true")
-    assert done.returncode == 0, done.stderr
+    works(folder, "run", "cascade.yaml", "--into", "runs/taught", "rationales.accept_cut=true")
     return folder
 
 
 @pytest.mark.parametrize("page", ["nearest", "cascade"])
 def test_its_report_has_the_right_headline_and_table(page: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(page)
-    done = cli(folder, "report", "runs/taught")
-    assert done.returncode == 0, done.stderr
-    text = (folder / "runs" / "taught" / "report.md").read_text()
+    text = report_text(folder, "runs/taught")
     assert re.search(
         r"^Fine-tune-CoT: \d+\.\d% right .* of 8 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE | re.IGNORECASE
     )
@@ -64,8 +60,7 @@ def test_its_report_has_the_right_headline_and_table(page: str, request: pytest.
 )
 def test_every_other_door_takes_it(page: str, words: list[str], request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(page)
-    done = cli(folder, *(word.replace("{page}", page) for word in words))
-    assert done.returncode == 0, done.stderr
+    done = works(folder, *(word.replace("{page}", page) for word in words))
     wanted = {
         "status": "finished",
         "compare": "fine-tune-cot",

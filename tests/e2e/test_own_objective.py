@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.outside import cli, write_page
+from tests.e2e.outside import cli, report_text, works, write_page
 
 from tutelage.errors import TutelageError
 from tutelage.training.mixing import Mix
@@ -28,8 +28,7 @@ def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mine")
     small = {**SMALL, "student": f"hf:{base_student}", "training": {**TRAINING, "objective": "key_steps:KeySteps"}}
     assert write_page("add-a-objective.md", folder, small) == ["key_steps.py", "sums.yaml"]
-    done = cli(folder, "run", "sums.yaml", "--into", "runs/sums")
-    assert done.returncode == 0, done.stderr
+    works(folder, "run", "sums.yaml", "--into", "runs/sums")
     return folder
 
 
@@ -44,9 +43,7 @@ def test_its_number_is_kept_drawn_and_listed(own: Path) -> None:
     assert len(curve) == facts["steps"]
     assert all(4 < number < 9 for number in curve)  # a student of 600 tokens that knows nothing: log(600) is 6.4
     assert facts_of(own / "runs" / "sums", "answers-student").get("numbers") is None  # the baseline is plain
-    done = cli(own, "report", "runs/sums")
-    assert done.returncode == 0, done.stderr
-    text = (own / "runs" / "sums" / "report.md").read_text().replace("\\_", "_")
+    text = report_text(own, "runs/sums").replace("\\_", "_")
     assert re.search(r"^Fine-tune-CoT: \d+\.\d% right .* of 6 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE)
     heads = next(line for line in text.splitlines() if line.startswith("| training | lessons |"))
     assert "| last loss | last key_steps |" in heads
@@ -67,8 +64,7 @@ def test_its_number_is_kept_drawn_and_listed(own: Path) -> None:
     ids=lambda words: words[0],
 )
 def test_every_other_door_takes_it(own: Path, words: list[str]) -> None:
-    done = cli(own, *words)
-    assert done.returncode == 0, done.stderr
+    done = works(own, *words)
     said = {"status": "Fine-tune-CoT: ", "compare": "Fine-tune-CoT: ", "run": "(kept)", "export": "4 of 4 answers"}
     assert said[words[0]] in done.stdout
 
@@ -83,8 +79,7 @@ def test_it_may_stand_beside_others_and_be_weighed(own: Path) -> None:
     for number, mix in enumerate(mixes):
         own_raw = {**raw, "training": {**TRAINING, "epochs": 1, "objective": mix}, "baselines": []}
         (own / f"mix{number}.yaml").write_text(yaml.safe_dump(own_raw, sort_keys=False))
-        done = cli(own, "run", f"mix{number}.yaml", "--into", f"runs/mix{number}", "--reuse", "runs/sums")
-        assert done.returncode == 0, done.stderr
+        done = works(own, "run", f"mix{number}.yaml", "--into", f"runs/mix{number}", "--reuse", "runs/sums")
         assert "active for likelihood 100%, key_steps 100% of them" in done.stdout
         assert facts_of(own / "runs" / f"mix{number}")["steps"] == 3
     first, second = (facts_of(own / "runs" / f"mix{number}") for number in (0, 1))

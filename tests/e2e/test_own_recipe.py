@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.e2e.outside import cli, write_page
+from tests.e2e.outside import report_text, works, write_page
 
 from tutelage.errors import ConfigError
 from tutelage.recipes import catalog
@@ -21,15 +21,12 @@ def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "exam": {"max_tokens": 4},
     }
     assert write_page("add-a-recipe.md", folder, small) == ["two_helpings.py", "helpings.yaml"]
-    done = cli(folder, "run", "helpings.yaml", "--into", "runs/helpings")
-    assert done.returncode == 0, done.stderr
+    works(folder, "run", "helpings.yaml", "--into", "runs/helpings")
     return folder
 
 
 def test_its_report_has_the_right_headline_and_table(own: Path) -> None:
-    done = cli(own, "report", "runs/helpings")
-    assert done.returncode == 0, done.stderr
-    text = (own / "runs" / "helpings" / "report.md").read_text()
+    text = report_text(own, "runs/helpings")
     assert re.search(r"^two helpings: \d+\.\d% right .* of 8 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE)
     assert re.search(r"\| two helpings \| \d+\.\d% \|", text)
     assert "not known here" not in text
@@ -49,22 +46,19 @@ def test_its_report_has_the_right_headline_and_table(own: Path) -> None:
     ids=lambda words: words[0],
 )
 def test_every_other_door_takes_it(own: Path, words: list[str]) -> None:
-    done = cli(own, *words)
-    assert done.returncode == 0, done.stderr
+    done = works(own, *words)
     assert {"status": "two helpings: ", "compare": "two helpings: ", "grade": "two helpings", "plan": "rationales: 28 calls", "show": "two helpings", "export": "4 of 4 answers"}[words[0]] in done.stdout  # fmt: skip
 
 
 def test_it_goes_on_from_where_it_was(own: Path) -> None:
-    done = cli(own, "run", "runs/helpings/config.yaml")
-    assert done.returncode == 0, done.stderr
+    done = works(own, "run", "runs/helpings/config.yaml")
     assert done.stdout.count("(kept)") >= 5
 
 
 def test_a_run_opens_where_its_recipe_is_not(own: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = cli(elsewhere, "report", str(own / "runs" / "helpings"), "--into", "page")
-    assert done.returncode == 0, done.stderr
+    works(elsewhere, "report", str(own / "runs" / "helpings"), "--into", "page")
     text = (elsewhere / "page" / "report.md").read_text()
     assert "| two helpings |" in text
     assert "No module named 'two" in text.partition("not known here")[2].replace("\\_", "_")[:300]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.outside import cli, write_page
+from tests.e2e.outside import cli, report_text, works, write_page
 
 from tutelage.errors import TutelageError
 from tutelage.tasks.catalog import find_task
@@ -25,15 +25,12 @@ def own(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     smaller(folder / "doubles.yaml", task="doubles:make?size=20", student=student, exam=exam, training=training, baselines=["zero_shot"])  # fmt: skip
     page = (Path(__file__).parents[2] / "docs" / "add-a-task.md").read_text(encoding="utf-8")
     (folder / "questions.jsonl").write_text("\n".join(re.findall(r"^\{.*\}$", page, re.MULTILINE)) + "\n")
-    done = cli(folder, "run", "doubles.yaml", "--into", "runs/doubles")
-    assert done.returncode == 0, done.stderr
+    works(folder, "run", "doubles.yaml", "--into", "runs/doubles")
     return folder
 
 
 def test_its_report_has_the_right_headline_and_table(own: Path) -> None:
-    done = cli(own, "report", "runs/doubles")
-    assert done.returncode == 0, done.stderr
-    text = (own / "runs" / "doubles" / "report.md").read_text()
+    text = report_text(own, "runs/doubles")
     assert re.search(r"^Fine-tune-CoT: \d+\.\d% right .* of 6 questions; zero-shot: \d+\.\d%\.", text, re.MULTILINE)
     assert re.search(r"\| Fine-tune-CoT \| \d+\.\d% \|", text)
     assert "doubles:make?size=20" in text.replace("\\", "")
@@ -56,8 +53,7 @@ DOORS = {
 
 @pytest.mark.parametrize("words", DOORS)
 def test_every_door_takes_it(own: Path, words: str) -> None:
-    done = cli(own, *words.split())
-    assert done.returncode == 0, done.stderr
+    done = works(own, *words.split())
     assert DOORS[words] in done.stdout
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.outside import cli
+from tests.e2e.outside import cli, works
 from tests.e2e.test_serve import ask, serving, texts
 
 from tutelage.models.opening import open_model
@@ -18,8 +18,7 @@ COINS = ["--task", "coin_flip?size=40", "--limit", "4", "exam.max_tokens=4"]
 def test_options_in_a_name_count_wherever_it_is_named(chat_student: Path, tmp_path: Path) -> None:
     spec = f"{chat_student}?dtype=float32&batch=2"
     for number, one in enumerate([f"hf:{spec}", spec, f'{{kind: hf, name: "{spec}"}}', f'{{name: "hf:{spec}"}}']):
-        done = cli(tmp_path, "exam", one, *COINS, "--into", f"sat{number}")
-        assert done.returncode == 0, done.stderr
+        works(tmp_path, "exam", one, *COINS, "--into", f"sat{number}")
         made = json.loads((tmp_path / f"sat{number}" / "exam" / "step.json").read_text())
         assert made["inputs"]["model"] == {"dtype": "float32", "kind": "hf", "name": str(chat_student)}
         assert (made["made_on"]["precision"], made["made_on"]["rows"]) == ("float32", [2])
@@ -35,8 +34,7 @@ def test_options_in_a_name_count_wherever_it_is_named(chat_student: Path, tmp_pa
         f'recipe: exam\nmodel: "hf:{spec}"\ntask: coin_flip?size=40\nlimit: 4\nexam: {{max_tokens: 4}}\n'
     )
     for more in ([], ["model.device=cpu"]):
-        done = cli(tmp_path, "run", "c.yaml", "--into", f"run{len(more)}", *more)
-        assert done.returncode == 0, done.stderr
+        works(tmp_path, "run", "c.yaml", "--into", f"run{len(more)}", *more)
     kept = json.loads((tmp_path / "run1" / "exam" / "step.json").read_text())["inputs"]["model"]
     assert kept == {"device": "cpu", "dtype": "float32", "kind": "hf", "name": str(chat_student)}
 
