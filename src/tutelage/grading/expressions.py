@@ -163,9 +163,6 @@ def _interval(text: str) -> Shape | None:
     return None
 
 
-_OPEN = {"(": ")", "[": "]", "{": "}"}
-
-
 def _brackets(text: str) -> tuple[str, str] | None:
     """The kind and the inside of brackets that enclose the whole text; an interval may mix them."""
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")

@@ -88,7 +88,3 @@ class ForwardPass:
         mask_LT = torch.zeros(self._states.shape[:2], dtype=torch.bool, device=self._states.device)
         mask_LT[one["lines"], one["columns"]] = True
         return pool(self._states, mask_LT, how)[one["line_of_row"]]
-
-    def having(self, part: str) -> torch.Tensor:
-        """Which rows have a part whose states are read, in the order of `pooled`."""
-        return self._parts[part]["rows"]
