@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,10 @@ def test_a_clean_repository_and_none(repository: Path, tmp_path: Path, monkeypat
     if not any(Path(place, ".git").exists() for place in ("/",)) and "GIT_DIR" not in os.environ:
         found: dict[str, Any] = environment_facts()
         assert (found["commit"], "dirty" in found) == ("", False)
+
+
+def test_a_run_that_was_started_as_a_module_says_so(tmp_path: Path) -> None:
+    words = ["exam", "scripted:textwrap:dedent", "--task", "coin_flip?size=20", "--into", str(tmp_path / "run")]
+    subprocess.run([sys.executable, "-m", "tutelage", *words], capture_output=True, text=True, check=False)
+    command = json.loads((tmp_path / "run" / "run.json").read_text())["command"]
+    assert command.startswith("python -m tutelage exam scripted:textwrap:dedent")

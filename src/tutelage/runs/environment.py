@@ -26,7 +26,7 @@ def environment_facts() -> JsonObject:
             versions[package] = "not installed"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *arguments(sys.argv[1:])]),
+        "command": shlex.join([*_program(), *arguments(sys.argv[1:])]),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         # What the rounding of a student's numbers depends on; the device, the precision and the batches stand in each step.
@@ -35,6 +35,12 @@ def environment_facts() -> JsonObject:
         "grader": grader(),
         **_repository(),
     }
+
+
+def _program() -> list[str]:
+    """How this program was called: by its name, or as a module."""
+    name = Path(sys.argv[0]).name
+    return ["python", "-m", "tutelage"] if name == "__main__.py" else [name]
 
 
 def grader() -> str:
