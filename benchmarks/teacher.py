@@ -70,7 +70,7 @@ def ours(url: str, count: int, concurrency: int, store: ReplyCache | None = None
     replies = dict(model.answer(chats(count), SAMPLING))
     seconds = time.monotonic() - begun
     assert len(replies) == count
-    assert all(row[0].finish == "stop" for row in replies.values())
+    assert all(row[0].finish == "eos" for row in replies.values())
     return seconds
 
 

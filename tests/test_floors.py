@@ -22,6 +22,7 @@ FLOORS = [
     {"classroom"},
     {"recipes"},
     {"runner"},
+    {"studies"},
     {"report", "exporting"},
     {"cli"},
     {"__main__"},

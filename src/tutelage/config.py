@@ -79,18 +79,30 @@ def override(raw: Mapping[str, object], assignments: Sequence[str]) -> JsonObjec
             what = "is given twice" if lost == key else f"would undo {lost!r}, which stands before it"
             raise ConfigError(f"{key!r} {what}; give each setting once")
         given.append(key)
-        *parents, last = key.split(".")
-        place = result
-        for parent in parents:
-            inner = place.get(parent)
-            # "task: coin_flip" and "task.flips=3" mean the same task with an option.
-            inner = {"name": inner} if isinstance(inner, str) else inner
-            place[parent] = inner if isinstance(inner, dict) else {}
-            place = place[parent]
         try:
-            place[last] = yaml_value(value)
+            put(result, key, yaml_value(value))
         except Unreadable as error:
             raise ConfigError(f"the value of {key!r} is not YAML{_shown(value, key, error)}") from None
+    return result
+
+
+def put(nested: JsonObject, key: str, value: object) -> None:
+    """Set a dotted key of a nested mapping in place."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = nested.get(parent)
+        # "task: coin_flip" and "task.flips=3" mean the same task with an option.
+        inner = {"name": inner} if isinstance(inner, str) else inner
+        nested[parent] = inner if isinstance(inner, dict) else {}
+        nested = nested[parent]
+    nested[last] = value
+
+
+def set_keys(raw: Mapping[str, object], changes: Mapping[str, object]) -> JsonObject:
+    """A copy of a nested mapping with dotted keys set, in their order."""
+    result = _copy(raw)
+    for key, value in changes.items():
+        put(result, key, value)
     return result
 
 

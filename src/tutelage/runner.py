@@ -169,7 +169,7 @@ def _working(
         "roles": roles,
         "promised": written,
     }
-    held = Run.start(Path(into), plain, about, lambda kept: _identity_of(kept, roles), reuse=shared, **callbacks)
+    held = Run.start(Path(into), plain, about, lambda kept: identity_of(kept, roles), reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, Means(cache, config.budget, launcher), promised)
     try:
         yield room, config
@@ -209,7 +209,7 @@ def _check_objectives(config: Mapping[str, Any]) -> None:
         Mix(chosen)
 
 
-def _identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, Any]:
+def identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, Any]:
     """What must not change while a run goes on: all but what may be spent and lost, where it runs, and how fast who is asked.
 
     `roles` are the keys that hold models, one or several.

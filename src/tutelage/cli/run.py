@@ -73,7 +73,7 @@ def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_js
     """Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere."""
     terminal = console(stderr=as_json)
     settings = check_config(override(read_yaml(config), overrides or []), str(config))
-    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
+    with stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
         made = runner.make_lessons(settings, into, view, stopping)
     for file in runner.lesson_files(into) if made == into else [made]:
         say(f"verified lessons with their provenance: {file}", stderr=as_json)
@@ -82,7 +82,7 @@ def lessons_command(config: Path, into: Into, overrides: Overrides = None, as_js
 def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] = (), on: str | None = None) -> None:
     """Run a checked config into its folder, show how it goes, and print its scores at the end."""
     terminal = console(stderr=as_json)
-    with _stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
+    with stoppable(terminal) as stopping, Events() if as_json else View(terminal) as view:
         scores = runner.run(config, into, view, stopping, reuse, on)
         if as_json:
             view({"event": "scores", "scores": scores})
@@ -96,7 +96,7 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
 
 
 @contextmanager
-def _stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
+def stoppable(terminal: Console) -> Iterator[Callable[[], bool]]:
     """Ctrl-C once asks the run to keep what it has and leave; twice stops now. Being terminated is the same."""
     asked: list[bool] = []
 

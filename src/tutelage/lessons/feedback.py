@@ -29,8 +29,10 @@ class FeedbackConfig(Settings):
         "feedback",
         description="'rationales': the ablation without feedback, as many plain rationales that know no mistake",
     )
-    of: Literal["missed", "all"] = Field(
-        "missed", description="'all': the ablation without tailoring, any training question may go up"
+    of: Literal["missed", "all", "right"] = Field(
+        "missed",
+        description="'all': the ablation without tailoring, any training question may go up; 'right': only those whose answers in "
+        "the exam were all right",
     )
     match: Literal["template"] | None = Field(
         None,

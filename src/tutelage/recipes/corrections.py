@@ -66,7 +66,7 @@ def lessons_for(
     settings = config.feedback
     missed = {mistake.question for mistake in errors.mistakes}
     chosen = _chosen(config, errors, settings.of, random.Random(f"{room.seed}/{number}/choose"))
-    which = "of them" if settings.of == "missed" else "of all, missed or not,"
+    which = {"missed": "of them", "all": "of all, missed or not,", "right": "of those answered right"}[settings.of]
     if settings.match:
         like = _chosen(config, errors, "missed", random.Random(f"{room.seed}/{number}/choose"))
         chosen = choose_alike(like, _untaught(config, errors), random.Random(f"{room.seed}/{number}/match"))
@@ -82,8 +82,8 @@ def lessons_for(
 
 def _chosen(config: Tutoring, errors: ExamOutcome, of: str, rng: random.Random) -> list[Question]:
     """The questions that go up: of the missed ones, or of all."""
-    missed = {mistake.question for mistake in errors.mistakes}
-    candidates = [question for question in _untaught(config, errors, of) if of == "all" or question.id in missed]
+    may = _may_go_up(errors, of)
+    candidates = [question for question in _untaught(config, errors, of) if question.id in may]
     most = config.feedback.most(config.rationales.calls)
     return choose_questions(config.feedback.choose, most, candidates, errors.attempts, rng)
 
@@ -93,10 +93,20 @@ def _untaught(config: Tutoring, errors: ExamOutcome, of: str = "all") -> list[Qu
     settings, most = config.feedback, config.feedback.most(config.rationales.calls)
     if not settings.fresh or most is None:
         return list(errors.train)
-    taught, missed = {lesson.question for lesson in errors.lessons}, {mistake.question for mistake in errors.mistakes}
+    taught, may = {lesson.question for lesson in errors.lessons}, _may_go_up(errors, of)
     others = [question for question in errors.train if question.id not in taught]
-    enough = sum(of == "all" or question.id in missed for question in others) >= most
+    enough = sum(question.id in may for question in others) >= most
     return others if enough else list(errors.train)
+
+
+def _may_go_up(errors: ExamOutcome, of: str) -> set[str]:
+    """The questions that were missed, all of them, or those that were answered and never otherwise than right."""
+    if of == "all":
+        return {question.id for question in errors.train}
+    if of == "missed":
+        return {mistake.question for mistake in errors.mistakes}
+    otherwise = {attempt.question for attempt in errors.attempts if attempt.verdict != "right"}
+    return {attempt.question for attempt in errors.attempts} - otherwise
 
 
 def _feedback(

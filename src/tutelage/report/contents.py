@@ -82,6 +82,7 @@ class Contents:
             [(caption, figures.whiskers(marks, caption))],
             [sections.Table(sections.HEADINGS, rows)],
             lines,
+            open=True,
         )
 
     def _between(self) -> sections.Section:

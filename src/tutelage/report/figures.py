@@ -27,6 +27,16 @@ class Curve(NamedTuple):
     bars: Sequence[tuple[float, float]] = ()
 
 
+class Dots(NamedTuple):
+    """Single values, one a seed, with their mean and its interval."""
+
+    label: str
+    singles: Sequence[float]
+    value: float
+    low: float
+    high: float
+
+
 class Bar(NamedTuple):
     """One horizontal bar made of parts, (class, length) each, and what is written behind it."""
 
@@ -52,6 +62,35 @@ def whiskers(marks: Sequence[Mark], title: str) -> Markup:
             f'<line class="span" x1="{at(mark.low):.1f}" x2="{at(mark.high):.1f}" y1="{y}" y2="{y}"/>',
             f'<circle cx="{at(mark.value):.1f}" cy="{y}" r="5"/>',
             _text(_WIDTH - _RIGHT + 8, y + 4, f"{mark.value:.1%}"),
+            "</g>",
+        ]
+    return _svg(inside, height, title)
+
+
+def dots(rows: Sequence[Dots], title: str, signed: bool = False) -> Markup:
+    """A dot for each seed, and the mean with its interval, one row each, in per cent on an axis that holds them all."""
+    ends = [end for row in rows for end in (*row.singles, row.low, row.high)] + ([0.0] if signed else [])
+    first, last = math.floor(20 * min(ends) - 1e-9) / 20, math.ceil(20 * max(ends) + 1e-9) / 20
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if (last - first) / size <= 10.5)
+
+    def at(value: float) -> float:
+        return _LEFT + (value - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
+
+    height = _ROW * len(rows) + 30
+    ticks = [first + place * step for place in range(int((last - first) / step + 1e-6) + 1)]
+    inside = [_rule(at(tick), height - 22, f"{100 * tick:{'+' if signed else ''}.0f}") for tick in ticks]
+    if signed:
+        inside.append(f'<line class="zero" x1="{at(0):.1f}" x2="{at(0):.1f}" y1="4" y2="{height - 22}"/>')
+    for place, row in enumerate(rows):
+        y, sign = _ROW * place + 18, "+" if signed else ""
+        value, low, high = (f"{100 * one:{sign}.1f}" for one in (row.value, row.low, row.high))
+        inside += [
+            f'<g class="c0"><title>{escape(f"{row.label}: {value} [{low}, {high}]")}</title>',
+            _text(_LEFT - 10, y + 4, row.label, "end"),
+            f'<line class="span" x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}"/>',
+            *(f'<circle class="single" cx="{at(one):.1f}" cy="{y}" r="3.5"/>' for one in row.singles),
+            f'<line class="mean" x1="{at(row.value):.1f}" x2="{at(row.value):.1f}" y1="{y - 8}" y2="{y + 8}"/>',
+            _text(_WIDTH - _RIGHT + 8, y + 4, value),
             "</g>",
         ]
     return _svg(inside, height, title)
@@ -124,6 +163,11 @@ def _curve(line: Curve, place: int, at: Callable[[float, float], tuple[float, fl
     colour = f"c{place % 6}"
     path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in _thinned(line.points))
     drawn = [f'<polyline class="line {colour}" points="{path}"><title>{escape(line.label)}</title></polyline>']
+    if len(line.bars) > 1:
+        ends = list(zip(line.points, line.bars, strict=True))
+        there = [(x, high) for (x, _), (_, high) in ends] + [(x, low) for (x, _), (low, _) in reversed(ends)]
+        edge = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in there)
+        drawn.insert(0, f'<polygon class="band {colour}" points="{edge}"/>')
     for (x, y), (low, high) in zip(line.points, line.bars, strict=False):
         (across, down), (_, bottom), (_, top) = at(x, y), at(x, low), at(x, high)
         drawn.append(

@@ -3,6 +3,7 @@
 from tutelage.markup import block, plain, table
 from tutelage.report.contents import Contents
 from tutelage.report.sections import Section
+from tutelage.report.studies import StudyContents
 
 
 def render_markdown(contents: Contents) -> str:
@@ -14,6 +15,14 @@ def render_markdown(contents: Contents) -> str:
         parts += _section(section._replace(lines=()))
         parts.append(block(section.lines[0].rstrip(), "yaml"))
     return "\n\n".join(parts) + "\n"
+
+
+def render_study(contents: StudyContents) -> str:
+    """A study as text that can be pasted into a log."""
+    parts = [f"# {plain(contents.title)}", *map(plain, contents.headlines), *map(plain, contents.states)]
+    for section in (*contents.parts, contents.making._replace(lines=())):
+        parts += _section(section)
+    return "\n\n".join([*parts, block(contents.making.lines[0].rstrip(), "yaml")]) + "\n"
 
 
 def _section(section: Section) -> list[str]:

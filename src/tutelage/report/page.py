@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from tutelage.report.contents import Contents
 from tutelage.report.questions import OUTCOMES, pages
+from tutelage.report.studies import StudyContents
 
 
 def render_page(contents: Contents, live: bool = False) -> str:
@@ -18,23 +19,42 @@ def render_page(contents: Contents, live: bool = False) -> str:
 
     A `live` page asks the server that sent it whether there is more, and loads itself again.
     """
-    here = resources.files("tutelage.report")
-    style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    source = here.joinpath("page.html").read_text(encoding="utf-8")
+    script = _source("page.js")
     data = {"runs": [pages(run) for run in contents.runs], "outcomes": OUTCOMES}
     # Packed, because ten thousand answers are megabytes; mtime=0, so that the same run gives the same page.
     packed = base64.b64encode(gzip.compress(msgspec.json.encode(data), mtime=0)).decode()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            contents=contents,
+            style=Markup(_source("page.css")),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704
+            digest=digest,
+            packed=packed,
+            live=live,
+            running=any(run.state == "running" for run in contents.runs),
+            outcomes=OUTCOMES,
+        )
     )
-    return environment.from_string(source).render(
-        contents=contents,
-        style=Markup(style),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
-        digest=digest,
-        packed=packed,
-        live=live,
-        running=any(run.state == "running" for run in contents.runs),
-        outcomes=OUTCOMES,
+
+
+def render_study(contents: StudyContents) -> str:
+    """The page of a study. It has no script: every number is in a table."""
+    style = Markup(_source("page.css"))  # noqa: S704 - our own file
+    return _environment().get_template("study.html").render(contents=contents, style=style)
+
+
+def _source(name: str) -> str:
+    return resources.files("tutelage.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )

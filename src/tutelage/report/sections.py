@@ -39,6 +39,7 @@ class Section(NamedTuple):
     figures: Sequence[tuple[str, Markup]] = ()  # (caption, SVG)
     tables: Sequence[Table] = ()
     lines: Sequence[str] = ()
+    open: bool = False  # whether the first table stands open beside its figure
 
 
 HEADINGS = ("exam", "accuracy", "95 % interval", "strict", "n", "unread", "cut off", "tokens")

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from tutelage import __version__
 from tutelage.errors import RunError
 from tutelage.report import markdown, page
 from tutelage.report.contents import Contents
+from tutelage.report.studies import StudyContents
 from tutelage.runs import history
+from tutelage.runs.files import write_file
+from tutelage.studies.findings import find
+from tutelage.studies.working import OpenStudy
 
 
 def write_report(runs: Sequence[str | Path], into: str | Path | None = None) -> Path:
@@ -21,7 +28,25 @@ def write_report(runs: Sequence[str | Path], into: str | Path | None = None) -> 
     except OSError as error:
         raise RunError(f"the folder {folder} cannot be made: {error.strerror}; choose another --into") from None
     for name, text in (("report.md", markdown.render_markdown(contents)), ("report.html", page.render_page(contents))):
-        draft = folder / f"{name}.part"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(folder / name)
+        write_file(folder / name, text.encode())
     return folder / "report.html"
+
+
+def write_study(opened: OpenStudy, into: str | Path | None = None) -> Path:
+    """Write `study.html`, `study.md` and `study.json`, which holds every number; returns the path of the page.
+
+    They go into the folder `into`, by default the study's; the text and the numbers also beside what is kept of its runs,
+    where that is another folder.
+    """
+    findings = find(opened.study, opened.kept, opened.failures, opened.added())
+    contents = StudyContents(opened.study, findings)
+    told = {"study": opened.study.model_dump(mode="json"), "findings": findings, "tutelage": __version__}
+    plain = msgspec.json.format(msgspec.json.encode(told), indent=1)
+    text = markdown.render_study(contents).encode()
+    folder = Path(into or opened.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in dict.fromkeys([folder, *([opened.kept.folder] if opened.kept.folder.parent != opened.folder else [])]):
+        write_file(place / "study.json", plain)
+        write_file(place / "study.md", text)
+    write_file(folder / "study.html", page.render_study(contents).encode())
+    return folder / "study.html"

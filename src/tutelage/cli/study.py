@@ -1,0 +1,71 @@
+"""The command that works through a study."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tutelage.cli.output import Events, View
+from tutelage.cli.run import AsJson, On, stoppable
+from tutelage.errors import ConfigError
+from tutelage.printing import console, say
+from tutelage.report import studies, writing
+from tutelage.studies import estimates
+from tutelage.studies.findings import find
+from tutelage.studies.workers import work_in_processes
+from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+
+
+def study_command(
+    study: Annotated[Path, typer.Argument(help="A study's YAML file: base, arms, seeds, compare.")],
+    into: Annotated[
+        Path | None, typer.Option("--into", help="The study's folder; default: studies/ and its name under runs/.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it takes: runs, teacher calls, dollars, hours, power.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Seeds that are made at a time, each in a process of its own.")] = 1,
+    seeds: Annotated[str | None, typer.Option(help="Only these, such as 3,4: for several machines.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder of what is kept of finished runs; what is there already is not made again."),
+    ] = None,
+    drop_weights: Annotated[
+        bool, typer.Option("--drop-weights", help="Remove the weights of a seed's runs once all of them are kept.")
+    ] = False,
+    on: On = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a method is worth: run every arm under every seed, and compare them."""
+    opened = open_study(study, into or Path("runs") / study.stem, keep)
+    if plan:
+        for line in estimates.plan_lines(opened):
+            say(line)
+        return
+    with stoppable(console(stderr=as_json)) as stopping, Events() if as_json else View(console()) as view:
+        how = HowToWork(view, stopping, _numbers(seeds), on, drop_weights)
+        try:
+            work_in_processes(opened, how, jobs) if jobs > 1 else work(opened, how)
+        finally:
+            if jobs > 1 or not as_json:
+                page = writing.write_study(opened)
+    if not as_json:
+        _show(opened)
+        say(f"the report: {page}")
+    if opened.failures:
+        raise ConfigError(f"{len(opened.failures)} runs failed, such as {next(iter(opened.failures.items()))}")
+
+
+def _show(opened: OpenStudy) -> None:
+    findings = find(opened.study, opened.kept, opened.failures, opened.added())
+    for line in studies.StudyContents(opened.study, findings).headlines:
+        say(line)
+
+
+def _numbers(seeds: str | None) -> list[int] | None:
+    if seeds is None:
+        return None
+    try:
+        return [int(one) for one in seeds.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds {seeds!r}: write numbers with commas between them, such as 3,4") from None

@@ -1,0 +1,319 @@
+"""What a report says of a study: what was found first, then arm by arm, what it cost, and how it was made."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import yaml
+
+from tutelage.evaluation.seeds import Estimate
+from tutelage.report import figures
+from tutelage.report.sections import Section, Table, clock
+from tutelage.studies.findings import ArmResult, Comparison, Findings
+from tutelage.studies.settings import Study
+
+_KINDS = 40  # rows of the table by kind of question
+
+
+class StudyContents:
+    """A report on one study; `states` is what is missing of it."""
+
+    def __init__(self, study: Study, findings: Findings) -> None:
+        self.study = study
+        self.findings = findings
+        self.title = f"Study: {study.study}"
+
+    @cached_property
+    def headlines(self) -> list[str]:
+        """What was found, in a sentence, and what was not, in another."""
+        return [line for line in (found(self.findings), not_found(self.findings, self.study.margin)) if line]
+
+    @cached_property
+    def states(self) -> list[str]:
+        """What was expected, how far it is, and what a reader must know before believing it."""
+        told, findings = [self.study.note] if self.study.note else [], self.findings
+        total = len(findings.missing) + len(findings.runs)
+        told.append(
+            f"{len(findings.runs)} of {total} runs are finished"
+            + (
+                f"; not there: {', '.join(findings.missing[:8])}{' …' if len(findings.missing) > 8 else ''}."
+                if findings.missing
+                else "."
+            )
+        )
+        drawn = {"run": "first lessons, order and sampling", "task": "the questions"}
+        told.append(f"A seed draws {' and '.join(drawn[what] for what in self.study.seed_of)}.")
+        told += [f"{name} failed: {why}" for name, why in findings.failures.items()]
+        return told + list(findings.added)
+
+    @cached_property
+    def parts(self) -> list[Section]:
+        """Every section that has something to say."""
+        every = [
+            self._compared(),
+            self._arms(),
+            self._costs(),
+            self._ratios(),
+            self._kinds(),
+            self._singles(),
+            self._tuned(),
+        ]
+        return [part for part in every if part.figures or part.tables or part.lines]
+
+    @cached_property
+    def making(self) -> Section:
+        """How it was made, so that it can be made again."""
+        findings = self.findings
+        rows = [
+            *[["machine", f"{name}: {len(runs)} runs"] for name, runs in findings.machines.items()],
+            *[["warning", line] for line in findings.warnings],
+            ["answers read by", ", ".join(dict.fromkeys(str(run["grader"]) for run in findings.runs))],
+            ["a run of it", next((str(run["command"]) for run in findings.runs), "")],
+            ["seeds", ", ".join(map(str, self.study.seeds))],
+        ]
+        plain = yaml.safe_dump(self.study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return Section("How it was made", tables=[Table(("what", "how"), rows)], lines=[plain])
+
+    def _compared(self) -> Section:
+        """The primary comparisons."""
+        comparisons = self.findings.comparisons
+        if not comparisons:
+            return Section("")
+        marks = [
+            figures.Dots(
+                f"{one.before} → {one.after}",
+                one.difference.singles,
+                one.difference.mean,
+                one.difference.low,
+                one.difference.high,
+            )
+            for one in comparisons
+        ]
+        caption = "Differences in points, a dot for each seed, the mean with its 95 % interval over seeds"
+        margin = self.study.margin
+        headings = ["before → after", "difference", "95 % over seeds", "t over seeds", "p", "p (Holm)", "strictly read", "sums worked out", "dev and test", "detectable", "seeds", "questions"]  # fmt: skip
+        headings += [f"p within ±{100 * margin:g}"] if margin else []
+        rows = [_comparison(one, margin is not None) for one in comparisons]
+        note = (
+            "Chosen before anything ran. p (Holm) takes all of them together. Detectable: the difference that would be shown 4 times of 5. Sums "
+            "worked out: the same answers with the sums in their chains worked out rightly. Dev questions chose the round, and are pooled for size alone."
+        )
+        return Section(
+            "The comparisons",
+            [(caption, figures.dots(marks, caption, signed=True))],
+            [Table(headings, rows, note)],
+            open=True,
+        )
+
+    def _arms(self) -> Section:
+        arms = self.findings.arms
+        if not arms:
+            return Section("The arms", lines=["No run is finished yet."])
+        marks = [
+            figures.Dots(arm.title, arm.accuracy.singles, arm.accuracy.mean, arm.accuracy.low, arm.accuracy.high)
+            for arm in arms
+        ]
+        caption = "Accuracy in per cent, a dot for each seed, the mean with its 95 % interval over seeds"
+        chosen = f"{next(iter(self.study.tune))} chosen" if self.study.tune else ""
+        headings = ["arm", "accuracy", "95 % over seeds", "strict", "sums worked out", "dev", "seeds", "questions", "unread", "cut off", *([chosen] if chosen else [])]  # fmt: skip
+        rows = [[*_arm(arm), *([str(arm.choice)] if chosen else [])] for arm in arms]
+        single = [
+            f"{arm.title} has one seed: its interval is over questions, and says nothing of another seed."
+            for arm in arms
+            if len(arm.seeds) == 1
+        ]
+        return Section(
+            "The arms", [(caption, figures.dots(marks, caption))], [Table(headings, rows)], single, open=True
+        )
+
+    def _costs(self) -> Section:
+        """What each arm takes, and accuracy against it."""
+        arms = self.findings.arms
+        if not arms:
+            return Section("")
+        words = any(arm.bill.words for arm in arms)
+        unit = "words" if words else "tokens"
+        curves = self._curves()
+        caption = (
+            f"Accuracy against the {unit} of the teacher (read and written) until then, with 95 % bands over seeds"
+        )
+        chart = figures.curves(curves, caption, (f"{unit} of the teacher", "accuracy"), percent=True)
+        headings = (
+            "arm",
+            "calls",
+            f"{unit} in",
+            f"{unit} out",
+            "dollars",
+            "failed",
+            "cut off",
+            "training",
+            "own exams",
+            "sent here",
+        )
+        note = "A run's mean: what the replies that its lessons were made of take, whoever paid for them and when; calls that failed, were cut off or voted are in it. "
+        note += "The teacher has no tokens, so its words are counted. " if words else ""
+        note += "Sent here: requests that all of its runs really sent, retries included; the other replies were kept from before."
+        return Section(
+            "What it costs",
+            [(caption, chart)] if chart else [],
+            [Table(headings, [_bill(arm) for arm in arms], note)],
+            open=True,
+        )
+
+    def _curves(self) -> list[figures.Curve]:
+        """A line an arm: over what is varied, or over its rounds."""
+        arms, lines = self.findings.arms, []
+        for name in dict.fromkeys(arm.arm for arm in arms):
+            own = [arm for arm in arms if arm.arm == name]
+            if self.study.vary:
+                told = sorted((arm.bill.tokens, arm.accuracy) for arm in own)
+            else:
+                told = [(point.tokens, point.accuracy) for point in own[0].points]
+            lines.append(
+                figures.Curve(name, [(x, one.mean) for x, one in told], [(one.low, one.high) for _, one in told])
+            )
+        return lines
+
+    def _ratios(self) -> Section:
+        rows = [
+            [f"{one.before} → {one.after}", f"{one.level:.1%}", f"{one.ratio:.2f}", f"{one.low:.2f} to {one.high:.2f}", one.unit, str(one.seeds), f"{one.missed:.0%}"]
+            for one in self.findings.ratios
+        ]  # fmt: skip
+        note = "How many times as much the second takes as the first until it is as accurate; below 1 it is cheaper. Between two bills accuracy is taken to rise evenly with the logarithm of the bill. Draws in which one does not reach the accuracy are in no interval."
+        headings = (
+            "arms",
+            "at an accuracy of",
+            "ratio",
+            "95 % over seeds",
+            "of",
+            "seeds",
+            "draws that do not reach it",
+        )
+        return Section("The bill at equal accuracy", tables=[Table(headings, rows, note)] if rows else [])
+
+    def _kinds(self) -> Section:
+        """Accuracy by kind of question."""
+        arms = self.findings.arms
+        kinds = list(dict.fromkeys(kind for arm in arms for kind in arm.by_kind))
+        if len(kinds) < 2:
+            return Section("")
+        rows = []
+        for kind in kinds[:_KINDS]:
+            told = [arm.by_kind.get(kind) for arm in arms]
+            rows.append(
+                [kind, str(next(one[1] for one in told if one)), *(f"{one[0]:.0%}" if one else "" for one in told)]
+            )
+        more = f"{_KINDS} of {len(kinds)} kinds. " if len(kinds) > _KINDS else ""
+        note = f"{more}n: answers of all seeds of the first arm that has the kind. A look, not a measurement."
+        return Section("By kind of question", tables=[Table(("kind", "n", *(arm.title for arm in arms)), rows, note)])
+
+    def _singles(self) -> Section:
+        """Every run by itself."""
+        rows = [
+            [
+                str(run["run"]),
+                *(f"{step}: {one['right'] / one['n']:.1%} of {one['n']}" for step, one in run["exams"].items()),
+            ]
+            for run in self.findings.runs
+        ]
+        widest = max((len(row) for row in rows), default=0)
+        rows = [[*row, *[""] * (widest - len(row))] for row in rows]
+        headings = ("run", "the student's exam", *["on dev"] * (widest > 2))
+        return Section("Run by run", tables=[Table(headings, rows)] if rows else [])
+
+    def _tuned(self) -> Section:
+        if not self.findings.tuned:
+            return Section("")
+        key, values = next(iter(self.study.tune.items()))
+        rows = [
+            [
+                one.arm,
+                *(f"{right[0]} of {right[1]}" if right else "not there yet" for right in one.right),
+                str(one.chosen or ""),
+            ]
+            for one in self.findings.tuned
+        ]
+        note = f"Right on dev under the seeds {', '.join(map(str, self.study.tune_seeds))}, none of which is compared; among equals the first."
+        return Section(f"What was tuned: {key}", tables=[Table(("arm", *map(str, values), "chosen"), rows, note)])
+
+
+def _points(found: Estimate | None) -> str:
+    return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]" if found else ""
+
+
+def _share(found: Estimate | None) -> str:
+    return f"{found.mean:.1%}" if found else ""
+
+
+def _comparison(one: Comparison, margin: bool) -> list[str]:
+    difference = one.difference
+    row = [
+        f"{one.before} → {one.after}", f"{100 * difference.mean:+.1f}", f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+        f"{100 * difference.t_low:+.1f} to {100 * difference.t_high:+.1f}", f"{difference.p:.2g}", f"{one.p:.2g}", _points(one.strict),
+        _points(one.worked_out), _points(one.pooled), f"{100 * one.detectable:.1f}", str(len(one.seeds)), f"{difference.questions:,}",
+    ]  # fmt: skip
+    return [*row, *([f"{one.equivalent:.2g}" if one.equivalent is not None else ""] if margin else [])]
+
+
+def _arm(arm: ArmResult) -> list[str]:
+    found = arm.accuracy
+    return [
+        arm.title, f"{found.mean:.1%}", f"{found.low:.1%} to {found.high:.1%}", _share(arm.strict), _share(arm.worked_out), _share(arm.dev),
+        str(len(arm.seeds)), f"{found.questions:,}", f"{arm.unread:.1%}", f"{arm.truncated:.1%}",
+    ]  # fmt: skip
+
+
+def _bill(arm: ArmResult) -> list[str]:
+    bill = arm.bill
+    dollars = "unpriced" if bill.dollars is None else f"${bill.dollars:.4f}"
+    sent = f"{bill.paid_calls:,} calls, {bill.paid_tokens:,} tokens" if bill.paid_calls or bill.paid_tokens else "none"
+    return [
+        arm.title, f"{bill.calls:,.0f}", f"{bill.tokens_in:,.0f}", f"{bill.tokens_out:,.0f}", dollars, f"{bill.failed:,.1f}", f"{bill.cut:,.1f}",
+        clock(bill.training_seconds), clock(bill.exam_seconds), sent,
+    ]  # fmt: skip
+
+
+def found(findings: Findings) -> str:
+    """What the comparisons show, in a sentence; empty where nothing is compared."""
+    shown = [one for one in findings.comparisons if one.p < 0.05]
+    if not findings.comparisons:
+        return _best(findings.arms)
+    if not shown:
+        return "Found: no difference between the compared arms that chance alone does not make (at 5 %, with Holm)."
+    told = [f"{one.after} {_side(one)} {one.before} by {_said(one.difference)}, p = {one.p:.2g}" for one in shown]
+    return f"Found: {'; '.join(told)}."
+
+
+def _side(one: Comparison) -> str:
+    return "is above" if one.difference.mean > 0 else "is below"
+
+
+def _said(found: Estimate) -> str:
+    ends = (
+        sorted((100 * abs(found.low), 100 * abs(found.high)))
+        if found.low * found.high > 0
+        else (100 * found.low, 100 * found.high)
+    )
+    return f"{100 * abs(found.mean):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
+
+
+def _best(arms: Sequence[ArmResult]) -> str:
+    told = [f"{arm.title} {arm.accuracy.mean:.1%} [{arm.accuracy.low:.1%}, {arm.accuracy.high:.1%}]" for arm in arms]
+    return f"Accuracy over seeds: {'; '.join(told)}. Nothing was to be compared." if told else "No run is finished yet."
+
+
+def not_found(findings: Findings, margin: float | None) -> str:
+    """What the comparisons do not show, in a sentence."""
+    told = []
+    for one in findings.comparisons:
+        if one.p < 0.05:
+            continue
+        span = f"{100 * one.difference.mean:+.1f} [{100 * one.difference.low:+.1f}, {100 * one.difference.high:+.1f}]"
+        same = (
+            f", as good as equal within ±{100 * margin:g}"
+            if margin and one.equivalent is not None and one.equivalent < 0.05
+            else ""
+        )
+        told.append(
+            f"whether {one.before} and {one.after} differ ({span}{same}; {100 * one.detectable:.1f} points would have been shown 4 times of 5)"
+        )
+    return f"Not shown: {'; '.join(told)}." if told else ""

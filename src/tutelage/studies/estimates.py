@@ -1,0 +1,133 @@
+"""What a study will take: runs, teacher calls, dollars, hours, and the difference it can show; nothing is asked to say it."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from tutelage.evaluation import seeds
+from tutelage.machine import machine
+from tutelage.recipes import planning
+from tutelage.recipes.catalog import check_config, find_recipe
+from tutelage.recipes.recipe import Expected
+from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
+from tutelage.studies.findings import find
+from tutelage.studies.outcomes import Outcome
+from tutelage.studies.working import OpenStudy
+from tutelage.tasks.catalog import find_task
+from tutelage.tasks.task import subset
+
+_SPREAD = 0.025  # of a difference over seeds, where nothing is known yet: what word problems showed (LOG.md)
+_FLIPS = 0.3  # share of the questions on which two arms differ, likewise
+
+
+def plan_lines(opened: OpenStudy) -> list[str]:
+    """The plan of a study as lines for a person."""
+    study = opened.study
+    tuning, cells = tuning_cells(study), cells_of(study, opened.chosen())
+    if study.tune:  # whatever will be chosen, as many calls
+        cells = [cell if cell.choice is not None else _as_if(cell, study.choices[0]) for cell in cells]
+    done = sum(opened.is_kept(cell) for cell in (*tuning, *opened.ready()))
+    arms, values = len(study.arms), len(study.values)
+    lines = [
+        f"{study.study}: {len(cells)} runs ({arms} arms x {len(study.seeds)} seeds{f' x {values} values' if values > 1 else ''})"
+        + (f" and {len(tuning)} that choose {next(iter(study.tune))} on dev" if tuning else "")
+        + f"; {done} are finished"
+    ]
+    lines += _calls([*tuning, *cells], opened)
+    lines += [_time(opened)]
+    return [*lines, *_power(opened, cells[0])]
+
+
+def _as_if(cell: Cell, choice: object) -> Cell:
+    return Cell(arm=cell.arm, seed=cell.seed, value=cell.value, choice=choice)
+
+
+def _calls(cells: Sequence[Cell], opened: OpenStudy) -> list[str]:
+    """The teacher's calls of all runs at the most; first lessons that several arms of a seed share are counted once."""
+    shared: set[str] = set()
+    rows: dict[str, Expected] = {}
+    tasks: dict[str, Any] = {}
+    teacher: object = None
+    for cell in cells:
+        config: Any = check_config(config_at(opened.study, cell), cell.title)
+        count = find_recipe(config.recipe).calls
+        if count is None:
+            return [f"teacher: the recipe {config.recipe!r} counts no calls that could be planned"]
+        name = str(config.task)
+        tasks.setdefault(name, find_task(config.task, data=config.data))
+        for row in count(config, tasks[name]):
+            same = f"{row} {_first(config)}" if "at the most" not in row.step else f"{row} {cell.title}"
+            if same not in shared:
+                shared.add(same)
+                rows[row.step] = _sum(rows.get(row.step), row)
+        teacher = config.teacher
+    return [f"teacher, {line}" for line in planning.priced(teacher, list(rows.values())).lines()]  # type: ignore[arg-type]
+
+
+def _first(config: Any) -> str:
+    """What the first lessons of a run are made from."""
+    plain: Mapping[str, object] = config.model_dump(mode="json")
+    return str([plain.get(key) for key in ("task", "data", "teacher", "seed", "questions", "rationales", "first")])
+
+
+def _sum(one: Expected | None, other: Expected) -> Expected:
+    if one is None:
+        return other
+    (a, b), (c, d), (e, f), (g, h) = one.tokens_in, one.tokens_out, other.tokens_in, other.tokens_out
+    return one._replace(calls=one.calls + other.calls, tokens_in=(a + e, b + f), tokens_out=(c + g, d + h))
+
+
+def _time(opened: OpenStudy) -> str:
+    """Hours that are left on this machine, by the runs that were finished on it."""
+    here = machine()
+    every = [
+        (cell, found)
+        for cell in (*tuning_cells(opened.study), *opened.ready())
+        if (found := opened.kept.get(cell.folder))
+    ]
+    ours = [(cell, found) for cell, found in every if found.machine == here]
+    owed = len(opened.missing()) + (
+        0 if len(opened.chosen()) == len(opened.study.arms) or not opened.study.tune else _later(opened)
+    )
+    if not owed:
+        return "time: everything is finished"
+    if not every:
+        return f"time: not known before the first runs are finished ({owed} are owed)"
+    seconds = owed * mean(_own_seconds(found) for _, found in ours or every)
+    where = "by the runs that were finished here" if ours else "by runs that were finished on another machine"
+    return f"time: about {seconds / 3600:.1f} hours for the {owed} runs that are owed, {where}"
+
+
+def _own_seconds(found: Outcome) -> float:
+    return found.own_seconds
+
+
+def _later(opened: OpenStudy) -> int:
+    study = opened.study
+    without = [arm for arm in study.arms if arm not in opened.chosen()]
+    return len(without) * len(study.seeds) * len(study.values)
+
+
+def _power(opened: OpenStudy, cell: Cell) -> list[str]:
+    """The difference that the study can show with these seeds and questions."""
+    study = opened.study
+    told = [
+        f"power: {one.before} -> {one.after}: a difference of {100 * one.detectable:.1f} points would be shown 4 times of 5, going by "
+        f"{len(one.seeds)} seeds that are finished"
+        for one in find(study, opened.kept, {}).comparisons
+        if len(one.seeds) > 1
+    ]
+    if told or len(study.seeds) < 2:
+        return told or ["power: one seed says nothing of another; give two or more"]
+    config: Any = check_config(config_at(study, cell), cell.title)
+    task = find_task(config.task, data=config.data)
+    limits = getattr(config, "questions", None)
+    questions = len(subset(task.load(limits.test), limits.test_limit)) if limits else 0
+    if not questions:
+        return []
+    error = ((_SPREAD**2 + _FLIPS / questions) / len(study.seeds)) ** 0.5
+    shown = seeds.shown_difference(error, len(study.seeds) - 1)
+    return [
+        f"power: with {len(study.seeds)} seeds x {questions} questions a difference of about {100 * shown:.1f} points would be shown 4 times of 5, "
+        f"if differences spread by {100 * _SPREAD:.1f} points over seeds and two arms differ on {_FLIPS:.0%} of the questions"
+    ]

@@ -1,0 +1,233 @@
+"""What a study shows: each arm's mean over its seeds, the comparisons that were chosen beforehand, and what each arm cost."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from tutelage.evaluation import intervals, seeds
+from tutelage.evaluation.seeds import Estimate
+from tutelage.studies import choosing, measures
+from tutelage.studies.cells import Cell, cells_of
+from tutelage.studies.curves import Point, Ratio, points_of, ratio_of
+from tutelage.studies.measures import ArmBill, Measure
+from tutelage.studies.outcomes import Kept, Outcome
+from tutelage.studies.settings import Study
+from tutelage.types import JsonObject
+
+
+class ArmResult(Struct, frozen=True, kw_only=True):
+    """One arm, with one value of what is varied."""
+
+    arm: str
+    value: object
+    choice: object  # of what is tuned
+    seeds: tuple[int, ...]  # that are finished
+    accuracy: Estimate
+    strict: Estimate
+    worked_out: Estimate | None  # with the sums of its answers worked out rightly
+    dev: Estimate | None
+    pooled: Estimate | None  # dev and test together
+    unread: float
+    truncated: float
+    bill: ArmBill
+    by_kind: dict[str, tuple[float, int]]  # kind of question -> accuracy, answers
+    points: list[Point]  # accuracy against the bill, exam by exam
+
+    @property
+    def title(self) -> str:
+        """Its name for a reader."""
+        return named(self.arm, self.value)
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """Two arms on the same questions under the same seeds."""
+
+    before: str
+    after: str
+    seeds: tuple[int, ...]
+    difference: Estimate
+    p: float  # with Holm over all comparisons
+    strict: Estimate
+    worked_out: Estimate | None
+    pooled: Estimate | None
+    detectable: float  # with 80 % power
+    equivalent: float | None  # p of equivalence within the margin
+
+
+class Tuned(Struct, frozen=True, kw_only=True):
+    """What an arm was given to choose from, and what it chose."""
+
+    arm: str
+    right: list[tuple[int, int] | None]  # of each value: right on dev, of how many
+    chosen: object
+
+
+class Findings(Struct, frozen=True, kw_only=True):
+    """Everything that a study shows."""
+
+    study: str
+    note: str
+    arms: list[ArmResult]
+    comparisons: list[Comparison]
+    ratios: list[Ratio]
+    tuned: list[Tuned]
+    missing: list[str]  # runs
+    failures: dict[str, str]  # run -> why
+    added: list[str]
+    machines: dict[str, list[str]]  # machine -> runs that were made there
+    warnings: list[str]
+    runs: list[JsonObject]  # each run with its seed, accuracies and digests
+
+
+Outcomes = Mapping[tuple[str, int], Mapping[int, Outcome]]  # (arm, place of the value) -> seed -> outcome
+
+
+def named(arm: str, value: object) -> str:
+    """An arm, with a value of what is varied, for a reader."""
+    return arm if value is None else f"{arm} at {value}"
+
+
+def find(study: Study, kept: Kept, failures: Mapping[str, str], added: Sequence[str] = ()) -> Findings:
+    """What is known of a study, from what is kept of its runs alone."""
+    chosen = choosing.choices(study, kept) if study.tune else {}
+    cells = cells_of(study, chosen)
+    there = {cell: found for cell in cells if (found := kept.get(cell.folder))}
+    grid: dict[tuple[str, int], dict[int, Outcome]] = {}
+    for arm in study.arms:
+        for place, value in enumerate(study.values):
+            own = {cell.seed: one for cell, one in there.items() if cell.arm == arm and cell.value == value}
+            grid[arm, place] = own
+    return Findings(
+        study=study.study,
+        note=study.note,
+        arms=[
+            _arm(kept, (arm, study.values[place], chosen.get(arm)), own) for (arm, place), own in grid.items() if own
+        ],
+        comparisons=_comparisons(study, kept, grid),
+        ratios=_ratios(study, kept, grid),
+        tuned=_tuned(study, kept, chosen),
+        missing=[cell.title for cell in cells if cell not in there],
+        failures=dict(failures),
+        added=list(added),
+        machines=_machines(there),
+        warnings=_warnings(study, there),
+        runs=[_run(cell, one) for cell, one in there.items()],
+    )
+
+
+def _arm(kept: Kept, what: tuple[str, object, object], own: Mapping[int, Outcome]) -> ArmResult:
+    runs, (arm, value, choice) = list(own.values()), what
+    finals = [outcome.final for outcome in runs]
+    answers = sum(len(exam.verdicts) for exam in finals)
+    accuracy, strict = (measures.over_seeds(kept, runs, one) for one in (measures.accuracy, measures.strict))
+    assert accuracy is not None
+    assert strict is not None
+    return ArmResult(
+        arm=arm,
+        value=value,
+        choice=choice,
+        seeds=tuple(own),
+        accuracy=accuracy,
+        strict=strict,
+        worked_out=measures.over_seeds(kept, runs, measures.worked_out),
+        dev=measures.over_seeds(kept, runs, measures.on_dev),
+        pooled=measures.over_seeds(kept, runs, measures.pooled),
+        unread=sum(exam.verdicts.count("u") for exam in finals) / answers,
+        truncated=sum(exam.truncated for exam in finals) / answers,
+        bill=measures.bill(runs),
+        by_kind=measures.by_kind(kept, runs),
+        points=points_of(kept, runs),
+    )
+
+
+def _comparisons(study: Study, kept: Kept, grid: Outcomes) -> list[Comparison]:
+    found = []
+    for before, after in study.compare:
+        for place, value in enumerate(study.values):
+            sides = grid[before, place], grid[after, place]
+            common = [seed for seed in study.seeds if all(seed in side for side in sides)]
+            if common:
+                names = named(before, value), named(after, value)
+                one = _compared(study, kept, names, [[side[seed] for seed in common] for side in sides])
+                found.append(msgspec.structs.replace(one, seeds=tuple(common)))
+    raised = intervals.holm([one.difference.p for one in found])
+    return [msgspec.structs.replace(one, p=p) for one, p in zip(found, raised, strict=True)]
+
+
+def _compared(study: Study, kept: Kept, names: tuple[str, str], sides: Sequence[Sequence[Outcome]]) -> Comparison:
+    def paired(measure: Measure) -> Estimate | None:
+        before, after = ([measure(kept, outcome) for outcome in side] for side in sides)
+        return seeds.estimate(seeds.differences(before, after)) if all(before) and all(after) else None
+
+    difference, strict = paired(measures.accuracy), paired(measures.strict)
+    assert difference is not None
+    assert strict is not None
+    return Comparison(
+        before=names[0],
+        after=names[1],
+        seeds=(),
+        difference=difference,
+        p=difference.p,
+        strict=strict,
+        worked_out=paired(measures.worked_out),
+        pooled=paired(measures.pooled),
+        detectable=seeds.detectable(difference),
+        equivalent=seeds.equivalence(difference, study.margin) if study.margin else None,
+    )
+
+
+def _ratios(study: Study, kept: Kept, grid: Outcomes) -> list[Ratio]:
+    places = range(len(study.values))
+    found = []
+    for before, after in study.compare:
+        sides = [[grid[arm, place] for place in places] for arm in (before, after)]
+        found.append(ratio_of(kept, sides[0], sides[1], (before, after)))
+    return [ratio for ratio in found if ratio]
+
+
+def _tuned(study: Study, kept: Kept, chosen: Mapping[str, object]) -> list[Tuned]:
+    if not study.tune:
+        return []
+    return [Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in choosing.counted(study, kept).items()]
+
+
+def _machines(there: Mapping[Cell, Outcome]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for cell, outcome in there.items():
+        found.setdefault(", ".join(f"{key} {value}" for key, value in outcome.machine.items()), []).append(cell.title)
+    return found
+
+
+def _warnings(study: Study, there: Mapping[Cell, Outcome]) -> list[str]:
+    """What a reader must know: arms of one seed that were made on several machines, and what the runs warned of."""
+    lines = []
+    for seed in study.seeds:
+        kinds = {tuple(outcome.machine.items()) for cell, outcome in there.items() if cell.seed == seed}
+        if len(kinds) > 1:
+            lines.append(
+                f"the arms of seed {seed} were made on {len(kinds)} kinds of machine: part of their difference is rounding"
+            )
+    said = Counter(line for outcome in there.values() for line in set(outcome.warnings))
+    return lines + [f"{line} (in {count} of {len(there)} runs)" for line, count in said.most_common(20)]
+
+
+def _run(cell: Cell, outcome: Outcome) -> JsonObject:
+    exams = [outcome.final, *filter(None, [outcome.exam(outcome.dev)])]
+    return {
+        "run": cell.title,
+        "arm": cell.arm,
+        "value": cell.value,
+        "seed": cell.seed,
+        "choice": cell.choice,
+        "identity": outcome.identity,
+        "grader": outcome.grader,
+        "command": outcome.command,
+        "kept because": outcome.why,
+        "seconds": outcome.seconds,
+        "exams": {
+            exam.step: {"right": exam.verdicts.count("r"), "n": len(exam.verdicts), "questions": exam.asked}
+            for exam in exams
+        },
+    }

@@ -1,0 +1,158 @@
+"""What a study is: arms that change a base, seeds, and the comparisons that were chosen before anything ran."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tutelage.config import Settings, build, read_yaml, set_keys, setting
+from tutelage.errors import ConfigError, nearest
+from tutelage.recipes.catalog import check_config
+from tutelage.types import JsonObject
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]{0,60}$")]
+_APART = ("task", "data", "questions.test", "questions.test_limit")  # what decides which questions are asked in the end
+
+
+class Study(Settings):
+    """Arms x seeds of runs, compared."""
+
+    study: Name = Field(description="its name")
+    note: str = Field("", description="what is expected and why, for whoever reads it; stands in the report")
+    base: str | JsonObject = Field(description="the config that every arm changes: a file, beside the study's, or keys")
+    arms: dict[Name, JsonObject] = Field(min_length=1, description="settings on top of the base, by dotted key")
+    seeds: tuple[int, ...] = Field(min_length=1, description="of each arm's runs")
+    seed_of: tuple[Literal["run", "task"], ...] = Field(
+        ("run",),
+        min_length=1,
+        description="what a seed draws: run: first lessons, order, sampling; task: the questions too, where the task makes them",
+    )
+    vary: JsonObject = Field(
+        default_factory=dict, description="one setting and its values: every arm with each of them"
+    )
+    tune: JsonObject = Field(
+        default_factory=dict,
+        description="one setting and its values: each arm takes the one with the most right on dev",
+    )
+    tune_seeds: tuple[int, ...] = Field((), description="of the runs that choose; none of them is one of `seeds`")
+    tune_on: str = Field("dev", description="the split asked then, of a recipe whose runs sit no exam on dev questions")
+    compare: tuple[tuple[Name, Name], ...] = Field((), description="[before, after]: the primary comparisons")
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="of equivalence: differences within ± this share are as good as none"
+    )
+
+    @field_validator("seeds", "tune_seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if twice := next((seed for seed in seeds if seeds.count(seed) > 1), None):
+            raise ValueError(f"the seed {twice} stands twice, and the same run twice is one run")
+        if seeds.count(0) > 1:
+            raise ValueError("the seed 0 stands twice, and the same run twice is one run")
+        return seeds
+
+    @field_validator("vary", "tune")
+    @classmethod
+    def _one_axis(cls, axis: JsonObject) -> JsonObject:
+        if len(axis) > 1:
+            raise ValueError(f"one setting can be varied, and these are {len(axis)}: {', '.join(axis)}")
+        for key, values in axis.items():
+            if not isinstance(values, list) or len(values) < 2:
+                raise ValueError(f"{key} needs a list of two values or more")
+            if twice := next((value for value in values if values.count(value) > 1), None):
+                raise ValueError(f"{key}: {twice!r} stands twice")
+        return axis
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if bool(self.tune) != bool(self.tune_seeds):
+            raise ValueError("tune and tune_seeds go together: the values to try, and the seeds to try them with")
+        if shared := sorted(set(self.seeds) & set(self.tune_seeds)):
+            raise ValueError(f"the seed {shared[0]} is in seeds and in tune_seeds: what chose would be measured, too")
+        for pair in self.compare:
+            for arm in pair:
+                if arm not in self.arms:
+                    raise ValueError(f"compare names the arm {arm!r}, which is none; {nearest(arm, self.arms)}")
+            if pair[0] == pair[1]:
+                raise ValueError(f"compare sets the arm {pair[0]!r} against itself")
+            if self.compare.count(pair) > 1 or pair[::-1] in self.compare:
+                raise ValueError(f"compare names {pair[0]} and {pair[1]} twice")
+        return self
+
+    @property
+    def values(self) -> list[object]:
+        """What is varied; one None where nothing is."""
+        return next(iter(self.vary.values()), [None])
+
+    @property
+    def choices(self) -> list[object]:
+        """The values that are tried on dev; none where nothing is tuned."""
+        return next(iter(self.tune.values()), [])
+
+
+def read_study(raw: Mapping[str, Any] | str | Path, source: str = "study") -> Study:
+    """A study from its file or a mapping, with its base in it; whatever is wrong with it is said before anything runs."""
+    folder = Path()
+    if isinstance(raw, str | Path):
+        source, folder = str(raw), Path(raw).parent
+        raw = read_yaml(Path(raw))
+    study = build(Study, raw, source)
+    if isinstance(study.base, str):
+        file = folder / study.base
+        if not file.exists():
+            raise ConfigError(f"{source}: base = {study.base!r}: there is no file {file}")
+        study = study.model_copy(update={"base": read_yaml(file)})
+    _check_arms(study, source)
+    return study
+
+
+def config_of(study: Study, arm: str, value: object, seed: int, choice: object = None) -> JsonObject:
+    """The config of one run: the base, the arm, what is varied, what was chosen, and the seed."""
+    assert isinstance(study.base, dict)
+    changed = set_keys(study.base, study.arms[arm])
+    for axis, one in ((study.vary, value), (study.tune, choice)):
+        if axis and one is not None:
+            changed = set_keys(changed, {next(iter(axis)): one})
+    drawn = {"seed": seed} if "run" in study.seed_of else {}
+    return set_keys(changed, {**drawn, **({"task.seed": seed} if "task" in study.seed_of else {})})
+
+
+def resolved(study: Study, source: str, arm: str, value: object = None) -> JsonObject:
+    """An arm's whole settings under the first seed, checked, with every default."""
+    value = study.values[0] if value is None else value
+    choice = study.choices[0] if study.choices else None
+    where = f"{source}: arm {arm!r}" + (f" with {next(iter(study.vary))}={value}" if study.vary else "")
+    return check_config(config_of(study, arm, value, study.seeds[0], choice), where).model_dump(mode="json")
+
+
+def _check_arms(study: Study, source: str) -> None:
+    base = resolved(study.model_copy(update={"arms": {"base": {}}}), source, "base")
+    arms = {arm: resolved(study, source, arm) for arm in study.arms}
+    for arm, changes in study.arms.items():
+        if own := next((key for key in (*study.vary, *study.tune) if key in changes), None):
+            raise ConfigError(f"{source}: arm {arm!r} sets {own}, which is varied or tuned in every arm")
+        if changes and arms[arm] == base:
+            raise ConfigError(
+                f"{source}: arm {arm!r} changes nothing: {', '.join(changes)} is so in the base; leave it empty to mean the base"
+            )
+    for one, other in combinations(arms, 2):
+        if arms[one] == arms[other]:
+            raise ConfigError(f"{source}: the arms {one!r} and {other!r} are the same")
+    for key, values in study.vary.items():
+        first, *others = [resolved(study, source, next(iter(arms)), value) for value in values]
+        if first in others:
+            raise ConfigError(f"{source}: vary: two of the values of {key} are the same")
+    for pair in study.compare:
+        _check_pair(pair, [arms[arm] for arm in pair], source)
+
+
+def _check_pair(pair: Sequence[str], settings: Sequence[JsonObject], source: str) -> None:
+    """Two arms can be compared where they are asked the same in the end."""
+    for key in _APART:
+        sides = [setting(side, key) for side in settings]
+        if sides[0] != sides[1]:
+            raise ConfigError(
+                f"{source}: {pair[0]} and {pair[1]} cannot be compared question by question: {key} is {sides[0]!r} in one and "
+                f"{sides[1]!r} in the other"
+            )

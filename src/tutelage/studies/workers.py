@@ -1,0 +1,118 @@
+"""Several seeds of a study at a time, each in a process of its own."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from tutelage.errors import Interrupted, TutelageError
+from tutelage.studies.cells import tuning_cells
+from tutelage.studies.working import HowToWork, OpenStudy
+from tutelage.types import JsonObject
+
+
+class Working(NamedTuple):
+    """A process that makes one seed."""
+
+    seed: int
+    process: subprocess.Popen[str]
+
+
+def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
+    """Make what is missing of a study, `jobs` seeds at a time; those that choose first, since the others need what they chose.
+
+    A process makes all arms of its seed, so that what they share is made once and they are rounded alike.
+    """
+    study = opened.study
+    for phase in (study.tune_seeds, study.seeds):
+        owed = [seed for seed in phase if (how.seeds is None or seed in how.seeds) and _is_owed(opened, seed)]
+        _run_phase(opened, how, owed, jobs)
+
+
+def _is_owed(opened: OpenStudy, seed: int) -> bool:
+    cells = [cell for cell in (*tuning_cells(opened.study), *opened.ready()) if cell.seed == seed]
+    return any(not opened.is_kept(cell) for cell in cells)
+
+
+def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int) -> None:
+    waiting, told = list(owed), queue.Queue[tuple[int, JsonObject]]()
+    live: list[Working] = []
+    try:
+        while waiting or live:
+            while waiting and len(live) < jobs:
+                live.append(_start(opened, how, waiting.pop(0), jobs, told.put))
+            _pass_on(told, how)
+            for one in [one for one in live if one.process.poll() is not None]:
+                live.remove(one)
+                _check_end(one)
+            if how.stopping():
+                _stop(live, how, told)
+                raise Interrupted("stopped; what is finished is kept, and the same command goes on")
+    finally:
+        for one in live:
+            one.process.kill()
+    _pass_on(told, how, wait=0.0)
+    opened.reload()
+
+
+def _start(
+    opened: OpenStudy, how: HowToWork, seed: int, jobs: int, put: Callable[[tuple[int, JsonObject]], None]
+) -> Working:
+    words = [sys.executable, "-m", "tutelage", "study", str(opened.folder / "study.yaml"), "--into", str(opened.folder)]
+    words += ["--keep", str(opened.kept.folder), "--seeds", str(seed), "--json"]
+    words += ["--on", how.launcher] if isinstance(how.launcher, str) else []
+    words += ["--drop-weights"] if how.drop_weights else []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
+    # In a session of its own: Ctrl-C reaches this process, which passes it on once.
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    threading.Thread(target=_listen, args=(process, seed, put), daemon=True).start()
+    return Working(seed, process)
+
+
+def _listen(process: subprocess.Popen[str], seed: int, put: Callable[[tuple[int, JsonObject]], None]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        with contextlib.suppress(ValueError):  # what a library prints
+            event = json.loads(line)
+            if isinstance(event, dict) and "event" in event:
+                put((seed, event))
+
+
+def _pass_on(told: "queue.Queue[tuple[int, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
+    """Hand on what the processes said, with the seed before each step's name."""
+    for seed, event in _heard(told, wait):
+        how.listener({**event, "seed": seed, **({"step": f"{seed}: {event['step']}"} if "step" in event else {})})
+
+
+def _heard(told: "queue.Queue[tuple[int, JsonObject]]", wait: float) -> Iterator[tuple[int, JsonObject]]:
+    with contextlib.suppress(queue.Empty):
+        yield told.get(timeout=wait) if wait else told.get_nowait()
+        while True:
+            yield told.get_nowait()
+
+
+def _check_end(one: Working) -> None:
+    """A run that failed is noted by its process; a process that fell over is an error here."""
+    assert one.process.stderr is not None
+    if one.process.returncode:
+        said = one.process.stderr.read().strip().splitlines()
+        raise TutelageError(
+            f"the process of seed {one.seed} ended with {one.process.returncode}: {' '.join(said[-1:])}"
+        )
+
+
+def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[int, JsonObject]]") -> None:
+    """Let each keep what it has in hand."""
+    for one in live:
+        one.process.send_signal(signal.SIGINT)
+    while any(one.process.poll() is None for one in live):
+        _pass_on(told, how)
