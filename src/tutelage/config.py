@@ -183,6 +183,8 @@ def _problem(kind: type[BaseModel], item: ErrorDetails) -> str:
     if item["type"] == "missing":
         return f"the key {key!r} is missing"
     message = item["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
     # What a whole section got wrong is said by its message; a single value is shown.
     if isinstance(item["input"], dict) or is_secret_name(str(item["loc"][-1])):
         return f"{key}: {message}"

@@ -7,7 +7,9 @@ from tutelage.evaluation import seeds
 from tutelage.evaluation.seeds import Estimate, estimate
 
 
-def drawn(rng: np.random.Generator, count: int, questions: int, shared: bool, spread: float = 0.03) -> list[dict[str, float]]:
+def drawn(
+    rng: np.random.Generator, count: int, questions: int, shared: bool, spread: float = 0.03
+) -> list[dict[str, float]]:
     """Differences of graded answers under each seed, whose true mean is 0.05."""
     hard, rows = rng.normal(0, 0.3, questions), []
     for place in range(count):
@@ -27,7 +29,9 @@ def by_hand(rows: list[dict[str, float]]) -> float:
         for _ in range(4000):
             means.append(np.mean([whole[rng.integers(len(rows))] for _ in rows]))
         return float(np.std(means)) * (len(rows) / (len(rows) - 1)) ** 0.5
-    table = np.array([[row[name] for name in names] for row in rows])  # [Cornfield & Tukey 1956]: mean squares of both ways
+    table = np.array(
+        [[row[name] for name in names] for row in rows]
+    )  # [Cornfield & Tukey 1956]: mean squares of both ways
     n, m = table.shape
     by_seed = m * table.mean(axis=1).var(ddof=1)
     by_question = n * table.mean(axis=0).var(ddof=1)
@@ -88,7 +92,9 @@ def test_differences_pair_questions() -> None:
 
 
 def a_difference(mean: float, error: float) -> Estimate:
-    return Estimate(mean=mean, low=0, high=0, t_low=0, t_high=0, error=error, freedom=7, p=1, singles=(mean,) * 8, questions=100)
+    return Estimate(
+        mean=mean, low=0, high=0, t_low=0, t_high=0, error=error, freedom=7, p=1, singles=(mean,) * 8, questions=100
+    )
 
 
 def test_equivalence_is_two_tests_against_the_margin() -> None:

@@ -217,6 +217,11 @@ class Kept:
             self._outcomes[place] = found
         return self._outcomes.get(place)
 
+    def drop(self, place: Path) -> None:
+        """Keep one outcome no longer."""
+        self._outcomes.pop(place, None)
+        self.file(place).unlink(missing_ok=True)
+
     def asked(self, digest: str) -> Asked:
         """A set of questions by its digest."""
         if digest not in self._asked:

@@ -123,11 +123,14 @@ def resolved(study: Study, source: str, arm: str, value: object = None) -> JsonO
     value = study.values[0] if value is None else value
     choice = study.choices[0] if study.choices else None
     where = f"{source}: arm {arm!r}" + (f" with {next(iter(study.vary))}={value}" if study.vary else "")
-    return check_config(config_of(study, arm, value, study.seeds[0], choice), where).model_dump(mode="json")
+    try:
+        return check_config(config_of(study, arm, value, study.seeds[0], choice), where).model_dump(mode="json")
+    except ConfigError as error:
+        raise ConfigError(f"{error}" if str(error).startswith(where) else f"{where}: {error}") from None
 
 
 def _check_arms(study: Study, source: str) -> None:
-    base = resolved(study.model_copy(update={"arms": {"base": {}}}), source, "base")
+    base = resolved(study.model_copy(update={"arms": {"base": {}}}), f"{source}: the base, as", "base")
     arms = {arm: resolved(study, source, arm) for arm in study.arms}
     for arm, changes in study.arms.items():
         if own := next((key for key in (*study.vary, *study.tune) if key in changes), None):

@@ -11,6 +11,7 @@ from tutelage import runner
 from tutelage.config import differences, read_yaml
 from tutelage.errors import Interrupted, RunError, TutelageError, nearest
 from tutelage.launch.launcher import Launcher
+from tutelage.machine import machine
 from tutelage.models import specs
 from tutelage.parsing import json_file
 from tutelage.recipes.catalog import check_config
@@ -180,12 +181,24 @@ def work(opened: OpenStudy, how: HowToWork) -> None:
         group = [cell for cell in tuning_cells(study) if cell.seed == seed] or [
             cell for cell in opened.ready() if cell.seed == seed
         ]
+        _forget_other_machines(opened, group, how)
         for cell in group:
             if not opened.is_kept(cell):
                 _make(opened, cell, group, how)
         if how.drop_weights and all(map(opened.is_kept, group)):
             for cell in group:
                 drop_weights(opened.folder / cell.folder)
+
+
+def _forget_other_machines(opened: OpenStudy, group: Sequence[Cell], how: HowToWork) -> None:
+    """Make a seed's arms again that were finished on another kind of machine while others are owed: they are to be rounded alike."""
+    there = {cell: found for cell in group if opened.is_kept(cell) and (found := opened.kept.get(cell.folder))}
+    others = [cell for cell, found in there.items() if found.machine != machine()]
+    if others and len(there) < len(group):
+        line = f"seed {group[0].seed} was begun on another kind of machine: {len(others)} of its runs are made again, so that its arms are rounded alike"
+        how.listener({"event": "warning", "line": line})
+        for cell in others:
+            opened.kept.drop(cell.folder)
 
 
 def _make(opened: OpenStudy, cell: Cell, group: Sequence[Cell], how: HowToWork) -> None:

@@ -1,0 +1,214 @@
+"""A study through its seams: which runs are made, what they share, what is kept, and how it goes on."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.recipes.noting import Noting
+from tests.studies import pupils
+
+from tutelage.errors import Interrupted, RunError
+from tutelage.studies.cells import Cell
+from tutelage.studies.findings import Findings, find
+from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+
+Events = list[dict[str, Any]]
+
+
+def make(folder: Path, raw: dict[str, Any], launcher: Noting | None = None, **how: Any) -> tuple[OpenStudy, Events]:
+    """Work through a study; returns it with what was said."""
+    heard: Events = []
+    keep = how.pop("keep", None)
+    opened = open_study(raw, folder, keep)
+    work(
+        opened,
+        HowToWork(**{"listener": heard.append, "launcher": pupils.launcher() if launcher is None else launcher, **how}),
+    )
+    return opened, heard
+
+
+def findings(opened: OpenStudy) -> Findings:
+    return find(opened.study, opened.kept, opened.failures, opened.added())
+
+
+def test_what_the_arms_of_a_seed_share_is_made_once(tmp_path: Path) -> None:
+    launcher = pupils.launcher()
+    opened, heard = make(tmp_path / "study", pupils.study(), launcher)
+    assert [taught.step for taught in launcher] == 3 * ["1-student", "2-student", "2-student"]
+    made = [event["step"] for event in heard if event["event"] == "finished"]
+    assert made.count("rationales") == made.count("1-test") == 3
+    assert made.count("2-test") == 6
+    assert sorted(
+        str(path.relative_to(tmp_path / "study")) for path in (tmp_path / "study").glob("*/*/run.json")
+    ) == sorted(f"{arm}/{seed}/run.json" for arm in ("once", "twice") for seed in range(3))
+
+
+def test_arms_are_compared_over_seeds(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(margin=0.01))
+    found = findings(opened)
+    once, twice = found.arms
+    assert 0.5 < once.accuracy.mean < 0.7 < twice.accuracy.mean < 0.9
+    assert once.worked_out is not None
+    assert once.worked_out.mean == 1.0  # its sums are all that is wrong
+    (pair,) = found.comparisons
+    assert pair.difference.mean == pytest.approx(twice.accuracy.mean - once.accuracy.mean)
+    assert pair.difference.low > 0
+    assert (pair.seeds, pair.difference.questions) == ((0, 1, 2), 150)
+    assert pair.pooled is not None
+    assert pair.pooled.questions == 150 + 3 * 30
+    assert once.bill.words
+    assert once.bill.calls == 20 + 10
+    assert [run["run"] for run in found.runs] == [f"{arm}/{seed}" for seed in range(3) for arm in ("once", "twice")]
+
+
+def test_each_arm_takes_the_rate_that_is_best_on_dev(tmp_path: Path) -> None:
+    raw = pupils.study(tune={"later.learning_rate": [1.0, 1e-4]}, tune_seeds=[9])
+    opened, _ = make(tmp_path / "study", raw)
+    found = findings(opened)
+    assert [(one.arm, one.chosen) for one in found.tuned] == [("once", 1e-4), ("twice", 1e-4)]
+    config = (tmp_path / "study" / "tuning" / "once" / "1.0" / "9" / "config.yaml").read_text()
+    assert "test_limit: 1\n" in config  # what chooses reads no test question but one
+    assert all(arm.accuracy.mean > 0.5 for arm in found.arms)
+
+
+def test_a_recipe_without_dev_exams_is_tuned_on_the_dev_split(tmp_path: Path) -> None:
+    base = {key: pupils.study()["base"][key] for key in ("task", "teacher", "student", "training", "exam")}
+    base |= {"recipe": "finetune_cot", "questions": {"train_limit": 20}, "baselines": ["zero_shot"]}
+    arms = {"once": {}, "twice": {"training.epochs": 2}}
+    raw = pupils.study(base=base, arms=arms, tune={"training.learning_rate": [1.0, 1e-4]}, tune_seeds=[9], seeds=[0, 1])
+    opened, _ = make(tmp_path / "study", raw, Noting(lambda taught: f"scripted:tests.studies.pupils:{'weak' if taught.training.learning_rate < 1 else 'untuned'}"))  # fmt: skip
+    assert opened.chosen() == {"once": 1e-4, "twice": 1e-4}
+    assert "test: dev" in (tmp_path / "study" / "tuning" / "once" / "1.0" / "9" / "config.yaml").read_text()
+
+
+def test_an_axis_gives_every_arm_each_of_its_values(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(vary={"feedback.questions": [4, 8]}, seeds=[0, 1]))
+    found = findings(opened)
+    assert [arm.title for arm in found.arms] == ["once at 4", "once at 8", "twice at 4", "twice at 8"]
+    assert [(one.before, one.after) for one in found.comparisons] == [
+        ("once at 4", "twice at 4"),
+        ("once at 8", "twice at 8"),
+    ]
+    assert (tmp_path / "study" / "twice" / "8" / "1" / "run.json").exists()
+
+
+def test_what_is_kept_is_not_made_again_elsewhere(tmp_path: Path) -> None:
+    keep = tmp_path / "results"
+    first, _ = make(tmp_path / "here", pupils.study(), keep=keep, seeds=[0, 1])
+    assert findings(first).missing == ["once/2", "twice/2"]
+    launcher = pupils.launcher()
+    second, _ = make(tmp_path / "there", pupils.study(), launcher, keep=keep)
+    assert [taught.step for taught in launcher] == ["1-student", "2-student", "2-student"]
+    whole, _ = make(tmp_path / "whole", pupils.study())
+    assert [one.difference for one in findings(second).comparisons] == [
+        one.difference for one in findings(whole).comparisons
+    ]
+    assert sum(file.stat().st_size for file in keep.rglob("*.gz")) < 40_000
+
+
+def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    whole, _ = make(tmp_path / "whole", pupils.study())
+    for _ in range(40):
+        left = [100]
+
+        def stopping(left: list[int] = left) -> bool:
+            left[0] -= 1
+            return left[0] < 0
+
+        try:
+            opened, _ = make(tmp_path / "study", pupils.study(), stopping=stopping)
+            break
+        except Interrupted as stop:
+            assert "the same command goes on" in str(stop)
+    else:
+        pytest.fail("it never ends")
+    assert findings(opened).comparisons == findings(whole).comparisons
+
+
+def test_a_failed_arm_is_shown_and_stops_no_other(tmp_path: Path) -> None:
+    def student(taught: Any) -> str:
+        if taught.training.epochs == 2:
+            raise ValueError("out of memory")
+        return "scripted:tests.studies.pupils:good"
+
+    opened, heard = make(tmp_path / "study", pupils.study(), Noting(student))
+    found = findings(opened)
+    assert set(found.failures) == {"twice/0", "twice/1", "twice/2"}
+    assert "ValueError: out of memory" in found.failures["twice/0"]
+    assert [arm.arm for arm in found.arms] == ["once"]
+    assert any("twice/1 failed" in event.get("line", "") for event in heard)
+    again, _ = make(tmp_path / "study", pupils.study())
+    assert findings(again).failures == {}
+    assert findings(again).missing == []
+
+
+def test_seeds_may_be_added_and_that_is_said(tmp_path: Path) -> None:
+    make(tmp_path / "study", pupils.study(seeds=[0, 1]))
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0, 1, 2]))
+    assert findings(opened).added == [
+        "The seeds 2 were added when 4 runs were finished: this size was chosen after looking."
+    ]
+    assert findings(opened).missing == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"seeds": [0, 1]}, "is another study: seed 2 is gone"),
+        ({"compare": []}, "is another study: compare"),
+        ({"arms": {"once": {}, "twice": {"later.epochs": 3}}}, "arms.twice.later.epochs: 2 -> 3"),
+    ],
+)
+def test_another_study_has_another_folder(tmp_path: Path, more: dict[str, Any], said: str) -> None:
+    open_study(pupils.study(), tmp_path / "study")
+    with pytest.raises(RunError) as caught:
+        open_study(pupils.study(**more), tmp_path / "study")
+    assert said in str(caught.value)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is no study"):
+        open_study(pupils.study(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_what_another_config_made_is_not_taken(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]), keep=tmp_path / "kept")
+    other = pupils.study(seeds=[0], base={**pupils.study()["base"], "first": 21})
+    with pytest.raises(RunError, match=r"once/0\.json\.gz was made from another config"):
+        make(tmp_path / "other", other, keep=tmp_path / "kept")
+    assert opened.is_kept(Cell(arm="once", seed=0))
+
+
+def test_an_outcome_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
+    (tmp_path / "study" / "kept" / "once" / "0.json.gz").write_bytes(b"torn")
+    opened.reload()
+    with pytest.raises(RunError, match="is no outcome of a study"):
+        opened.missing()
+
+
+def test_arms_of_a_seed_are_not_split_over_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = tmp_path / "kept"
+    opened, _ = make(tmp_path / "here", pupils.study(), keep=keep, seeds=[0])
+    shutil.rmtree(keep / "twice")
+    monkeypatch.setattr("tutelage.studies.working.machine", lambda: {"processor": "another"})
+    launcher = pupils.launcher()
+    _, heard = make(tmp_path / "there", pupils.study(), launcher, keep=keep, seeds=[0])
+    assert [taught.step for taught in launcher] == ["1-student", "2-student", "2-student"]
+    assert any("seed 0 was begun on another kind of machine" in event.get("line", "") for event in heard)
+
+
+def test_weights_go_once_a_seed_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    opened = open_study(pupils.study(seeds=[0]), folder)
+    launcher = pupils.launcher()
+    work(opened, HowToWork(launcher=launcher))
+    for arm in ("once", "twice"):
+        (folder / arm / "0" / "2-student" / "model.safetensors").write_bytes(b"weights")
+    work(opened, HowToWork(launcher=launcher, drop_weights=True))
+    assert not list(folder.rglob("*.safetensors"))
+    assert json.loads((folder / "once" / "0" / "2-student" / "step.json").read_text())["step"] == "2-student"
