@@ -110,6 +110,7 @@ def test_what_is_kept_is_not_made_again_elsewhere(tmp_path: Path) -> None:
 
 def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     whole, _ = make(tmp_path / "whole", pupils.study())
+    launcher = pupils.launcher()
     for _ in range(40):
         left = [100]
 
@@ -118,7 +119,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
             return left[0] < 0
 
         try:
-            opened, _ = make(tmp_path / "study", pupils.study(), stopping=stopping)
+            opened, _ = make(tmp_path / "study", pupils.study(), launcher, stopping=stopping)
             break
         except Interrupted as stop:
             assert "the same command goes on" in str(stop)
