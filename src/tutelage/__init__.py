@@ -8,6 +8,8 @@ __version__ = "0.1.0"
 # name -> where it is: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {
     "run": "tutelage.runner:run",
+    "run_study": "tutelage.studies.workers:run_study",
+    "compare_seeds": "tutelage.studies.groups:compare_seeds",
     "open_classroom": "tutelage.runner:open_classroom",
     "first_lessons": "tutelage.recipes.first_lessons:first_lessons",
     "lessons_for": "tutelage.recipes.corrections:lessons_for",
@@ -18,6 +20,7 @@ _PUBLIC = {
     "open_model": "tutelage.models.opening:open_model",
     "sit": "tutelage.exam:sit",
     "write_report": "tutelage.report.writing:write_report",
+    "write_study": "tutelage.report.writing:write_study",
     "score": "tutelage.evaluation.scoreboard:score",
     "ExamConfig": "tutelage.exam:ExamConfig",
     "FinetuneCot": "tutelage.recipes.finetune_cot:FinetuneCot",

@@ -12,8 +12,8 @@ from tutelage.printing import console, say
 from tutelage.report import studies, writing
 from tutelage.studies import estimates
 from tutelage.studies.findings import find
-from tutelage.studies.workers import work_in_processes
-from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+from tutelage.studies.workers import work_through
+from tutelage.studies.working import HowToWork, OpenStudy, open_study
 
 
 def study_command(
@@ -45,7 +45,7 @@ def study_command(
     with stoppable(console(stderr=as_json)) as stopping, Events() if as_json else View(console()) as view:
         how = HowToWork(view, stopping, _numbers(seeds), on, drop_weights)
         try:
-            work_in_processes(opened, how, jobs) if jobs > 1 else work(opened, how)
+            work_through(opened, how, jobs)
         finally:
             if jobs > 1 or not as_json:
                 page = writing.write_study(opened)
@@ -53,7 +53,10 @@ def study_command(
         _show(opened)
         say(f"the report: {page}")
     if opened.failures:
-        raise ConfigError(f"{len(opened.failures)} runs failed, such as {next(iter(opened.failures.items()))}")
+        title, why = next(iter(opened.failures.items()))
+        raise ConfigError(
+            f"{len(opened.failures)} runs failed, such as {title}: {why}. The same command tries them again"
+        )
 
 
 def _show(opened: OpenStudy) -> None:

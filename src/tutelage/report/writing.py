@@ -44,8 +44,8 @@ def write_study(opened: OpenStudy, into: str | Path | None = None) -> Path:
     plain = msgspec.json.format(msgspec.json.encode(told), indent=1)
     text = markdown.render_study(contents).encode()
     folder = Path(into or opened.folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for place in dict.fromkeys([folder, *([opened.kept.folder] if opened.kept.folder.parent != opened.folder else [])]):
+        place.mkdir(parents=True, exist_ok=True)
         write_file(place / "study.json", plain)
         write_file(place / "study.md", text)
     write_file(folder / "study.html", page.render_study(contents).encode())

@@ -10,9 +10,9 @@ from tutelage.redaction import strike
 from tutelage.regular import opened
 
 
-def write_file(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a small file whole or not at all, and no secret in it."""
-    draft = path.with_name(path.name + ".part")
+def write_file(path: Path, content: bytes, sync: bool = True, shared: bool = False) -> None:
+    """Write a small file whole or not at all, and no secret in it. A `shared` one may be written by several processes at once."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part" if shared else f"{path.name}.part")
     with opened(draft, "wb") as file:
         file.write(strike(content))
         if sync:

@@ -207,6 +207,12 @@ def exams(path: Path) -> dict[str, list[Attempt]]:
     return {one.title: one.attempts for one in sat(path)}
 
 
+def questions(path: Path) -> dict[str, Question]:
+    """The questions that a run asked, by id; of an exam's folder, those of its run. Empty where they are not there."""
+    run = path if (path / "config.yaml").exists() else path.parent
+    return {question.id: question for question in Reader(run).records(run / "questions.jsonl", Question)}
+
+
 def _sat(title: str, label: Label, folder: Path) -> Sat:
     file = folder / "records.jsonl"
     attempts = records.read_records(file, Attempt)

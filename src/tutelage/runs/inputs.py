@@ -47,6 +47,12 @@ def is_same(one: Question, other: Question) -> bool:
     return (one.text, one.answer, one.choices) == (other.text, other.answer, other.choices)
 
 
+def question_key(question: Question | None, name: str) -> str:
+    """A digest of what a question asks, the same in whatever run and under whatever seed it is asked; of its name where no more is known."""
+    told = name if question is None else "\n".join((question.text, *question.choices))
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:10]
+
+
 def tell_apart(questions: Sequence[Question], known: dict[str, Question]) -> None:
     """Add questions to those that are known by their ids; an id that stands for two questions is an error."""
     for one in questions:

@@ -16,6 +16,7 @@ from tutelage.grading.verdicts import judged
 from tutelage.regular import read_regular
 from tutelage.runs.files import write_file
 from tutelage.runs.history import ExamView, RunHistory, open_run
+from tutelage.runs.inputs import question_key
 from tutelage.studies.bill import Cost, bill_of
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, JsonObject, Question
@@ -142,14 +143,9 @@ def _asked(run: RunHistory, view: ExamView) -> Asked:
     known = [run.questions.get(name) for name in ids]
     return Asked(
         ids=ids,
-        keys=tuple(_key(one, name) for one, name in zip(known, ids, strict=True)),
+        keys=tuple(question_key(one, name) for one, name in zip(known, ids, strict=True)),
         kinds=tuple(one.template if one else "" for one in known),
     )
-
-
-def _key(question: Question | None, name: str) -> str:
-    told = name if question is None else "\n".join((question.text, *question.choices))
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:10]
 
 
 def _kept(run: RunHistory, view: ExamView, task: Task, asked: Asked) -> KeptExam:
@@ -235,7 +231,7 @@ class Kept:
 
 def _write(file: Path, one: Struct) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_file(file, gzip.compress(msgspec.json.encode(one), mtime=0))
+    write_file(file, gzip.compress(msgspec.json.encode(one), mtime=0), shared=True)
 
 
 def _read(file: Path, kind: type[Stored]) -> Stored:

@@ -8,13 +8,40 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tutelage.errors import Interrupted, TutelageError
 from tutelage.studies.cells import tuning_cells
-from tutelage.studies.working import HowToWork, OpenStudy
+from tutelage.studies.findings import Findings, find
+from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
 from tutelage.types import JsonObject
+
+
+def run_study(
+    raw: Mapping[str, Any] | str | Path,
+    into: str | Path,
+    how: HowToWork = HowToWork(),  # noqa: B008 - immutable
+    keep: Path | None = None,
+    jobs: int = 1,
+) -> Findings:
+    """Work through a study, or go on with it, and return what it shows.
+
+    `raw` is its YAML file or a mapping, `into` its folder, where every run is an ordinary one. What is kept of finished runs goes into
+    the folder `keep`, by default into the study's; what is there already is not made again. `jobs` seeds are made at a time.
+    """
+    opened = open_study(raw, into, keep)
+    work_through(opened, how, jobs)
+    return find(opened.study, opened.kept, opened.failures, opened.added())
+
+
+def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:
+    """Make what is missing of a study: here, or several seeds at a time in processes of their own."""
+    if jobs > 1:
+        work_in_processes(opened, how, jobs)
+    else:
+        work(opened, how)
 
 
 class Working(NamedTuple):
@@ -50,7 +77,7 @@ def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int
             _pass_on(told, how)
             for one in [one for one in live if one.process.poll() is not None]:
                 live.remove(one)
-                _check_end(one)
+                _check_end(one, opened)
             if how.stopping():
                 _stop(live, how, told)
                 raise Interrupted("stopped; what is finished is kept, and the same command goes on")
@@ -88,8 +115,10 @@ def _listen(process: subprocess.Popen[str], seed: int, put: Callable[[tuple[int,
 
 
 def _pass_on(told: "queue.Queue[tuple[int, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
-    """Hand on what the processes said, with the seed before each step's name."""
+    """Hand on what the processes said, with the seed before each step's name; how far a step is would be told of all at once."""
     for seed, event in _heard(told, wait):
+        if event["event"] in ("traffic", "progress", "started"):
+            continue
         how.listener({**event, "seed": seed, **({"step": f"{seed}: {event['step']}"} if "step" in event else {})})
 
 
@@ -100,10 +129,11 @@ def _heard(told: "queue.Queue[tuple[int, JsonObject]]", wait: float) -> Iterator
             yield told.get_nowait()
 
 
-def _check_end(one: Working) -> None:
-    """A run that failed is noted by its process; a process that fell over is an error here."""
+def _check_end(one: Working, opened: OpenStudy) -> None:
+    """A run that failed is noted by its process, and the others go on; a process that fell over is an error here."""
     assert one.process.stderr is not None
-    if one.process.returncode:
+    noted = any(title.endswith(f"/{one.seed}") for title in opened.failures)
+    if one.process.returncode and not noted:
         said = one.process.stderr.read().strip().splitlines()
         raise TutelageError(
             f"the process of seed {one.seed} ended with {one.process.returncode}: {' '.join(said[-1:])}"

@@ -61,7 +61,7 @@ class OpenStudy:
 
     def added(self) -> list[str]:
         """What is to be known of seeds that were added when something was finished already."""
-        told = _added(self.folder / "added.json").values()
+        told = _told(self.folder / "added.json").values()
         return [
             f"The seeds {', '.join(map(str, one['seeds']))} were added when {one['finished']} runs were finished: this size was chosen after looking."
             for one in told
@@ -111,7 +111,7 @@ class OpenStudy:
         return self.folder / "failures" / f"{cell.title.replace('/', '~')}.txt"
 
 
-def _added(file: Path) -> JsonObject:
+def _told(file: Path) -> JsonObject:
     return json_file(file) if file.exists() else {}
 
 
@@ -138,14 +138,24 @@ def open_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path
     if not file.exists() or read_yaml(file) != plain:
         _note_added(opened, read_yaml(file) if file.exists() else plain)
         write_file(file, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+    where = {"kept": str(keep.absolute())} if keep is not None else {}
+    if where != _told(folder / "where.json"):
+        write_file(folder / "where.json", msgspec.json.encode(where), shared=True)
     return opened
 
 
-def find_study(folder: str | Path, keep: Path | None = None) -> OpenStudy:
+def find_study(folder: str | Path) -> OpenStudy:
     """The study whose folder this is, to be read."""
-    if not (Path(folder) / "study.yaml").exists():
+    folder = Path(folder)
+    if not is_study(folder):
         raise RunError(f"{folder} is no study: it holds no study.yaml")
-    return OpenStudy(read_study(Path(folder) / "study.yaml"), Path(folder), keep)
+    told = _told(folder / "where.json").get("kept")
+    return OpenStudy(read_study(folder / "study.yaml"), folder, Path(told) if isinstance(told, str) else None)
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is a study's, and not a run's."""
+    return (folder / "study.yaml").exists()
 
 
 def _check_same(folder: Path, old: JsonObject, new: JsonObject) -> None:
@@ -165,7 +175,7 @@ def _note_added(opened: OpenStudy, old: JsonObject) -> None:
     done = sum(opened.is_kept(cell) for cell in opened.ready()) if added else 0
     if done:
         file = opened.folder / "added.json"
-        told = _added(file)
+        told = _told(file)
         told[str(len(told) + 1)] = {"seeds": added, "finished": done}
         write_file(file, msgspec.json.format(msgspec.json.encode(told)))
 
