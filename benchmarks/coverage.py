@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from tutelage.evaluation.intervals import clustered_bootstrap
-from tutelage.evaluation.seeds import estimate
+from tutelage.evaluation.seeds import over_seeds
 
 QUESTIONS = 300
 
@@ -60,7 +60,7 @@ def covered(studies: int, seeds: int, spread: float, shared: bool) -> dict[str, 
     held = dict.fromkeys(("two levels", "t over seeds", "percentiles", "pooled questions"), 0)
     for _ in range(studies):
         rows = study(rng, seeds, spread, shared)
-        found = estimate(rows, draws=300)
+        found = over_seeds(rows, draws=300)
         held["two levels"] += found.low <= true <= found.high
         held["t over seeds"] += found.t_low <= true <= found.t_high
         low, high = percentile(rows, rng)
@@ -77,7 +77,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     rows = [{f"{i}": float(rng.random() < 0.5) for i in range(1000)} for _ in range(8)]
     begun = time.perf_counter()
-    estimate(rows)
+    over_seeds(rows)
     print(f"8 seeds x 1,000 shared questions x 2,000 draws: {time.perf_counter() - begun:.2f} s")
     for seeds in (3, 5, 8):
         for spread in (0.0, 0.02, 0.05):

@@ -80,13 +80,13 @@ def override(raw: Mapping[str, object], assignments: Sequence[str]) -> JsonObjec
             raise ConfigError(f"{key!r} {what}; give each setting once")
         given.append(key)
         try:
-            put(result, key, yaml_value(value))
+            put_key(result, key, yaml_value(value))
         except Unreadable as error:
             raise ConfigError(f"the value of {key!r} is not YAML{_shown(value, key, error)}") from None
     return result
 
 
-def put(nested: JsonObject, key: str, value: object) -> None:
+def put_key(nested: JsonObject, key: str, value: object) -> None:
     """Set a dotted key of a nested mapping in place."""
     *parents, last = key.split(".")
     for parent in parents:
@@ -102,7 +102,7 @@ def set_keys(raw: Mapping[str, object], changes: Mapping[str, object]) -> JsonOb
     """A copy of a nested mapping with dotted keys set, in their order."""
     result = _copy(raw)
     for key, value in changes.items():
-        put(result, key, value)
+        put_key(result, key, value)
     return result
 
 

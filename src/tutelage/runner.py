@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.classroom.handing import Means
 from tutelage.classroom.room import Classroom
-from tutelage.config import Settings, expand_path, read_yaml
+from tutelage.config import Settings, expand_path, read_yaml, setting
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
@@ -215,6 +215,8 @@ def identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, An
     `roles` are the keys that hold models, one or several.
     """
     kept = {key: value for key, value in config.items() if key not in ("budget", "launch")}
+    if until := setting(config, "budget.until"):  # which lessons are bought is part of what a run is
+        kept["budget"] = {"until": until}
     if isinstance(kept.get("rationales"), Mapping):
         kept["rationales"] = {key: value for key, value in kept["rationales"].items() if key != "accept_cut"}
     if "exam" in kept:

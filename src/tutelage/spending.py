@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -39,9 +39,28 @@ class Spending:
         return f"{self.calls} calls, {self.tokens_in} + {self.tokens_out} tokens, {price}"
 
 
+class Until(Settings):
+    """What lessons are bought for: no further question goes to a teacher once so much was taken, and that is no error.
+
+    Counted are the replies that the run's lessons are made of, whoever paid for them and when, so that the same run buys the same
+    lessons again. Dollars are none of it: a price may change.
+    """
+
+    tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="of prompts and replies; words, where a teacher has no tokens"
+    )
+    calls: Annotated[int, Field(ge=1)] | None = Field(None, description="replies")
+
+    def is_reached(self, tokens: int, calls: int) -> bool:
+        """Whether so much was taken."""
+        return (self.tokens is not None and tokens >= self.tokens) or (self.calls is not None and calls >= self.calls)
+
+
 class BudgetConfig(Settings):
     """The most a run may spend on its teacher, over all its sessions."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"until"})
+    until: Until | None = Field(None, description="lessons are bought until it is used, which is no error")
     dollars: Annotated[Decimal, Field(gt=0)] | None = Field(None, description="needs a model whose price is known")
     tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="of prompts and replies")
     calls: Annotated[int, Field(ge=1)] | None = Field(None, description="requests sent, retries included")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tutelage.evaluation import seeds
-from tutelage.evaluation.seeds import Estimate, estimate
+from tutelage.evaluation.seeds import Estimate, over_seeds
 
 
 def drawn(
@@ -44,7 +44,7 @@ def by_hand(rows: list[dict[str, float]]) -> float:
 @pytest.mark.parametrize("count", [3, 5, 8])
 def test_the_standard_error_is_that_of_an_obvious_version(count: int, shared: bool) -> None:
     rows = drawn(np.random.default_rng(count), count, 200, shared)
-    found = estimate(rows, draws=8000)
+    found = over_seeds(rows, draws=8000)
     assert found.mean == pytest.approx(np.mean([np.mean(list(row.values())) for row in rows]))
     assert found.error == pytest.approx(by_hand(rows), rel=0.06)
     assert (found.seeds, found.questions) == (count, 200 if shared else 200 * count)
@@ -56,13 +56,13 @@ def test_an_interval_holds_as_often_as_it_says(count: int, shared: bool) -> None
     rng, held, studies = np.random.default_rng(11), 0, 1500
     true = np.mean([np.mean(list(drawn(np.random.default_rng(i), 1, 200, False)[0].values())) for i in range(4000)])
     for _ in range(studies):
-        found = estimate(drawn(rng, count, 60, shared), draws=300)
+        found = over_seeds(drawn(rng, count, 60, shared), draws=300)
         held += found.low <= true <= found.high
     assert 0.93 <= held / studies <= 0.97
 
 
 def test_a_seed_by_itself_says_only_what_its_questions_do() -> None:
-    found = estimate([{"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0}])
+    found = over_seeds([{"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0}])
     assert found.mean == 0.75
     assert found.low < 0.75 < found.high
     assert "1 seed, so over its questions alone" in found.line()
@@ -70,7 +70,7 @@ def test_a_seed_by_itself_says_only_what_its_questions_do() -> None:
 
 def test_seeds_that_are_all_alike_leave_room() -> None:
     rows = [{f"{seed}/{i}": 0.0 for i in range(50)} for seed in range(5)]
-    found = estimate(rows)
+    found = over_seeds(rows)
     assert (found.mean, found.p) == (0, 1)
     assert found.low < 0 < found.high
     assert seeds.detectable(found) > 0
@@ -78,17 +78,17 @@ def test_seeds_that_are_all_alike_leave_room() -> None:
 
 def test_the_same_numbers_give_the_same_interval() -> None:
     rows = drawn(np.random.default_rng(1), 5, 100, True)
-    assert estimate(rows) == estimate(rows)
+    assert over_seeds(rows) == over_seeds(rows)
 
 
 def test_differences_pair_questions() -> None:
-    assert seeds.differences([{"a": 0.0, "b": 1.0}], [{"b": 1.0, "a": 1.0}]) == [{"a": 1.0, "b": 0.0}]
+    assert seeds.paired_rises([{"a": 0.0, "b": 1.0}], [{"b": 1.0, "a": 1.0}]) == [{"a": 1.0, "b": 0.0}]
     with pytest.raises(ValueError, match="pair 1 is not on the same questions"):
-        seeds.differences([{"a": 0.0}], [{"b": 1.0}])
+        seeds.paired_rises([{"a": 0.0}], [{"b": 1.0}])
     with pytest.raises(ValueError, match="2 and 1 seeds"):
-        seeds.differences([{"a": 0.0}] * 2, [{"a": 1.0}])
+        seeds.paired_rises([{"a": 0.0}] * 2, [{"a": 1.0}])
     with pytest.raises(ValueError, match="without questions"):
-        estimate([{}])
+        over_seeds([{}])
 
 
 def a_difference(mean: float, error: float) -> Estimate:
@@ -110,6 +110,6 @@ def test_the_detectable_difference_is_shown_four_times_of_five() -> None:
     wanted = seeds.shown_difference(error, 7)
     for _ in range(studies):
         means = rng.normal(wanted, error * 8**0.5, 8)
-        found = estimate([{f"{i}": float(value)} for i, value in enumerate(means)], draws=200)
+        found = over_seeds([{f"{i}": float(value)} for i, value in enumerate(means)], draws=200)
         shown += found.low > 0
     assert 0.76 <= shown / studies <= 0.84

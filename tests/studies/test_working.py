@@ -11,7 +11,7 @@ from tests.studies import pupils
 
 from tutelage.errors import Interrupted, RunError
 from tutelage.studies.cells import Cell
-from tutelage.studies.findings import Findings, find
+from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
 
 Events = list[dict[str, Any]]
@@ -30,7 +30,7 @@ def make(folder: Path, raw: dict[str, Any], launcher: Noting | None = None, **ho
 
 
 def findings(opened: OpenStudy) -> Findings:
-    return find(opened.study, opened.kept, opened.failures, opened.added())
+    return findings_of(opened.study, opened.kept, opened.failures, opened.added())
 
 
 def test_what_the_arms_of_a_seed_share_is_made_once(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """What is said of a step that is done, in a line or a few."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from tutelage.evaluation import scoreboard
 from tutelage.runs.reading import by_objective
-from tutelage.types import JsonObject
+from tutelage.types import Attempt, Feedback, JsonObject
 
 
 def of_training(facts: JsonObject) -> Iterator[str]:
@@ -22,3 +23,20 @@ def of_training(facts: JsonObject) -> Iterator[str]:
         yield f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text"
     if facts.get("apart"):
         yield f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
+
+
+def of_exam(attempts: Sequence[Attempt], kinds: set[str]) -> str:
+    """The number that matters of an exam."""
+    if kinds == {"worked"} or not attempts:
+        return f"{len(attempts)} worked solutions"
+    said = scoreboard.speakers(attempts)
+    return scoreboard.score(attempts).line() + (f", {said}" if said else "")
+
+
+def of_replies(replies: Sequence[Feedback], asked: int, most: int | None, left: Callable[[int, int], str]) -> str:
+    """What came of a teacher's feedback; `left` says what a limit on the whole bill left out."""
+    failed = sum(bool(reply.error) for reply in replies)
+    tokens = sum(reply.tokens_in + reply.tokens_out for reply in replies)
+    missing = asked - len(replies)
+    cut = f", {missing} left out at feedback.tokens={most}" if most is not None and missing else left(asked, missing)
+    return f"{len(replies)} replies, {failed} failed, {tokens} tokens{cut}"

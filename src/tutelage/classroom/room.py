@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from tutelage import exam
+from tutelage.classroom.buying import Buying
 from tutelage.classroom.conditions import Conditions
 from tutelage.classroom.handing import Means, hand_over
 from tutelage.classroom.opened import Account, OpenModels
 from tutelage.classroom.reader import TaskReader
-from tutelage.classroom.remarks import of_training
+from tutelage.classroom.remarks import of_exam, of_replies, of_training
 from tutelage.config import cache_folder
 from tutelage.errors import LessonError
-from tutelage.evaluation import scoreboard
 from tutelage.importing import code_digest
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.kept import Kept
-from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
+from tutelage.lessons.trial import Bounds, Trial, groups_of, loss_of
 from tutelage.models import FREE, LOCAL, specs
 from tutelage.models.answering import answers_of
 from tutelage.models.local import streaming
@@ -28,6 +28,7 @@ from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
+from tutelage.spending import Until
 from tutelage.tasks.auditing import audit
 from tutelage.tasks.task import Task, subset
 from tutelage.training.job import TrainingJob
@@ -59,6 +60,7 @@ class Classroom:
         account = Account(means.cache or default_path(), means.budget, lambda: self._step)
         self._models = OpenModels(run, TaskReader(task, self._asked), account, means.launcher)
         self._conditions = Conditions(run)
+        self.buying = Buying(means.budget.until)  # the bill of the lessons, where it has a limit
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
@@ -99,6 +101,8 @@ class Classroom:
         whoever reads the run; an exam that the recipe promised has its label already.
         """
         kinds = specs.kinds_in(self._spec(who))
+        own = label or self.promised.get(step) or self._label("exam", step, who, questions)
+        buying = self.buying if own.kind in ("rationales", "votes") else Buying(None)
 
         def make(kept: list[Attempt]) -> Iterable[Attempt]:
             self._step = step
@@ -106,7 +110,8 @@ class Classroom:
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
             tried = None if kinds <= FREE else trial
-            parts = first_and_rest(questions, tried, setup.sampling.n)
+            groups = groups_of(questions, bool(buying.until), tried, setup.sampling.n)
+            parts = buying.groups(groups, lambda question: question.id, kept)
             model = self.open(who)
             sat = (attempt for part in parts for attempt in exam.sit(model, self.task, part, setup, kept))
             for attempt in kept if tried else ():
@@ -116,6 +121,7 @@ class Classroom:
                 marks = {"right": seen["right"], "unread": seen["unread"]}
                 self.run.show(event="progress", step=step, done=done, of=total, **marks)
                 self._conditions.note(step, model)
+                kept.append(attempt)
                 yield attempt
                 if tried:
                     tried.look(loss_of(attempt))
@@ -123,12 +129,12 @@ class Classroom:
                 self.note(step, line)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": setup}
-        own = label or self.promised.get(step) or self._label("exam", step, who, questions)
-        attempts = self.run.records(step, Attempt, make, inputs, own)
-        in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions])
-        score = f"{len(attempts)} worked solutions" if kinds == {"worked"} else scoreboard.score(attempts).line()
-        score += f", {said}" if (said := scoreboard.speakers(attempts)) else ""
-        self.note(step, score)
+        attempts = self.run.records(step, Attempt, make, {**inputs, **buying.inputs()}, own)
+        limited = buying.until is not None
+        in_order(self.run.path / step / "records.jsonl", attempts, [question.id for question in questions], not limited)
+        buying.count(attempts)
+        left = len(questions) - len(names_in(attempts))
+        self.note(step, of_exam(attempts, kinds) + buying.line(len(questions), left))
         return attempts
 
     def filter(
@@ -136,13 +142,19 @@ class Classroom:
     ) -> list[Lesson]:
         """The lessons of a round among a teacher's attempts, as a step."""
         kept = rationales.keep(attempts, self.task, questions, number)
-        return self.lessons(step, kept, {"attempts": list(attempts), "questions": content(questions)})
+        needed = self.buying.until is None or number <= 1  # what a bill buys later may be nothing
+        return self.lessons(step, kept, {"attempts": list(attempts), "questions": content(questions)}, needed)
 
-    def lessons(self, step: str, kept: Kept, inputs: Mapping[str, Any], needed: bool = True) -> list[Lesson]:
-        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed."""
+    def lessons(
+        self, step: str, kept: Kept, inputs: Mapping[str, Any], needed: bool = True, who: str = "teacher"
+    ) -> list[Lesson]:
+        """Kept lessons as a step that was made from `inputs`; none at all is an error that says what became of them, if they are needed.
+
+        `who` wrote them.
+        """
         whole = {**inputs, "task": self._task()}
         number = max((lesson.round for lesson in kept.lessons), default=0) or labels.round_of(step) or 1
-        label = Label(kind="lessons", who="teacher", round=number)
+        label = Label(kind="lessons", who=who, round=number)
         made = self.run.records(step, Lesson, lambda done: kept.lessons[len(done) :], whole, label)
         self.note(step, kept.line())
         if needed and not made:
@@ -169,15 +181,15 @@ class Classroom:
 
         def make(kept: list[Feedback]) -> Iterable[Feedback]:
             self._step = step
-            have, spent = {reply.question for reply in kept}, sum(reply.tokens_in + reply.tokens_out for reply in kept)
+            have = names_in(kept)
             for had in kept if tried else ():
                 tried.look(feedback.why_no_lesson(had))  # type: ignore[union-attr]
-            for part in groups_of([chat for chat in chats if chat.question not in have], most, tried):
-                if most is not None and spent >= most:
-                    return
+            groups = groups_of(chats, most is not None or bool(self.buying.until), tried)
+            mine = Buying(Until(tokens=most) if most is not None else None)
+            affordable = mine.groups(self.buying.groups(groups, asked_about, kept), asked_about, kept)
+            for part in ([chat for chat in group if chat.question not in have] for group in affordable):
                 model = self.open(who)
                 for index, (reply, *_) in answers_of(model, part, sampling):
-                    spent += reply.tokens_in + reply.tokens_out
                     kept.append(feedback.written(part[index], reply, names))
                     self.run.show(event="progress", step=step, done=len(kept), of=len(chats))
                     self._conditions.note(step, model)
@@ -191,13 +203,12 @@ class Classroom:
             "chats": asked(chats),
             "sampling": sampling,
             "tokens": most,
+            **self.buying.inputs(),
         }
         replies = self.run.records(step, Feedback, make, inputs, self._label("feedback", step, who))
         in_order(self.run.path / step / "records.jsonl", replies, [chat.question for chat in chats], needed=False)
-        failed = sum(bool(reply.error) for reply in replies)
-        tokens = sum(reply.tokens_in + reply.tokens_out for reply in replies)
-        left = f", {len(chats) - len(replies)} left out at feedback.tokens={most}" if len(replies) < len(chats) else ""
-        self.note(step, f"{len(replies)} replies, {failed} failed, {tokens} tokens{left}")
+        self.buying.count(replies)
+        self.note(step, of_replies(replies, len(chats), most, self.buying.line))
         return replies
 
     def fit(
@@ -270,3 +281,13 @@ class Classroom:
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}
+
+
+def asked_about(chat: Chat) -> str:
+    """The question that a chat is about."""
+    return chat.question
+
+
+def names_in(rows: Sequence[Attempt | Feedback]) -> set[str]:
+    """The questions that records are about."""
+    return {row.question for row in rows}

@@ -35,7 +35,11 @@ def status_command(
     """Say how a run, or a study, stands: working, finished, stopped or failed, what is done and what is missing."""
     if is_study(run):
         study = find_study(run)
-        for line in [msgspec.json.encode(study_status.facts(study)).decode()] if as_json else study_status.lines(study):
+        for line in (
+            [msgspec.json.encode(study_status.study_facts(study)).decode()]
+            if as_json
+            else study_status.study_lines(study)
+        ):
             say(line)
         return
     opened = history.open_run(run)

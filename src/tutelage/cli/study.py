@@ -11,7 +11,7 @@ from tutelage.errors import ConfigError
 from tutelage.printing import console, say
 from tutelage.report import studies, writing
 from tutelage.studies import estimates
-from tutelage.studies.findings import find
+from tutelage.studies.findings import findings_of
 from tutelage.studies.workers import work_through
 from tutelage.studies.working import HowToWork, OpenStudy, open_study
 
@@ -60,7 +60,7 @@ def study_command(
 
 
 def _show(opened: OpenStudy) -> None:
-    findings = find(opened.study, opened.kept, opened.failures, opened.added())
+    findings = findings_of(opened.study, opened.kept, opened.failures, opened.added())
     for line in studies.StudyContents(opened.study, findings).headlines:
         say(line)
 

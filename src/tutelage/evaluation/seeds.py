@@ -42,7 +42,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
         return f"{mean} [{low}, {high}], {over}, {self.questions} questions"
 
 
-def estimate(seeds: Sequence[Shares], draws: int = DRAWS, seed: int = 0) -> Estimate:
+def over_seeds(seeds: Sequence[Shares], draws: int = DRAWS, seed: int = 0) -> Estimate:
     """The mean over seeds of the mean over questions, each seed counting the same, with its interval.
 
     A bootstrap in two levels: seeds are drawn with replacement, and so are the questions that several seeds share, each a
@@ -130,7 +130,7 @@ def _single(shares: Shares) -> Estimate:
     return _made(values.mean(keepdims=True), len(values), (low, high, low, high), error, freedom, p)
 
 
-def differences(before: Sequence[Shares], after: Sequence[Shares]) -> list[dict[str, float]]:
+def paired_rises(before: Sequence[Shares], after: Sequence[Shares]) -> list[dict[str, float]]:
     """What each question rose by under each seed; both sides must have asked the same."""
     if len(before) != len(after):
         raise ValueError(f"{len(before)} and {len(after)} seeds cannot be paired")

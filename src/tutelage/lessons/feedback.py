@@ -25,9 +25,10 @@ class FeedbackConfig(Settings):
     """Which mistakes go to the teacher in a round, and what it is asked for."""
 
     newer: ClassVar[frozenset[str]] = frozenset({"match"})
-    writes: Literal["feedback", "rationales"] = Field(
+    writes: Literal["feedback", "rationales", "own"] = Field(
         "feedback",
-        description="'rationales': the ablation without feedback, as many plain rationales that know no mistake",
+        description="'rationales': the ablation without feedback, as many plain rationales that know no mistake; 'own': no teacher "
+        "is asked, and the student's own right answers in the exam are its lessons [rejection sampling: Yuan et al. 2023]",
     )
     of: Literal["missed", "all", "right"] = Field(
         "missed",

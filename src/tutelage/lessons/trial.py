@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from tutelage.errors import LessonError
 from tutelage.lessons.rationales import verdict_of
-from tutelage.types import Attempt, Chat
+from tutelage.types import Attempt
 
 Item = TypeVar("Item")
 
@@ -75,8 +75,8 @@ def loss_of(attempt: Attempt) -> str:
     return "unread" if verdict_of(attempt) == "unread" else ""
 
 
-def groups_of(chats: Sequence[Chat], most: int | None, trial: Trial | None) -> Iterator[Sequence[Chat]]:
-    """The chats that go up together: those of a trial first, and few at a time where they may cost only so much."""
-    for part in first_and_rest(chats, trial):
-        size = len(part) if most is None else _TOGETHER
+def groups_of(items: Sequence[Item], limited: bool, trial: Trial | None, replies: int = 1) -> Iterator[Sequence[Item]]:
+    """What goes up together: what a trial looks at first, and few at a time where it may cost only so much."""
+    for part in first_and_rest(items, trial, replies):
+        size = _TOGETHER if limited else len(part)
         yield from (part[start : start + size] for start in range(0, len(part), size))

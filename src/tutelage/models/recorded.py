@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tutelage.config import expand_path
 from tutelage.errors import DataError, ModelError
+from tutelage.models.worked import words_of
 from tutelage.parsing import Unreadable, json_value
 from tutelage.types import Chat, Finish, Reply, Sampling
 
@@ -66,7 +67,7 @@ class Recorded:
         finish = _finish(row, text, field)
         if field == "rationale" and chat.purpose != "rationale":  # asked for in one call, recorded in two
             text = f"{text} Therefore, the answer is {self._sample(row, 'answer_reply', chat, sample)}"
-        return Reply(text=text, finish=finish, tokens_out=len(text.split()), model=self.name)
+        return Reply(text=text, finish=finish, tokens_in=words_of(chat), tokens_out=len(text.split()), model=self.name)
 
     def _sample(self, row: Mapping[str, object], field: str, chat: Chat, sample: int) -> str:
         value = row[field]

@@ -29,7 +29,16 @@ class Worked:
             # Which wording comes first differs from question to question, as a sampling model's would.
             offset = sampling.seed + zlib.crc32(chat.question.encode()) if sampling.temperature > 0 else 0
             texts = [self.worked(chat, chat.sample + offset + sample) for sample in range(sampling.n)]
+            read = words_of(chat)
             yield (
                 index,
-                [Reply(text=text, finish="eos", tokens_out=len(text.split()), model=self.name) for text in texts],
+                [
+                    Reply(text=text, finish="eos", tokens_in=read, tokens_out=len(text.split()), model=self.name)
+                    for text in texts
+                ],
             )
+
+
+def words_of(chat: Chat) -> int:
+    """The words of a chat, which stand for its tokens where who is asked has none."""
+    return sum(len(message.content.split()) for message in chat.messages)

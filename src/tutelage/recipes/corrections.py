@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from tutelage.classroom.room import Classroom, Who
 from tutelage.exam import ExamConfig
-from tutelage.lessons import feedback, practice
+from tutelage.lessons import feedback, practice, rationales
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.selection import choose_alike, choose_questions
 from tutelage.lessons.trial import Bounds, Trial
@@ -64,6 +64,8 @@ def lessons_for(
 ) -> list[Lesson]:
     """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
     settings = config.feedback
+    if settings.writes == "own":
+        return _own(room, config, number, errors)
     missed = {mistake.question for mistake in errors.mistakes}
     chosen = _chosen(config, errors, settings.of, random.Random(f"{room.seed}/{number}/choose"))
     which = {"missed": "of them", "all": "of all, missed or not,", "right": "of those answered right"}[settings.of]
@@ -78,6 +80,19 @@ def lessons_for(
         attempts = room.sit(f"{number}-rationales", config.teacher, chosen, setup, _trial(config), label)
         return room.filter(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
+
+
+def _own(room: Classroom, config: Tutoring, number: int, errors: ExamOutcome) -> list[Lesson]:
+    """The student's own right answers, of at most as many questions as may go up."""
+    settings = config.feedback
+    right = {attempt.question for attempt in errors.attempts if attempt.verdict == "right"}
+    may = [question for question in errors.train if question.id in right]
+    most, rng = settings.questions, random.Random(f"{room.seed}/{number}/own")
+    chosen = {question.id for question in choose_questions(settings.choose, most, may, errors.attempts, rng)}
+    attempts = [attempt for attempt in errors.attempts if attempt.question in chosen]
+    kept = rationales.own_right(attempts, room.task, errors.train, number, settings.rationales)
+    inputs = {"attempts": attempts, "feedback": settings}
+    return room.lessons(f"{number}-lessons", kept, inputs, needed=False, who="student")
 
 
 def _chosen(config: Tutoring, errors: ExamOutcome, of: str, rng: random.Random) -> list[Question]:
@@ -133,7 +148,7 @@ def _feedback(
         room.note(f"{number}-feedback", kept.line())
         lessons = []
     else:
-        lessons = room.lessons(f"{number}-lessons", kept, inputs)
+        lessons = room.lessons(f"{number}-lessons", kept, inputs, needed=room.buying.until is None)
     if not settings.practice:
         return lessons
     made = practice.exercises(replies, room.task, held_out, settings, number)
@@ -174,6 +189,8 @@ def calls_for(config: Tutoring, task: Task, train: Sequence[Question], asked: in
     `longest` is how many tokens an answer of the student's may have.
     """
     settings = config.feedback
+    if settings.writes == "own":
+        return []
     most = min(len(train), asked)
     most = min(most, settings.most(config.rationales.calls) or most)
     if most == 0:

@@ -154,8 +154,8 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         missed = mistakes(attempts, config.mistakes.keep)
         fresh: list[Lesson] = []
         if number > 1:
-            if not missed:
-                room.note(f"{number}-exam", "no mistakes are left to learn from (what is unread or cut off is none)")
+            if over := _why_no_round(room, config, missed):
+                room.note(f"{number}-exam", over)
                 break
             fresh = lessons_for(room, config, number, ExamOutcome(train, attempts, missed, lessons), (*dev, *test))
             if not fresh:
@@ -183,6 +183,15 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             break
     best = _latest_that_holds([attempts for attempts, _ in sat])
     return room.promote("student", sat[best][1], _why(best, [_share(attempts) for attempts, _ in sat]))
+
+
+def _why_no_round(room: Classroom, config: Tailored, missed: Sequence[Attempt]) -> str:
+    """Why no further round is taught; empty where one is."""
+    if config.feedback.writes == "own":  # the student's own answers cost nothing
+        return ""
+    if room.buying.is_over:
+        return "budget.until is used: no more lessons are bought, and no further round is taught"
+    return "" if missed else "no mistakes are left to learn from (what is unread or cut off is none)"
 
 
 def _check_practice(room: Classroom, config: Tailored) -> None:

@@ -17,7 +17,7 @@ def render_markdown(contents: Contents) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_study(contents: StudyContents) -> str:
+def render_study_markdown(contents: StudyContents) -> str:
     """A study as text that can be pasted into a log."""
     parts = [f"# {plain(contents.title)}", *map(plain, contents.headlines), *map(plain, contents.states)]
     for section in (*contents.parts, contents.making._replace(lines=())):

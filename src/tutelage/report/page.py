@@ -40,7 +40,7 @@ def render_page(contents: Contents, live: bool = False) -> str:
     )
 
 
-def render_study(contents: StudyContents) -> str:
+def render_study_page(contents: StudyContents) -> str:
     """The page of a study. It has no script: every number is in a table."""
     style = Markup(_source("page.css"))  # noqa: S704 - our own file
     return _environment().get_template("study.html").render(contents=contents, style=style)

@@ -1,14 +1,13 @@
 """What a report says of a study: what was found first, then arm by arm, what it cost, and how it was made."""
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import yaml
 
-from tutelage.evaluation.seeds import Estimate
 from tutelage.report import figures
-from tutelage.report.sections import Section, Table, clock
-from tutelage.studies.findings import ArmResult, Comparison, Findings
+from tutelage.report.sections import Section, Table
+from tutelage.report.study_words import arm_row, bill_row, comparison_row, otherwise_row, what_was_found, what_was_not
+from tutelage.studies.findings import Findings
 from tutelage.studies.settings import Study
 
 _KINDS = 40  # rows of the table by kind of question
@@ -25,7 +24,9 @@ class StudyContents:
     @cached_property
     def headlines(self) -> list[str]:
         """What was found, in a sentence, and what was not, in another."""
-        return [line for line in (found(self.findings), not_found(self.findings, self.study.margin)) if line]
+        return [
+            line for line in (what_was_found(self.findings), what_was_not(self.findings, self.study.margin)) if line
+        ]
 
     @cached_property
     def states(self) -> list[str]:
@@ -90,19 +91,32 @@ class StudyContents:
         ]
         caption = "Differences in points, a dot for each seed, the mean with its 95 % interval over seeds"
         margin = self.study.margin
-        headings = ["before → after", "difference", "95 % over seeds", "t over seeds", "p", "p (Holm)", "strictly read", "sums worked out", "dev and test", "detectable", "seeds", "questions"]  # fmt: skip
+        headings = [
+            "before → after",
+            "difference",
+            "95 % over seeds",
+            "p",
+            "p (Holm)",
+            "detectable",
+            "seeds",
+            "questions",
+        ]
         headings += [f"p within ±{100 * margin:g}"] if margin else []
-        rows = [_comparison(one, margin is not None) for one in comparisons]
-        note = (
-            "Chosen before anything ran. p (Holm) takes all of them together. Detectable: the difference that would be shown 4 times of 5. Sums "
-            "worked out: the same answers with the sums in their chains worked out rightly. Dev questions chose the round, and are pooled for size alone."
+        rows = [comparison_row(one, margin is not None) for one in comparisons]
+        note = "Chosen before anything ran. p (Holm) takes all of them together. Detectable: the difference that would be shown 4 times of 5."
+        other = (
+            "the same, measured otherwise",
+            "t over the seeds' means",
+            "strictly read",
+            "sums worked out",
+            "dev and test",
         )
-        return Section(
-            "The comparisons",
-            [(caption, figures.dots(marks, caption, signed=True))],
-            [Table(headings, rows, note)],
-            open=True,
+        why = (
+            "In points, with 95 % intervals. Sums worked out: the same answers with the sums in their chains worked out rightly. Dev questions "
+            "chose the round, and are pooled for size alone."
         )
+        tables = [Table(headings, rows, note), Table(other, [otherwise_row(one) for one in comparisons], why)]
+        return Section("The comparisons", [(caption, figures.dots(marks, caption, signed=True))], tables, open=True)
 
     def _arms(self) -> Section:
         arms = self.findings.arms
@@ -115,7 +129,7 @@ class StudyContents:
         caption = "Accuracy in per cent, a dot for each seed, the mean with its 95 % interval over seeds"
         chosen = f"{next(iter(self.study.tune))} chosen" if self.study.tune else ""
         headings = ["arm", "accuracy", "95 % over seeds", "strict", "sums worked out", "dev", "seeds", "questions", "unread", "cut off", *([chosen] if chosen else [])]  # fmt: skip
-        rows = [[*_arm(arm), *([str(arm.choice)] if chosen else [])] for arm in arms]
+        rows = [[*arm_row(arm), *([str(arm.choice)] if chosen else [])] for arm in arms]
         single = [
             f"{arm.title} has one seed: its interval is over questions, and says nothing of another seed."
             for arm in arms
@@ -155,7 +169,7 @@ class StudyContents:
         return Section(
             "What it costs",
             [(caption, chart)] if chart else [],
-            [Table(headings, [_bill(arm) for arm in arms], note)],
+            [Table(headings, [bill_row(arm) for arm in arms], note)],
             open=True,
         )
 
@@ -175,10 +189,10 @@ class StudyContents:
 
     def _ratios(self) -> Section:
         rows = [
-            [f"{one.before} → {one.after}", f"{one.level:.1%}", f"{one.ratio:.2f}", f"{one.low:.2f} to {one.high:.2f}", one.unit, str(one.seeds), f"{one.missed:.0%}"]
+            [f"{one.before} → {one.after}", f"{one.level:.1%}", f"{one.bound} {one.ratio:.2f}".strip(), f"{one.low:.2f} to {one.high:.2f}", one.unit, str(one.seeds), f"{one.missed:.0%}"]
             for one in self.findings.ratios
         ]  # fmt: skip
-        note = "How many times as much the second takes as the first until it is as accurate; below 1 it is cheaper. Between two bills accuracy is taken to rise evenly with the logarithm of the bill. Draws in which one does not reach the accuracy are in no interval."
+        note = "How many times as much the second takes as the first until it is as accurate; below 1 it is cheaper. The accuracy is halfway between what both have at their smallest bills and what both reach. Between two bills accuracy is taken to rise evenly with the logarithm of the bill. At least, at most: one of them is as accurate at the smallest bill that was tried already. Draws in which one does not reach the accuracy are in no interval."
         headings = (
             "arms",
             "at an accuracy of",
@@ -234,86 +248,3 @@ class StudyContents:
         ]
         note = f"Right on dev under the seeds {', '.join(map(str, self.study.tune_seeds))}, none of which is compared; among equals the first."
         return Section(f"What was tuned: {key}", tables=[Table(("arm", *map(str, values), "chosen"), rows, note)])
-
-
-def _points(found: Estimate | None) -> str:
-    return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]" if found else ""
-
-
-def _share(found: Estimate | None) -> str:
-    return f"{found.mean:.1%}" if found else ""
-
-
-def _comparison(one: Comparison, margin: bool) -> list[str]:
-    difference = one.difference
-    row = [
-        f"{one.before} → {one.after}", f"{100 * difference.mean:+.1f}", f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
-        f"{100 * difference.t_low:+.1f} to {100 * difference.t_high:+.1f}", f"{difference.p:.2g}", f"{one.p:.2g}", _points(one.strict),
-        _points(one.worked_out), _points(one.pooled), f"{100 * one.detectable:.1f}", str(len(one.seeds)), f"{difference.questions:,}",
-    ]  # fmt: skip
-    return [*row, *([f"{one.equivalent:.2g}" if one.equivalent is not None else ""] if margin else [])]
-
-
-def _arm(arm: ArmResult) -> list[str]:
-    found = arm.accuracy
-    return [
-        arm.title, f"{found.mean:.1%}", f"{found.low:.1%} to {found.high:.1%}", _share(arm.strict), _share(arm.worked_out), _share(arm.dev),
-        str(len(arm.seeds)), f"{found.questions:,}", f"{arm.unread:.1%}", f"{arm.truncated:.1%}",
-    ]  # fmt: skip
-
-
-def _bill(arm: ArmResult) -> list[str]:
-    bill = arm.bill
-    dollars = "unpriced" if bill.dollars is None else f"${bill.dollars:.4f}"
-    sent = f"{bill.paid_calls:,} calls, {bill.paid_tokens:,} tokens" if bill.paid_calls or bill.paid_tokens else "none"
-    return [
-        arm.title, f"{bill.calls:,.0f}", f"{bill.tokens_in:,.0f}", f"{bill.tokens_out:,.0f}", dollars, f"{bill.failed:,.1f}", f"{bill.cut:,.1f}",
-        clock(bill.training_seconds), clock(bill.exam_seconds), sent,
-    ]  # fmt: skip
-
-
-def found(findings: Findings) -> str:
-    """What the comparisons show, in a sentence; empty where nothing is compared."""
-    shown = [one for one in findings.comparisons if one.p < 0.05]
-    if not findings.comparisons:
-        return _best(findings.arms)
-    if not shown:
-        return "Found: no difference between the compared arms that chance alone does not make (at 5 %, with Holm)."
-    told = [f"{one.after} {_side(one)} {one.before} by {_said(one.difference)}, p = {one.p:.2g}" for one in shown]
-    return f"Found: {'; '.join(told)}."
-
-
-def _side(one: Comparison) -> str:
-    return "is above" if one.difference.mean > 0 else "is below"
-
-
-def _said(found: Estimate) -> str:
-    ends = (
-        sorted((100 * abs(found.low), 100 * abs(found.high)))
-        if found.low * found.high > 0
-        else (100 * found.low, 100 * found.high)
-    )
-    return f"{100 * abs(found.mean):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
-
-
-def _best(arms: Sequence[ArmResult]) -> str:
-    told = [f"{arm.title} {arm.accuracy.mean:.1%} [{arm.accuracy.low:.1%}, {arm.accuracy.high:.1%}]" for arm in arms]
-    return f"Accuracy over seeds: {'; '.join(told)}. Nothing was to be compared." if told else "No run is finished yet."
-
-
-def not_found(findings: Findings, margin: float | None) -> str:
-    """What the comparisons do not show, in a sentence."""
-    told = []
-    for one in findings.comparisons:
-        if one.p < 0.05:
-            continue
-        span = f"{100 * one.difference.mean:+.1f} [{100 * one.difference.low:+.1f}, {100 * one.difference.high:+.1f}]"
-        same = (
-            f", as good as equal within ±{100 * margin:g}"
-            if margin and one.equivalent is not None and one.equivalent < 0.05
-            else ""
-        )
-        told.append(
-            f"whether {one.before} and {one.after} differ ({span}{same}; {100 * one.detectable:.1f} points would have been shown 4 times of 5)"
-        )
-    return f"Not shown: {'; '.join(told)}." if told else ""

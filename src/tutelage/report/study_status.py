@@ -7,16 +7,16 @@ from tutelage.studies.working import OpenStudy
 from tutelage.types import JsonObject
 
 
-def lines(opened: OpenStudy) -> list[str]:
+def study_lines(opened: OpenStudy) -> list[str]:
     """The whole state as lines."""
-    told = facts(opened)
+    told = study_facts(opened)
     states = "; ".join(f"{arm}: {one['finished']} of {one['runs']}" for arm, one in told["arms"].items())
     rows = [f"{opened.study.study}: {told['finished']} of {told['runs']} runs are finished ({states})"]
     rows += [f"{title}: {now}" for title, now in told["working"].items()]
     return rows + [f"{title} failed: {why}" for title, why in told["failures"].items()]
 
 
-def facts(opened: OpenStudy) -> JsonObject:
+def study_facts(opened: OpenStudy) -> JsonObject:
     """The same for programs."""
     cells = [*tuning_cells(opened.study), *cells_of(opened.study, opened.chosen())]
     done = {cell.title for cell in cells if opened.kept.get(cell.folder)}

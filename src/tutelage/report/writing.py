@@ -12,7 +12,7 @@ from tutelage.report.contents import Contents
 from tutelage.report.studies import StudyContents
 from tutelage.runs import history
 from tutelage.runs.files import write_file
-from tutelage.studies.findings import find
+from tutelage.studies.findings import findings_of
 from tutelage.studies.working import OpenStudy
 
 
@@ -38,15 +38,15 @@ def write_study(opened: OpenStudy, into: str | Path | None = None) -> Path:
     They go into the folder `into`, by default the study's; the text and the numbers also beside what is kept of its runs,
     where that is another folder.
     """
-    findings = find(opened.study, opened.kept, opened.failures, opened.added())
+    findings = findings_of(opened.study, opened.kept, opened.failures, opened.added())
     contents = StudyContents(opened.study, findings)
     told = {"study": opened.study.model_dump(mode="json"), "findings": findings, "tutelage": __version__}
     plain = msgspec.json.format(msgspec.json.encode(told), indent=1)
-    text = markdown.render_study(contents).encode()
+    text = markdown.render_study_markdown(contents).encode()
     folder = Path(into or opened.folder)
     for place in dict.fromkeys([folder, *([opened.kept.folder] if opened.kept.folder.parent != opened.folder else [])]):
         place.mkdir(parents=True, exist_ok=True)
         write_file(place / "study.json", plain)
         write_file(place / "study.md", text)
-    write_file(folder / "study.html", page.render_study(contents).encode())
+    write_file(folder / "study.html", page.render_study_page(contents).encode())
     return folder / "study.html"

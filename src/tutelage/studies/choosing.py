@@ -1,21 +1,21 @@
 """What each arm takes of the values that are tuned: the one with the most right on dev, over the seeds that choose."""
 
 from tutelage.studies.cells import Cell, tuning_cells
-from tutelage.studies.outcomes import Kept, Outcome
+from tutelage.studies.outcomes import Outcome, OutcomeStore
 from tutelage.studies.settings import Study
 
 
-def choices(study: Study, kept: Kept) -> dict[str, object]:
+def choices(study: Study, kept: OutcomeStore) -> dict[str, object]:
     """The value of each arm all of whose runs that choose are finished; among equals the one that stands first."""
     found = dict[str, object]()
-    for arm, counts in counted(study, kept).items():
+    for arm, counts in right_on_dev(study, kept).items():
         if len(counts) == len(study.choices) and None not in counts:
             best = max(range(len(counts)), key=lambda place: (counts[place][0] / counts[place][1], -place))  # type: ignore[index]
             found[arm] = study.choices[best]
     return found
 
 
-def counted(study: Study, kept: Kept) -> dict[str, list[tuple[int, int] | None]]:
+def right_on_dev(study: Study, kept: OutcomeStore) -> dict[str, list[tuple[int, int] | None]]:
     """Of each arm and each value: how many were right on dev, of how many; None where runs are not finished."""
     table: dict[str, list[tuple[int, int] | None]] = {}
     for arm in study.arms:
@@ -26,7 +26,7 @@ def counted(study: Study, kept: Kept) -> dict[str, list[tuple[int, int] | None]]
     return table
 
 
-def _right(cells: list[Cell], kept: Kept) -> tuple[int, int] | None:
+def _right(cells: list[Cell], kept: OutcomeStore) -> tuple[int, int] | None:
     right = asked = 0
     for cell in cells:
         outcome = kept.get(cell.folder)

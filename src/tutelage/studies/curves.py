@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from tutelage.evaluation import seeds
 from tutelage.evaluation.seeds import Estimate
-from tutelage.studies.measures import accuracy, shares
-from tutelage.studies.outcomes import Kept, Outcome
+from tutelage.studies.measures import in_the_end, question_shares
+from tutelage.studies.outcomes import Outcome, OutcomeStore
 
 DRAWS = 2000
 
@@ -33,11 +33,12 @@ class Ratio(Struct, frozen=True, kw_only=True):
     low: float
     high: float
     missed: float  # share of the draws in which one of them does not reach it; those are in no interval
-    unit: str  # tokens or dollars
+    unit: str  # tokens, words or dollars
+    bound: str = ""  # "at least" or "at most" where the smallest bill of one of them is enough already
     seeds: int
 
 
-def points_of(kept: Kept, outcomes: Sequence[Outcome]) -> list[Point]:
+def points_of(kept: OutcomeStore, outcomes: Sequence[Outcome]) -> list[Point]:
     """The student's exams of the final table that all of the runs sat, in the order of the rounds."""
     first = outcomes[0]
     steps = [exam.step for exam in sorted(first.finals, key=lambda exam: exam.round or 0)]
@@ -46,7 +47,7 @@ def points_of(kept: Kept, outcomes: Sequence[Outcome]) -> list[Point]:
         exams = [outcome.exam(step) for outcome in outcomes]
         if None in exams:
             continue  # some stopped before
-        rows = [shares(kept, exam, exam.verdicts) for exam in exams if exam]
+        rows = [question_shares(kept, exam, exam.verdicts) for exam in exams if exam]
         taken = [_until(outcome, exam.round) for outcome, exam in zip(outcomes, exams, strict=True) if exam]
         known = [dollars for _, dollars in taken if dollars is not None]
         found.append(
@@ -54,7 +55,7 @@ def points_of(kept: Kept, outcomes: Sequence[Outcome]) -> list[Point]:
                 title=next(exam.title for exam in exams if exam),
                 tokens=sum(tokens for tokens, _ in taken) / len(taken),
                 dollars=sum(known) / len(known) if len(known) == len(taken) else None,
-                accuracy=seeds.within_shares(seeds.estimate(rows)),
+                accuracy=seeds.within_shares(seeds.over_seeds(rows)),
             )
         )
     return found
@@ -68,12 +69,12 @@ def _until(outcome: Outcome, number: int | None) -> tuple[float, float | None]:
 
 
 def ratio_of(
-    kept: Kept,
+    kept: OutcomeStore,
     before: Sequence[Mapping[int, Outcome]],
     after: Sequence[Mapping[int, Outcome]],
     names: tuple[str, str],
 ) -> Ratio | None:
-    """How many times as much `after` takes as `before` at the accuracy that both reach; None with fewer than two bills each.
+    """How many times as much `after` takes as `before` at an accuracy that both reach (`_level`); None with fewer than two bills each.
 
     Each side holds, of each value of what is varied, the outcomes by their seeds. Between two bills the accuracy is taken to rise evenly with the
     logarithm of the bill. The interval is a percentile bootstrap over the seeds that all have, the same ones drawn on both sides,
@@ -89,9 +90,10 @@ def ratio_of(
         return None
     unit, tables = _tables(kept, sides, common)
     means = [table.mean(axis=2) for table in tables]
-    level = min(float(mean[1].max()) for mean in means)
+    level = _level(means)
     needed = [_needed(mean, level) for mean in means]
-    if None in needed:
+    edges = [bool(mean[1][0] >= level) for mean in means]
+    if None in needed or all(edges):
         return None
     rng = np.random.default_rng(0)
     stretch = math.sqrt(len(common) / (len(common) - 1))
@@ -111,11 +113,12 @@ def ratio_of(
     return Ratio(
         before=names[0], after=names[1], level=level, ratio=needed[1] / needed[0], low=math.exp(low), high=math.exp(high),  # type: ignore[operator]
         missed=1 - len(ratios) / DRAWS, unit=unit, seeds=len(common),
+        bound="at least" if edges[0] else "at most" if edges[1] else "",
     )  # fmt: skip
 
 
 def _tables(
-    kept: Kept, sides: Sequence[Sequence[Mapping[int, Outcome]]], common: Sequence[int]
+    kept: OutcomeStore, sides: Sequence[Sequence[Mapping[int, Outcome]]], common: Sequence[int]
 ) -> tuple[str, list[Any]]:
     """Of each side an array [bill or accuracy, value, seed], by rising bills; in dollars where every price is known and not nothing."""
     import numpy as np
@@ -125,10 +128,19 @@ def _tables(
     tables = []
     for side, own in zip(sides, bills, strict=True):
         cost = np.array([[(dollars if priced else tokens) or 1.0 for tokens, dollars in row] for row in own])
-        right = np.array([[_mean(accuracy(kept, row[seed])) for seed in common] for row in side])
+        right = np.array([[_mean(in_the_end(kept, row[seed])) for seed in common] for row in side])
         order = cost.mean(axis=1).argsort(kind="stable")
         tables.append(np.stack([np.log(cost[order]), right[order]]))
-    return ("dollars" if priced else "tokens"), tables
+    words = any(
+        cost.words for side in sides for row in side for seed in common for cost in row[seed].bill if cost.taught
+    )
+    return ("dollars" if priced else "words" if words else "tokens"), tables
+
+
+def _level(means: Sequence[Any]) -> float:
+    """Halfway between the accuracy that both have at their smallest bills and the one that both reach, so that most draws reach it."""
+    lowest, highest = max(float(mean[1][0]) for mean in means), min(float(mean[1].max()) for mean in means)
+    return (lowest + highest) / 2 if lowest < highest else highest
 
 
 def _mean(row: Mapping[str, float]) -> float:

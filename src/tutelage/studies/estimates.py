@@ -10,7 +10,7 @@ from tutelage.recipes import planning
 from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.recipe import Expected
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
-from tutelage.studies.findings import find
+from tutelage.studies.findings import findings_of
 from tutelage.studies.outcomes import Outcome
 from tutelage.studies.working import OpenStudy
 from tutelage.tasks.catalog import find_task
@@ -114,7 +114,7 @@ def _power(opened: OpenStudy, cell: Cell) -> list[str]:
     told = [
         f"power: {one.before} -> {one.after}: a difference of {100 * one.detectable:.1f} points would be shown 4 times of 5, going by "
         f"{len(one.seeds)} seeds that are finished"
-        for one in find(study, opened.kept, {}).comparisons
+        for one in findings_of(study, opened.kept, {}).comparisons
         if len(one.seeds) > 1
     ]
     if told or len(study.seeds) < 2:

@@ -12,7 +12,7 @@ from tutelage.studies import choosing, measures
 from tutelage.studies.cells import Cell, cells_of
 from tutelage.studies.curves import Point, Ratio, points_of, ratio_of
 from tutelage.studies.measures import ArmBill, Measure
-from tutelage.studies.outcomes import Kept, Outcome
+from tutelage.studies.outcomes import Outcome, OutcomeStore
 from tutelage.studies.settings import Study
 from tutelage.types import JsonObject
 
@@ -38,7 +38,7 @@ class ArmResult(Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """Its name for a reader."""
-        return named(self.arm, self.value)
+        return arm_at(self.arm, self.value)
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -84,12 +84,12 @@ class Findings(Struct, frozen=True, kw_only=True):
 Outcomes = Mapping[tuple[str, int], Mapping[int, Outcome]]  # (arm, place of the value) -> seed -> outcome
 
 
-def named(arm: str, value: object) -> str:
+def arm_at(arm: str, value: object) -> str:
     """An arm, with a value of what is varied, for a reader."""
     return arm if value is None else f"{arm} at {value}"
 
 
-def find(study: Study, kept: Kept, failures: Mapping[str, str], added: Sequence[str] = ()) -> Findings:
+def findings_of(study: Study, kept: OutcomeStore, failures: Mapping[str, str], added: Sequence[str] = ()) -> Findings:
     """What is known of a study, from what is kept of its runs alone."""
     chosen = choosing.choices(study, kept) if study.tune else {}
     cells = cells_of(study, chosen)
@@ -117,11 +117,11 @@ def find(study: Study, kept: Kept, failures: Mapping[str, str], added: Sequence[
     )
 
 
-def _arm(kept: Kept, what: tuple[str, object, object], own: Mapping[int, Outcome]) -> ArmResult:
+def _arm(kept: OutcomeStore, what: tuple[str, object, object], own: Mapping[int, Outcome]) -> ArmResult:
     runs, (arm, value, choice) = list(own.values()), what
     finals = [outcome.final for outcome in runs]
     answers = sum(len(exam.verdicts) for exam in finals)
-    accuracy, strict = (measures.over_seeds(kept, runs, one) for one in (measures.accuracy, measures.strict))
+    accuracy, strict = (measures.by_runs(kept, runs, one) for one in (measures.in_the_end, measures.strict))
     assert accuracy is not None
     assert strict is not None
     return ArmResult(
@@ -131,37 +131,39 @@ def _arm(kept: Kept, what: tuple[str, object, object], own: Mapping[int, Outcome
         seeds=tuple(own),
         accuracy=accuracy,
         strict=strict,
-        worked_out=measures.over_seeds(kept, runs, measures.worked_out),
-        dev=measures.over_seeds(kept, runs, measures.on_dev),
-        pooled=measures.over_seeds(kept, runs, measures.pooled),
+        worked_out=measures.by_runs(kept, runs, measures.with_sums_right),
+        dev=measures.by_runs(kept, runs, measures.on_dev),
+        pooled=measures.by_runs(kept, runs, measures.pooled),
         unread=sum(exam.verdicts.count("u") for exam in finals) / answers,
         truncated=sum(exam.truncated for exam in finals) / answers,
         bill=measures.bill(runs),
-        by_kind=measures.by_kind(kept, runs),
+        by_kind=measures.kinds_of(kept, runs),
         points=points_of(kept, runs),
     )
 
 
-def _comparisons(study: Study, kept: Kept, grid: Outcomes) -> list[Comparison]:
+def _comparisons(study: Study, kept: OutcomeStore, grid: Outcomes) -> list[Comparison]:
     found = []
     for before, after in study.compare:
         for place, value in enumerate(study.values):
             sides = grid[before, place], grid[after, place]
             common = [seed for seed in study.seeds if all(seed in side for side in sides)]
             if common:
-                names = named(before, value), named(after, value)
+                names = arm_at(before, value), arm_at(after, value)
                 one = _compared(study, kept, names, [[side[seed] for seed in common] for side in sides])
                 found.append(msgspec.structs.replace(one, seeds=tuple(common)))
     raised = intervals.holm([one.difference.p for one in found])
     return [msgspec.structs.replace(one, p=p) for one, p in zip(found, raised, strict=True)]
 
 
-def _compared(study: Study, kept: Kept, names: tuple[str, str], sides: Sequence[Sequence[Outcome]]) -> Comparison:
+def _compared(
+    study: Study, kept: OutcomeStore, names: tuple[str, str], sides: Sequence[Sequence[Outcome]]
+) -> Comparison:
     def paired(measure: Measure) -> Estimate | None:
         before, after = ([measure(kept, outcome) for outcome in side] for side in sides)
-        return seeds.estimate(seeds.differences(before, after)) if all(before) and all(after) else None
+        return seeds.over_seeds(seeds.paired_rises(before, after)) if all(before) and all(after) else None
 
-    difference, strict = paired(measures.accuracy), paired(measures.strict)
+    difference, strict = paired(measures.in_the_end), paired(measures.strict)
     assert difference is not None
     assert strict is not None
     return Comparison(
@@ -171,14 +173,14 @@ def _compared(study: Study, kept: Kept, names: tuple[str, str], sides: Sequence[
         difference=difference,
         p=difference.p,
         strict=strict,
-        worked_out=paired(measures.worked_out),
+        worked_out=paired(measures.with_sums_right),
         pooled=paired(measures.pooled),
         detectable=seeds.detectable(difference),
         equivalent=seeds.equivalence(difference, study.margin) if study.margin else None,
     )
 
 
-def _ratios(study: Study, kept: Kept, grid: Outcomes) -> list[Ratio]:
+def _ratios(study: Study, kept: OutcomeStore, grid: Outcomes) -> list[Ratio]:
     places = range(len(study.values))
     found = []
     for before, after in study.compare:
@@ -187,10 +189,12 @@ def _ratios(study: Study, kept: Kept, grid: Outcomes) -> list[Ratio]:
     return [ratio for ratio in found if ratio]
 
 
-def _tuned(study: Study, kept: Kept, chosen: Mapping[str, object]) -> list[Tuned]:
+def _tuned(study: Study, kept: OutcomeStore, chosen: Mapping[str, object]) -> list[Tuned]:
     if not study.tune:
         return []
-    return [Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in choosing.counted(study, kept).items()]
+    return [
+        Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in choosing.right_on_dev(study, kept).items()
+    ]
 
 
 def _machines(there: Mapping[Cell, Outcome]) -> dict[str, list[str]]:

@@ -68,8 +68,8 @@ def _shares(attempts: Sequence[Attempt], known: Mapping[str, Question]) -> dict[
 
 def _compared(title: str, before: list[dict[str, float]], after: list[dict[str, float]]) -> SeedsCompared:
     try:
-        difference = seeds.estimate(seeds.differences(before, after))
+        difference = seeds.over_seeds(seeds.paired_rises(before, after))
     except ValueError as error:
         raise DataError(f"{title}: {error}; name the runs of both sides in the same order of seeds") from None
-    sides = [seeds.within_shares(seeds.estimate(side)) for side in (before, after)]
+    sides = [seeds.within_shares(seeds.over_seeds(side)) for side in (before, after)]
     return SeedsCompared(before=sides[0], after=sides[1], difference=difference, p=difference.p)

@@ -8,10 +8,10 @@ from msgspec import Struct
 from tutelage.evaluation import seeds
 from tutelage.evaluation.seeds import Estimate
 from tutelage.studies.bill import Cost
-from tutelage.studies.outcomes import Kept, KeptExam, Outcome
+from tutelage.studies.outcomes import KeptExam, Outcome, OutcomeStore
 
 Measure = Callable[
-    [Kept, Outcome], dict[str, float]
+    [OutcomeStore, Outcome], dict[str, float]
 ]  # question -> the share that is right; empty where it is not known
 
 
@@ -36,7 +36,7 @@ class ArmBill(Struct, frozen=True, kw_only=True):
         return self.tokens_in + self.tokens_out
 
 
-def shares(kept: Kept, exam: KeptExam, letters: str) -> dict[str, float]:
+def question_shares(kept: OutcomeStore, exam: KeptExam, letters: str) -> dict[str, float]:
     """Question -> the share of its samples that are right, by a name that is the same under every seed."""
     found: dict[str, float] = {}
     seen: dict[str, int] = {}
@@ -47,50 +47,52 @@ def shares(kept: Kept, exam: KeptExam, letters: str) -> dict[str, float]:
     return found
 
 
-def accuracy(kept: Kept, outcome: Outcome) -> dict[str, float]:
+def in_the_end(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
     """Of the exam that the run's student sat in the end."""
     exam = outcome.final
-    return shares(kept, exam, exam.verdicts)
+    return question_shares(kept, exam, exam.verdicts)
 
 
-def strict(kept: Kept, outcome: Outcome) -> dict[str, float]:
+def strict(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
     """The same, read strictly."""
     exam = outcome.final
-    return shares(kept, exam, exam.strict)
+    return question_shares(kept, exam, exam.strict)
 
 
-def worked_out(kept: Kept, outcome: Outcome) -> dict[str, float]:
+def with_sums_right(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
     """The same with the sums of each answer worked out rightly."""
     exam = outcome.final
-    return shares(kept, exam, exam.worked_out) if exam.worked_out else {}
+    return question_shares(kept, exam, exam.worked_out) if exam.worked_out else {}
 
 
-def on_dev(kept: Kept, outcome: Outcome) -> dict[str, float]:
+def on_dev(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
     """Of the exam on dev questions of the run's student."""
     exam = outcome.exam(outcome.dev) if outcome.dev else None
-    return shares(kept, exam, exam.verdicts) if exam else {}
+    return question_shares(kept, exam, exam.verdicts) if exam else {}
 
 
-def pooled(kept: Kept, outcome: Outcome) -> dict[str, float]:
+def pooled(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
     """Dev and test questions together."""
     dev = on_dev(kept, outcome)
-    return {**accuracy(kept, outcome), **{f"dev {name}": share for name, share in dev.items()}} if dev else {}
+    return {**in_the_end(kept, outcome), **{f"dev {name}": share for name, share in dev.items()}} if dev else {}
 
 
-def over_seeds(kept: Kept, outcomes: Sequence[Outcome], measure: Measure) -> Estimate | None:
+def by_runs(kept: OutcomeStore, outcomes: Sequence[Outcome], measure: Measure) -> Estimate | None:
     """A measure over several runs; None where one of them lacks it. Shares stay between 0 and 1."""
     rows = [measure(kept, outcome) for outcome in outcomes]
     if not rows or not all(rows):
         return None
-    return seeds.within_shares(seeds.estimate(rows))
+    return seeds.within_shares(seeds.over_seeds(rows))
 
 
-def by_kind(kept: Kept, outcomes: Iterable[Outcome]) -> dict[str, tuple[float, int]]:
+def kinds_of(kept: OutcomeStore, outcomes: Iterable[Outcome]) -> dict[str, tuple[float, int]]:
     """Kind of question -> accuracy over all runs, and how many answers it is of."""
     right: dict[str, list[float]] = {}
     for outcome in outcomes:
         exam = outcome.final
-        for kind, share in zip(kept.asked(exam.asked).kinds, shares(kept, exam, exam.verdicts).values(), strict=True):
+        for kind, share in zip(
+            kept.asked(exam.asked).kinds, question_shares(kept, exam, exam.verdicts).values(), strict=True
+        ):
             if kind:
                 right.setdefault(kind, []).append(share)
     return {kind: (sum(row) / len(row), len(row)) for kind, row in sorted(right.items())}

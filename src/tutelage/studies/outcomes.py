@@ -184,7 +184,7 @@ def _worked_out(attempts: Sequence[Attempt], questions: Mapping[str, Question], 
     return "".join(letters)
 
 
-class Kept:
+class OutcomeStore:
     """The folder of a study's outcomes, from which another machine goes on."""
 
     def __init__(self, folder: Path) -> None:

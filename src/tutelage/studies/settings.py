@@ -118,7 +118,7 @@ def config_of(study: Study, arm: str, value: object, seed: int, choice: object =
     return set_keys(changed, {**drawn, **({"task.seed": seed} if "task" in study.seed_of else {})})
 
 
-def resolved(study: Study, source: str, arm: str, value: object = None) -> JsonObject:
+def arm_settings(study: Study, source: str, arm: str, value: object = None) -> JsonObject:
     """An arm's whole settings under the first seed, checked, with every default."""
     value = study.values[0] if value is None else value
     choice = study.choices[0] if study.choices else None
@@ -130,8 +130,8 @@ def resolved(study: Study, source: str, arm: str, value: object = None) -> JsonO
 
 
 def _check_arms(study: Study, source: str) -> None:
-    base = resolved(study.model_copy(update={"arms": {"base": {}}}), f"{source}: the base, as", "base")
-    arms = {arm: resolved(study, source, arm) for arm in study.arms}
+    base = arm_settings(study.model_copy(update={"arms": {"base": {}}}), f"{source}: the base, as", "base")
+    arms = {arm: arm_settings(study, source, arm) for arm in study.arms}
     for arm, changes in study.arms.items():
         if own := next((key for key in (*study.vary, *study.tune) if key in changes), None):
             raise ConfigError(f"{source}: arm {arm!r} sets {own}, which is varied or tuned in every arm")
@@ -143,7 +143,7 @@ def _check_arms(study: Study, source: str) -> None:
         if arms[one] == arms[other]:
             raise ConfigError(f"{source}: the arms {one!r} and {other!r} are the same")
     for key, values in study.vary.items():
-        first, *others = [resolved(study, source, next(iter(arms)), value) for value in values]
+        first, *others = [arm_settings(study, source, next(iter(arms)), value) for value in values]
         if first in others:
             raise ConfigError(f"{source}: vary: two of the values of {key} are the same")
     for pair in study.compare:

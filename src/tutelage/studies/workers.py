@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tutelage.errors import Interrupted, TutelageError
 from tutelage.studies.cells import tuning_cells
-from tutelage.studies.findings import Findings, find
+from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
 from tutelage.types import JsonObject
 
@@ -33,7 +33,7 @@ def run_study(
     """
     opened = open_study(raw, into, keep)
     work_through(opened, how, jobs)
-    return find(opened.study, opened.kept, opened.failures, opened.added())
+    return findings_of(opened.study, opened.kept, opened.failures, opened.added())
 
 
 def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:

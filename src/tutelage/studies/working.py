@@ -20,7 +20,7 @@ from tutelage.runs.files import write_file
 from tutelage.runs.inputs import digest_inputs
 from tutelage.studies import choosing
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
-from tutelage.studies.outcomes import Kept, outcome_of
+from tutelage.studies.outcomes import OutcomeStore, outcome_of
 from tutelage.studies.settings import Study, read_study
 from tutelage.tasks.catalog import find_task
 from tutelage.types import JsonObject
@@ -42,7 +42,7 @@ class OpenStudy:
     def __init__(self, study: Study, folder: Path, keep: Path | None = None) -> None:
         self.study = study
         self.folder = folder
-        self.kept = Kept(keep or folder / "kept")
+        self.kept = OutcomeStore(keep or folder / "kept")
         self._identities: dict[Cell, str] = {}
 
     def is_kept(self, cell: Cell) -> bool:
@@ -51,7 +51,7 @@ class OpenStudy:
         if found is None:
             return False
         if cell not in self._identities:
-            self._identities[cell] = identity(self.study, cell)
+            self._identities[cell] = run_identity(self.study, cell)
         if found.identity != self._identities[cell]:
             raise RunError(
                 f"{self.kept.file(cell.folder)} was made from another config than this study's {cell.title}; choose another --keep, "
@@ -69,7 +69,7 @@ class OpenStudy:
 
     def reload(self) -> None:
         """See what other processes have finished."""
-        self.kept = Kept(self.kept.folder)
+        self.kept = OutcomeStore(self.kept.folder)
 
     def chosen(self) -> dict[str, object]:
         """What each arm takes of the values that are tuned, as far as the runs that choose are finished."""
@@ -103,7 +103,7 @@ class OpenStudy:
         """Keep what is small of a finished cell."""
         raw = config_at(self.study, cell)
         task = find_task(raw["task"], data=raw.get("data"))
-        outcome, asked = outcome_of(self.folder / cell.folder, task, identity(self.study, cell))
+        outcome, asked = outcome_of(self.folder / cell.folder, task, run_identity(self.study, cell))
         self.kept.put(cell.folder, outcome, asked)
         self._failure(cell).unlink(missing_ok=True)
 
@@ -115,7 +115,7 @@ def _told(file: Path) -> JsonObject:
     return json_file(file) if file.exists() else {}
 
 
-def identity(study: Study, cell: Cell) -> str:
+def run_identity(study: Study, cell: Cell) -> str:
     """What a cell's run is made from, as a digest: wherever it is made, it is the same run."""
     settings = check_config(config_at(study, cell), cell.title)
     return digest_inputs(runner.identity_of(settings.model_dump(mode="json"), specs.roles(type(settings))))

@@ -114,7 +114,7 @@ class Meter:
 
     def refusal(self) -> str:
         """Why no further request was sent."""
-        caps = {name: value for name, value in self.budget.model_dump().items() if value is not None}
+        caps = {name: value for name, value in self.budget.model_dump(exclude={"until"}).items() if value is not None}
         listed = ", ".join(f"budget.{name}={value}" for name, value in caps.items())
         return (
             f"the budget is spent: {self.spent.line()}, and the next request could pass {listed}. Everything paid for is "

@@ -1,0 +1,107 @@
+"""A study in words: its rows as cells, what was found in a sentence, and what was not in another."""
+
+from collections.abc import Sequence
+
+from tutelage.evaluation.seeds import Estimate
+from tutelage.report.sections import clock
+from tutelage.studies.findings import ArmResult, Comparison, Findings
+
+
+def in_points(found: Estimate | None) -> str:
+    """A difference in points with its interval; empty where it is not known."""
+    return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]" if found else ""
+
+
+def as_share(found: Estimate | None) -> str:
+    """An accuracy; empty where it is not known."""
+    return f"{found.mean:.1%}" if found else ""
+
+
+def comparison_row(one: Comparison, margin: bool) -> list[str]:
+    """A comparison as cells, with the p value of equivalence where there is a margin."""
+    found = one.difference
+    row = [
+        f"{one.before} → {one.after}", f"{100 * found.mean:+.1f}", f"{100 * found.low:+.1f} to {100 * found.high:+.1f}", f"{found.p:.2g}",
+        f"{one.p:.2g}", f"{100 * one.detectable:.1f}", str(len(one.seeds)), f"{found.questions:,}",
+    ]  # fmt: skip
+    return [*row, *([f"{one.equivalent:.2g}" if one.equivalent is not None else ""] if margin else [])]
+
+
+def otherwise_row(one: Comparison) -> list[str]:
+    """The same comparison, measured otherwise."""
+    found = one.difference
+    by_t = f"{100 * found.mean:+.1f} [{100 * found.t_low:+.1f}, {100 * found.t_high:+.1f}]"
+    return [
+        f"{one.before} → {one.after}",
+        by_t,
+        in_points(one.strict),
+        in_points(one.worked_out),
+        in_points(one.pooled),
+    ]
+
+
+def arm_row(arm: ArmResult) -> list[str]:
+    """An arm as cells."""
+    found = arm.accuracy
+    return [
+        arm.title, f"{found.mean:.1%}", f"{found.low:.1%} to {found.high:.1%}", as_share(arm.strict), as_share(arm.worked_out), as_share(arm.dev),
+        str(len(arm.seeds)), f"{found.questions:,}", f"{arm.unread:.1%}", f"{arm.truncated:.1%}",
+    ]  # fmt: skip
+
+
+def bill_row(arm: ArmResult) -> list[str]:
+    """What an arm takes, as cells."""
+    bill = arm.bill
+    dollars = "unpriced" if bill.dollars is None else f"${bill.dollars:.4f}"
+    sent = f"{bill.paid_calls:,} calls, {bill.paid_tokens:,} tokens" if bill.paid_calls or bill.paid_tokens else "none"
+    return [
+        arm.title, f"{bill.calls:,.0f}", f"{bill.tokens_in:,.0f}", f"{bill.tokens_out:,.0f}", dollars, f"{bill.failed:,.1f}", f"{bill.cut:,.1f}",
+        clock(bill.training_seconds), clock(bill.exam_seconds), sent,
+    ]  # fmt: skip
+
+
+def what_was_found(findings: Findings) -> str:
+    """What the comparisons show, in a sentence; empty where nothing is compared."""
+    shown = [one for one in findings.comparisons if one.p < 0.05]
+    if not findings.comparisons:
+        return _best(findings.arms)
+    if not shown:
+        return "Found: no difference between the compared arms that chance alone does not make (at 5 %, with Holm)."
+    told = [f"{one.after} {_side(one)} {one.before} by {_said(one.difference)}, p = {one.p:.2g}" for one in shown]
+    return f"Found: {'; '.join(told)}."
+
+
+def _side(one: Comparison) -> str:
+    return "is above" if one.difference.mean > 0 else "is below"
+
+
+def _said(found: Estimate) -> str:
+    ends = (
+        sorted((100 * abs(found.low), 100 * abs(found.high)))
+        if found.low * found.high > 0
+        else (100 * found.low, 100 * found.high)
+    )
+    return f"{100 * abs(found.mean):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
+
+
+def _best(arms: Sequence[ArmResult]) -> str:
+    told = [f"{arm.title} {arm.accuracy.mean:.1%} [{arm.accuracy.low:.1%}, {arm.accuracy.high:.1%}]" for arm in arms]
+    return f"Accuracy over seeds: {'; '.join(told)}. Nothing was to be compared." if told else "No run is finished yet."
+
+
+def what_was_not(findings: Findings, margin: float | None) -> str:
+    """What the comparisons do not show, in a sentence."""
+    told = []
+    for one in findings.comparisons:
+        if one.p < 0.05:
+            continue
+        span = f"{100 * one.difference.mean:+.1f} [{100 * one.difference.low:+.1f}, {100 * one.difference.high:+.1f}]"
+        same = (
+            f", as good as equal within ±{100 * margin:g}"
+            if margin and one.equivalent is not None and one.equivalent < 0.05
+            else ""
+        )
+        told.append(
+            f"whether {one.before} and {one.after} differ ({span}{same}; {100 * one.detectable:.1f} points would have been shown 4 times of 5)"
+        )
+    return f"Not shown: {'; '.join(told)}." if told else ""
