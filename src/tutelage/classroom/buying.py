@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from tutelage.lessons.trial import TOGETHER
 from tutelage.spending import Until
-from tutelage.types import Attempt, Feedback, JsonObject
+from tutelage.types import Attempt, Chat, Feedback, JsonObject
 
 Item = TypeVar("Item")
 Rows = Sequence[Attempt | Feedback]
@@ -24,7 +25,9 @@ class Buying:
 
     def inputs(self) -> JsonObject:
         """What a step's inputs say of it; nothing where there is no limit, as before there were any."""
-        return {"until": {"limit": self.until, "tokens": self.tokens, "calls": self.calls}} if self.until else {}
+        if self.until is None:
+            return {}
+        return {"until": {"limit": self.until.model_dump(), "tokens": self.tokens, "calls": self.calls}}
 
     def count(self, rows: Rows) -> None:
         """Add a finished step."""
@@ -32,20 +35,30 @@ class Buying:
         self.tokens += tokens
         self.calls += calls
 
-    def groups(
-        self, groups: Iterable[Sequence[Item]], name: Callable[[Item], str], kept: Rows
-    ) -> Iterator[Sequence[Item]]:
-        """The groups of what is asked as long as the bill is not reached; `kept` grows with the replies of the step, by question.
+    def parts(self, items: Sequence[Item], name: Callable[[Item], str], kept: Rows) -> Iterator[Sequence[Item]]:
+        """What goes up together, as long as the bill is not reached; `kept` grows with the replies of the step, by question.
 
-        Whether a group goes up depends on the groups before it alone, so that an interrupted step buys what an undisturbed one would.
+        What goes up depends on the replies to what went up before it alone, so that an interrupted step buys what an undisturbed one
+        would. The last parts are smaller: what is in flight can pass a bill, but not by much.
         """
         before: set[str] = set()
-        for group in groups:
+        start = 0
+        while start < len(items):
             tokens, calls = tokens_and_calls([row for row in kept if row.question in before])
-            if self.until is not None and self.until.is_reached(self.tokens + tokens, self.calls + calls):
+            if self.until is None or self.until.is_reached(self.tokens + tokens, self.calls + calls):
                 return
-            yield group
-            before.update(map(name, group))
+            each = (tokens / start, calls / start) if start else (0.0, 0.0)
+            size = self._affordable(self.tokens + tokens, self.calls + calls, each)
+            yield items[start : start + size]
+            before.update(map(name, items[start : start + size]))
+            start += size
+
+    def _affordable(self, tokens: int, calls: int, each: tuple[float, float]) -> int:
+        """How many questions go up at once, if each takes as much as those before it."""
+        assert self.until is not None
+        limits = ((self.until.tokens, tokens, each[0]), (self.until.calls, calls, each[1]))
+        fits = [(limit - taken) / mean for limit, taken, mean in limits if limit is not None and mean]
+        return max(1, min(TOGETHER, *(int(one) for one in fits))) if fits else TOGETHER
 
     def line(self, asked: int, left: int) -> str:
         """What was left out, for a step's line; empty where nothing was."""
@@ -55,6 +68,17 @@ class Buying:
             f"budget.until.{name}={value}" for name, value in self.until.model_dump().items() if value is not None
         ]
         return f", {left} of {asked} left out at {' and '.join(limits)}"
+
+
+def as_far_as(most: int, groups: Iterable[Sequence[Chat]], kept: Rows) -> Iterator[Sequence[Chat]]:
+    """The groups as long as those before took fewer tokens than `most`; `kept` grows with their replies."""
+    before: set[str] = set()
+    for group in groups:
+        spent, _ = tokens_and_calls([row for row in kept if row.question in before])
+        if spent >= most:
+            return
+        yield group
+        before.update(chat.question for chat in group)
 
 
 def tokens_and_calls(rows: Rows) -> tuple[int, int]:

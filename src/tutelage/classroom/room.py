@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tutelage import exam
-from tutelage.classroom.buying import Buying
+from tutelage.classroom.buying import Buying, as_far_as
 from tutelage.classroom.conditions import Conditions
 from tutelage.classroom.handing import Means, hand_over
 from tutelage.classroom.opened import Account, OpenModels
@@ -19,7 +19,7 @@ from tutelage.errors import LessonError
 from tutelage.importing import code_digest
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.kept import Kept
-from tutelage.lessons.trial import Bounds, Trial, groups_of, loss_of
+from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
 from tutelage.models import FREE, LOCAL, specs
 from tutelage.models.answering import answers_of
 from tutelage.models.local import streaming
@@ -28,7 +28,6 @@ from tutelage.runs.files import link
 from tutelage.runs.inputs import asked, content, in_order
 from tutelage.runs.replies import default_path
 from tutelage.runs.run import Run
-from tutelage.spending import Until
 from tutelage.tasks.auditing import audit
 from tutelage.tasks.task import Task, subset
 from tutelage.training.job import TrainingJob
@@ -110,8 +109,8 @@ class Classroom:
             seen = Counter(attempt.verdict for attempt in kept)
             self.run.show(event="progress", step=step, done=len(kept), of=total)
             tried = None if kinds <= FREE else trial
-            groups = groups_of(questions, bool(buying.until), tried, setup.sampling.n)
-            parts = buying.groups(groups, lambda question: question.id, kept)
+            plain = first_and_rest(questions, tried, setup.sampling.n)
+            parts = buying.parts(questions, lambda question: question.id, kept) if buying.until else plain
             model = self.open(who)
             sat = (attempt for part in parts for attempt in exam.sit(model, self.task, part, setup, kept))
             for attempt in kept if tried else ():
@@ -184,10 +183,10 @@ class Classroom:
             have = names_in(kept)
             for had in kept if tried else ():
                 tried.look(feedback.why_no_lesson(had))  # type: ignore[union-attr]
-            groups = groups_of(chats, most is not None or bool(self.buying.until), tried)
-            mine = Buying(Until(tokens=most) if most is not None else None)
-            affordable = mine.groups(self.buying.groups(groups, asked_about, kept), asked_about, kept)
-            for part in ([chat for chat in group if chat.question not in have] for group in affordable):
+            plain = groups_of(chats, most is not None, tried)
+            groups = self.buying.parts(chats, lambda chat: chat.question, kept) if self.buying.until else plain
+            for group in groups if most is None else as_far_as(most, groups, kept):
+                part = [chat for chat in group if chat.question not in have]
                 model = self.open(who)
                 for index, (reply, *_) in answers_of(model, part, sampling):
                     kept.append(feedback.written(part[index], reply, names))
@@ -281,11 +280,6 @@ class Classroom:
 
     def _task(self) -> dict[str, Any]:
         return {"name": self.task.name, **self.task.options}
-
-
-def asked_about(chat: Chat) -> str:
-    """The question that a chat is about."""
-    return chat.question
 
 
 def names_in(rows: Sequence[Attempt | Feedback]) -> set[str]:

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 FIRST = 20  # replies that are looked at
 MOST = 0.3  # share of them that may be lost
-_TOGETHER = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
+TOGETHER = 8  # chats that go up together under a limit on tokens: what is in flight can pass it
 
 
 class Trial:
@@ -75,8 +75,8 @@ def loss_of(attempt: Attempt) -> str:
     return "unread" if verdict_of(attempt) == "unread" else ""
 
 
-def groups_of(items: Sequence[Item], limited: bool, trial: Trial | None, replies: int = 1) -> Iterator[Sequence[Item]]:
+def groups_of(items: Sequence[Item], limited: bool, trial: Trial | None) -> Iterator[Sequence[Item]]:
     """What goes up together: what a trial looks at first, and few at a time where it may cost only so much."""
-    for part in first_and_rest(items, trial, replies):
-        size = _TOGETHER if limited else len(part)
+    for part in first_and_rest(items, trial):
+        size = TOGETHER if limited else len(part)
         yield from (part[start : start + size] for start in range(0, len(part), size))
