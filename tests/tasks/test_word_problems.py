@@ -10,7 +10,7 @@ from tutelage.errors import ConfigError, DataError
 from tutelage.grading.verdicts import judge
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.generated.story import solve
-from tutelage.tasks.generated.word_problems import LEVELS, STORIES, draw_question
+from tutelage.tasks.generated.word_problems import LEVELS, STORIES, draw_question, sums_of
 from tutelage.tasks.task import share_of
 from tutelage.types import Question
 
@@ -88,6 +88,43 @@ def test_held_out_stories_are_told_in_one_split_only(difficulty: int) -> None:
     assert not told["train"] & (told["dev"] | told["test"])
     assert not told["dev"] & told["test"]
     assert min(map(len, told.values())) >= 2
+
+
+def test_half_of_the_held_out_stories_may_be_new() -> None:
+    told = {
+        split: [q.template for q in load(split, templates="half_held_out", difficulty=2)] for split in ("train", "test")
+    }
+    known = set(told["train"])
+    new = [name for name in told["test"] if name not in known]
+    assert 0.4 < len(new) / len(told["test"]) < 0.6
+    texts = [
+        {q.text for q in load(split, templates="half_held_out", difficulty=2)} for split in ("train", "dev", "test")
+    ]
+    assert sum(map(len, texts)) == len(set().union(*texts))
+
+
+@pytest.mark.parametrize("options", [{"difficulty": 1}, {"difficulty": 2}, {"difficulty": 3, "templates": "held_out"}])
+def test_no_sum_is_in_two_splits(options: dict[str, object]) -> None:
+    apart, shared = (sums_by_split({**options, "split": how}) for how in ("sums", "questions"))
+    assert not apart["train"] & (apart["dev"] | apart["test"])
+    assert not apart["dev"] & apart["test"]
+    assert min(map(len, apart.values())) > 50
+    assert shared["train"] & shared["test"]  # as it is where nobody asks for it
+
+
+def sums_by_split(options: dict[str, object]) -> dict[str, set[str]]:
+    task = find_task({"name": "word_problems", **options})
+    return {
+        split: {one for q in task.load(split) for one in sums_of(STORIES[q.template], q.facts["numbers"])}
+        for split in task.splits
+    }
+
+
+def test_a_sum_is_the_same_whichever_way_it_is_written() -> None:
+    story = STORIES["gain_then_loss"]  # a + b, then less c
+    assert (
+        sums_of(story, {"a": 5, "b": 12, "c": 3}) == ["12 + 5", "17 - 3"] == sums_of(story, {"a": 12, "b": 5, "c": 3})
+    )
 
 
 def test_questions_repeat_from_seed_and_index() -> None:
