@@ -8,7 +8,7 @@ from tests.recipes.noting import Noting
 
 from tutelage import runner
 from tutelage.errors import ConfigError, LessonError, RunError
-from tutelage.recipes import tailored
+from tutelage.recipes import rounds as rounds_of
 from tutelage.runs import records
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson
@@ -279,7 +279,7 @@ def dev(right: int, of: int) -> list[Attempt]:
     ],
 )
 def test_a_later_round_is_taken_unless_dev_fell(rounds: list[list[Attempt]], best: int) -> None:
-    assert tailored._latest_that_holds(rounds) == best
+    assert rounds_of.latest_that_holds(rounds) == best
 
 
 def test_a_fall_within_its_standard_error_is_no_fall() -> None:
@@ -287,7 +287,7 @@ def test_a_fall_within_its_standard_error_is_no_fall() -> None:
     before, after = dev(31, 50), dev(31, 50)
     for place in (*range(9), *range(31, 38)):
         after[place] = Attempt(question=str(place), verdict="wrong" if place < 9 else "right")
-    assert tailored._latest_that_holds([before, after]) == 1
+    assert rounds_of.latest_that_holds([before, after]) == 1
 
 
 def test_a_student_without_mistakes_is_done(tmp_path: Path, fitted: Noting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 from tutelage.classroom.room import Classroom, Who
 from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
-from tutelage.evaluation import intervals
-from tutelage.evaluation.pairs import shares
 from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
 from tutelage.lessons.feedback import FeedbackConfig
@@ -22,6 +20,7 @@ from tutelage.recipes.first_lessons import asked_in_the_end, check_context, firs
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published, over
 from tutelage.recipes.recipe import Expected, Recipe
+from tutelage.recipes.rounds import latest_that_holds, rounds_without_rise, why_kept
 from tutelage.recipes.settings import Baseline, Splits, Teaching
 from tutelage.runs import labels
 from tutelage.tasks.task import Task, subset
@@ -35,7 +34,13 @@ class TailoredSplits(Splits):
     """Which questions are taught, which decide when to stop, and which are asked at the end."""
 
     dev: str | None = Field(None, description="a split of the task; default: held out of train")
-    dev_limit: Annotated[int, Field(ge=1)] = Field(100, description="a fixed random subset of this size")
+    dev_limit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="a fixed random subset of this size; null: 300 where the task makes its questions, else 100"
+    )
+
+    def dev_size(self, task: Task) -> int:
+        """How many dev questions are asked: they choose the round, and where they are free there can be many."""
+        return self.dev_limit or (300 if task.worked else 100)
 
 
 class MistakesConfig(Settings):
@@ -179,10 +184,10 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         label = _told("dev questions", number, config.questions.dev or "dev")
         sat.append((room.sit(f"{number}-dev", trained, dev, setup, label=label), trained))
         room.sit(f"{number}-test", trained, test, setup)
-        if config.patience is not None and _rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
+        if config.patience is not None and rounds_without_rise([attempts for attempts, _ in sat]) >= config.patience:
             break
-    best = _latest_that_holds([attempts for attempts, _ in sat])
-    return room.promote("student", sat[best][1], _why(best, [_share(attempts) for attempts, _ in sat]))
+    best = latest_that_holds([attempts for attempts, _ in sat])
+    return room.promote("student", sat[best][1], why_kept(best, [attempts for attempts, _ in sat]))
 
 
 def _why_no_round(room: Classroom, config: Tailored, missed: Sequence[Attempt]) -> str:
@@ -204,11 +209,12 @@ def _check_practice(room: Classroom, config: Tailored) -> None:
 
 def _train_and_dev(room: Classroom, splits: TailoredSplits) -> tuple[list[Question], list[Question]]:
     """The training questions and the dev questions, which no training question repeats."""
+    size = splits.dev_size(room.task)
     if splits.dev is not None:
-        return room.questions(splits.train, splits.train_limit), room.questions(splits.dev, splits.dev_limit)
-    together = None if splits.train_limit is None else splits.train_limit + splits.dev_limit
+        return room.questions(splits.train, splits.train_limit), room.questions(splits.dev, size)
+    together = None if splits.train_limit is None else splits.train_limit + size
     every = room.questions(splits.train, together)
-    count = min(splits.dev_limit, len(every) // 5)
+    count = min(size, len(every) // 5)
     if count < 1:
         raise ConfigError(
             f"split {splits.train!r} has {len(every)} questions, too few to hold dev questions out; name a split in questions.dev"
@@ -234,38 +240,6 @@ def _exam(
     setup = settings.setup("few_shot_cot" if shown else "taught", seed, shown)
     label = _told("training questions", number - 1, config.questions.train)
     return room.sit(f"{number}-exam", student, asked, setup, label=label)
-
-
-def _share(attempts: Sequence[Attempt]) -> float:
-    return sum(attempt.verdict == "right" for attempt in attempts) / len(attempts)
-
-
-def _rounds_without_rise(rounds: Sequence[Sequence[Attempt]]) -> int:
-    """How many rounds it is since dev rose by more than the standard error of the paired rise."""
-    best, idle = rounds[0], 0
-    for later in rounds[1:]:
-        rise, error = intervals.paired_rise(list(shares(best).values()), list(shares(later).values()))
-        best, idle = (later, 0) if rise > error else (best, idle + 1)
-    return idle
-
-
-def _latest_that_holds(rounds: Sequence[Sequence[Attempt]]) -> int:
-    """The place of the last round whose dev did not fall by more than the standard error of the paired fall.
-
-    A later student has learned more, and a small dev set would often call it worse by chance.
-    """
-    best = 0
-    for place in range(1, len(rounds)):
-        rise, error = intervals.paired_rise(*(list(shares(rounds[i]).values()) for i in (best, place)))
-        best = place if rise >= -error else best
-    return best
-
-
-def _why(best: int, dev: Sequence[float]) -> str:
-    """What speaks for a round, with the dev accuracy of all."""
-    told = ", ".join(f"{share:.1%}" for share in dev)
-    fell = " (a later one fell by more than its standard error)" if best + 1 < len(dev) else ""
-    return f"round {best + 1}, the latest that holds on dev: {told}{fell}"
 
 
 def promised(config: Tailored) -> dict[str, Label]:

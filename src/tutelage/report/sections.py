@@ -21,7 +21,6 @@ from tutelage.runs.history import ExamView, RunHistory
 from tutelage.types import Attempt, JsonObject
 
 _VERSION = __version__
-_TEMPLATES = 40  # rows of the table by template
 
 
 class Table(NamedTuple):
@@ -142,30 +141,6 @@ def verdicts(run: RunHistory, of: str) -> Section:
     caption = "Right, wrong and unread answers of the student's exams, on training questions too"
     table = Table(("exam", "right", "wrong", "unread", "of these cut off"), rows)
     return Section(f"Every exam{of}", [(caption, figures.bars(shown, caption))], [table])
-
-
-def templates(run: RunHistory, of: str) -> Section:
-    """Accuracy by the template, or the kind, of question."""
-    ours = final(run)
-    template = {question.id: question.template for question in run.questions.values() if question.template}
-    count = Counter(
-        template[attempt.question]
-        for sitting in ours[-1:]
-        for attempt in sitting.attempts
-        if attempt.question in template
-    )
-    if len(count) < 2:
-        return Section("")
-    rows = []
-    for name, asked in count.most_common(_TEMPLATES):
-        shares = []
-        for sitting in ours:
-            own = [attempt for attempt in sitting.attempts if template.get(attempt.question) == name]
-            shares.append(f"{sum(a.verdict == 'right' for a in own) / len(own):.0%}" if own else "")
-        rows.append([name, str(asked), *shares])
-    more = f"The {_TEMPLATES} most frequent of {len(count)}. " if len(count) > _TEMPLATES else ""
-    note = f"{more}Few questions each: read a row as a hint, not as a measurement."
-    return Section(f"By kind of question{of}", tables=[Table(("kind", "n", *(s.title for s in ours)), rows, note)])
 
 
 def lessons_section(run: RunHistory, of: str) -> Section:

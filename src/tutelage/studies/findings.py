@@ -29,6 +29,8 @@ class ArmResult(Struct, frozen=True, kw_only=True):
     worked_out: Estimate | None  # with the sums of its answers worked out rightly
     dev: Estimate | None
     pooled: Estimate | None  # dev and test together
+    taught_kinds: Estimate | None  # questions of kinds that its lessons are about, where there are others
+    new_kinds: Estimate | None  # questions of kinds that none is about
     unread: float
     truncated: float
     bill: ArmBill
@@ -134,6 +136,8 @@ def _arm(kept: OutcomeStore, what: tuple[str, object, object], own: Mapping[int,
         worked_out=measures.by_runs(kept, runs, measures.with_sums_right),
         dev=measures.by_runs(kept, runs, measures.on_dev),
         pooled=measures.by_runs(kept, runs, measures.pooled),
+        taught_kinds=measures.by_runs(kept, runs, measures.of_taught_kinds),
+        new_kinds=measures.by_runs(kept, runs, measures.of_new_kinds),
         unread=sum(exam.verdicts.count("u") for exam in finals) / answers,
         truncated=sum(exam.truncated for exam in finals) / answers,
         bill=measures.bill(runs),

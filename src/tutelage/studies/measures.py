@@ -85,6 +85,25 @@ def by_runs(kept: OutcomeStore, outcomes: Sequence[Outcome], measure: Measure) -
     return seeds.within_shares(seeds.over_seeds(rows))
 
 
+def of_taught_kinds(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
+    """Of questions of the kinds that its lessons are about; empty where these are all."""
+    return _by_taught(kept, outcome, True)
+
+
+def of_new_kinds(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:
+    """Of questions of kinds that no lesson is about."""
+    return _by_taught(kept, outcome, False)
+
+
+def _by_taught(kept: OutcomeStore, outcome: Outcome, taught: bool) -> dict[str, float]:
+    exam = outcome.final
+    kinds = kept.asked(exam.asked).kinds
+    if not outcome.taught or not set(filter(None, kinds)) - set(outcome.taught):
+        return {}
+    rows = zip(question_shares(kept, exam, exam.verdicts).items(), kinds, strict=True)
+    return {name: share for (name, share), kind in rows if (kind in outcome.taught) == taught}
+
+
 def kinds_of(kept: OutcomeStore, outcomes: Iterable[Outcome]) -> dict[str, tuple[float, int]]:
     """Kind of question -> accuracy over all runs, and how many answers it is of."""
     right: dict[str, list[float]] = {}

@@ -77,6 +77,7 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grader: str = ""
     command: str = ""
     warnings: tuple[str, ...] = ()
+    taught: tuple[str, ...] = ()  # the kinds of question that its lessons are about
 
     @property
     def finals(self) -> list[KeptExam]:
@@ -126,6 +127,11 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
         versions=run.facts.get("versions", {}),
         grader=str(run.facts.get("grader", "")),
         command=str(run.facts.get("command", "")),
+        taught=tuple(
+            sorted(
+                {run.questions[one.question].template for one in run.lessons if one.question in run.questions} - {""}
+            )
+        ),
         warnings=tuple(str(event.get("line", "")) for event in run.events if event["event"] == "warning"),
     )
     return outcome, list(asked.values())

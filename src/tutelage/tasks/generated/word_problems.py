@@ -94,7 +94,7 @@ def make(
             listed = " or ".join(map(repr, known))
             raise ConfigError(f"task {_NAME!r}: {option} must be {listed}, and is {given!r}")
     stories = [story for story in STORIES.values() if len(story.sums) <= LEVELS[difficulty][0]]
-    told = dict.fromkeys(SHARES, [stories]) if templates == "shared" else _held_out(stories)
+    told = {key: [stories] for key in SHARES} if templates == "shared" else _held_out(stories)
     if templates == "half_held_out":
         told = {name: [*own, *told["train"]] if name != "train" else own for name, own in told.items()}
     apart = templates == "held_out" or split == "sums"  # whatever is drawn for a split is in no other

@@ -1,0 +1,50 @@
+"""Accuracy by kind of question, and on kinds that lessons are about beside those that none is about."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tutelage.evaluation.scoreboard import score
+from tutelage.report.sections import Section, Table, final
+from tutelage.runs.history import ExamView, RunHistory
+
+_TEMPLATES = 40  # rows of the table by template
+
+
+def templates(run: RunHistory, of: str) -> Section:
+    """Accuracy by the template, or the kind, of question."""
+    ours = final(run)
+    template = {question.id: question.template for question in run.questions.values() if question.template}
+    count = Counter(
+        template[attempt.question]
+        for sitting in ours[-1:]
+        for attempt in sitting.attempts
+        if attempt.question in template
+    )
+    if len(count) < 2:
+        return Section("")
+    rows = []
+    for name, asked in count.most_common(_TEMPLATES):
+        shares = []
+        for sitting in ours:
+            own = [attempt for attempt in sitting.attempts if template.get(attempt.question) == name]
+            shares.append(f"{sum(a.verdict == 'right' for a in own) / len(own):.0%}" if own else "")
+        rows.append([name, str(asked), *shares])
+    tables = [table for table in [_new_kinds(run, ours, template)] if table]
+    more = f"The {_TEMPLATES} most frequent of {len(count)}. " if len(count) > _TEMPLATES else ""
+    note = f"{more}Few questions each: read a row as a hint, not as a measurement."
+    tables.append(Table(("kind", "n", *(s.title for s in ours)), rows, note))
+    return Section(f"By kind of question{of}", tables=tables)
+
+
+def _new_kinds(run: RunHistory, ours: Sequence[ExamView], template: Mapping[str, str]) -> Table | None:
+    """Kinds of question that lessons were about, beside kinds that none was about; None where all are one of both."""
+    taught = {template.get(lesson.question) for lesson in run.lessons}
+    sides = {"that lessons are about": True, "that no lesson is about": False}
+    rows = []
+    for name, is_taught in sides.items():
+        own = [[a for a in view.attempts if (template.get(a.question) in taught) == is_taught] for view in ours]
+        if not any(own):
+            return None
+        found = [score(attempts) for attempts in own if attempts]
+        rows.append([name, str(found[-1].questions), *(f"{s.accuracy:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in found)])
+    return Table(("kinds of question", "n", *(view.title for view in ours)), rows)
