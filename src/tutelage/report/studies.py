@@ -105,18 +105,21 @@ class StudyContents:
         headings += [f"p within ±{100 * margin:g}"] if margin else []
         rows = [comparison_row(one, margin is not None) for one in comparisons]
         note = "Chosen before anything ran. p (Holm) takes all of them together. Detectable: the difference that would be shown 4 times of 5."
-        other = (
+        kinds = any(one.new_kinds for one in comparisons)
+        other = [
             "the same, measured otherwise",
             "t over the seeds' means",
             "strictly read",
             "sums worked out",
             "dev and test",
-        )
+        ]
+        other += ["taught kinds", "new kinds"] if kinds else []
         why = (
             "In points, with 95 % intervals. Sums worked out: the same answers with the sums in their chains worked out rightly. Dev questions "
             "chose the round, and are pooled for size alone."
         )
-        tables = [Table(headings, rows, note), Table(other, [otherwise_row(one) for one in comparisons], why)]
+        why += " Kinds of question: taught ones, that lessons are about, and new ones." if kinds else ""
+        tables = [Table(headings, rows, note), Table(other, [otherwise_row(one, kinds) for one in comparisons], why)]
         return Section("The comparisons", [(caption, figures.dots(marks, caption, signed=True))], tables, open=True)
 
     def _arms(self) -> Section:

@@ -27,17 +27,11 @@ def comparison_row(one: Comparison, margin: bool) -> list[str]:
     return [*row, *([f"{one.equivalent:.2g}" if one.equivalent is not None else ""] if margin else [])]
 
 
-def otherwise_row(one: Comparison) -> list[str]:
-    """The same comparison, measured otherwise."""
-    found = one.difference
-    by_t = f"{100 * found.mean:+.1f} [{100 * found.t_low:+.1f}, {100 * found.t_high:+.1f}]"
-    return [
-        f"{one.before} → {one.after}",
-        by_t,
-        in_points(one.strict),
-        in_points(one.worked_out),
-        in_points(one.pooled),
-    ]
+def otherwise_row(one: Comparison, kinds: bool) -> list[str]:
+    """The same comparison, measured otherwise; by taught and new kinds of question where there are new ones."""
+    by_t = f"{100 * one.difference.mean:+.1f} [{100 * one.difference.t_low:+.1f}, {100 * one.difference.t_high:+.1f}]"
+    row = [f"{one.before} → {one.after}", by_t, in_points(one.strict), in_points(one.worked_out), in_points(one.pooled)]
+    return [*row, *([in_points(one.taught_kinds), in_points(one.new_kinds)] if kinds else [])]
 
 
 def arm_row(arm: ArmResult) -> list[str]:

@@ -54,6 +54,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     strict: Estimate
     worked_out: Estimate | None
     pooled: Estimate | None
+    taught_kinds: Estimate | None  # on kinds of question that the lessons of both are about, where there are others
+    new_kinds: Estimate | None  # on kinds that none of either is about
     detectable: float  # with 80 % power
     equivalent: float | None  # p of equivalence within the margin
 
@@ -165,7 +167,14 @@ def _compared(
 ) -> Comparison:
     def paired(measure: Measure) -> Estimate | None:
         before, after = ([measure(kept, outcome) for outcome in side] for side in sides)
-        return seeds.over_seeds(seeds.paired_rises(before, after)) if all(before) and all(after) else None
+        if not all(before) or not all(after):
+            return None
+        common = [a.keys() & b.keys() for a, b in zip(before, after, strict=True)]  # kinds that are taught may differ
+        rows = [
+            [{name: row[name] for name in row if name in names} for row, names in zip(side, common, strict=True)]
+            for side in (before, after)
+        ]
+        return seeds.over_seeds(seeds.paired_rises(rows[0], rows[1])) if all(common) else None
 
     difference, strict = paired(measures.in_the_end), paired(measures.strict)
     assert difference is not None
@@ -179,6 +188,8 @@ def _compared(
         strict=strict,
         worked_out=paired(measures.with_sums_right),
         pooled=paired(measures.pooled),
+        taught_kinds=paired(measures.of_taught_kinds),
+        new_kinds=paired(measures.of_new_kinds),
         detectable=seeds.detectable(difference),
         equivalent=seeds.equivalence(difference, study.margin) if study.margin else None,
     )

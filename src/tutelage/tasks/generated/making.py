@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tutelage.errors import ConfigError, DataError
+from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.grading.answers import grading
 from tutelage.tasks.task import SHARES, Belongs, Draw, Task, ask_plainly, check_split, draw_disjoint, share_of
 from tutelage.types import Chat, Question
@@ -57,10 +57,24 @@ def share_sizes(size: int) -> dict[str, int]:
     return {split: max(1, round(size * (high - low))) for split, (low, high) in SHARES.items()}
 
 
-def make_task(making: Making, size: int, seed: int, options: Mapping[str, object]) -> Task:
-    """Make a task of `size` questions over its three splits from a way to draw one question."""
-    check_option(making.name, "size", size, 1)
-    sizes = share_sizes(size)
+def _sizes(task: str, size: int | dict[str, int]) -> dict[str, int]:
+    if isinstance(size, int):
+        check_option(task, "size", size, 1)
+        return share_sizes(size)
+    for split, count in size.items():
+        if split not in SHARES:
+            raise ConfigError(f"task {task!r}, size: there is no split {split!r}; {nearest(split, SHARES)}")
+        check_option(task, f"size.{split}", count, 1)
+    if lost := [split for split in SHARES if split not in size]:
+        raise ConfigError(
+            f"task {task!r}: size says nothing of {' and '.join(lost)}; give a number, or one for each split"
+        )
+    return {split: size[split] for split in SHARES}
+
+
+def make_task(making: Making, size: int | dict[str, int], seed: int, options: Mapping[str, object]) -> Task:
+    """Make a task of `size` questions over its three splits, or of so many of each, from a way to draw one question."""
+    sizes = _sizes(making.name, size)
 
     def load(split: str) -> list[Question]:
         check_split(making.name, split, tuple(sizes))

@@ -74,7 +74,7 @@ def make(
     difficulty: int = 1,
     templates: Literal["shared", "held_out", "half_held_out"] = "shared",
     split: Literal["questions", "sums"] = "questions",
-    size: int = 2000,
+    size: int | dict[str, int] = 2000,
     seed: int = 0,
 ) -> Task:
     """Make word problems of a difficulty from 1 (two small sums) to 3 (up to four, larger numbers).
@@ -82,6 +82,7 @@ def make(
     `templates="shared"`: every split tells all stories, and no story is told with the same numbers in two of them.
     `templates="held_out"`: dev and test tell stories that train never does. `"half_held_out"`: about half of their questions are of such
     stories, and the others of those that train tells.
+    `size` is that of the whole task, of which 70, 10 and 20 per cent are train, dev and test, or {train: …, dev: …, test: …}.
     `split="questions"`: single sums are shared, and most sums of the test questions are in the training questions, too.
     `split="sums"`: no sum of a question of one split, such as 12 + 7, is in a question of another.
     """
