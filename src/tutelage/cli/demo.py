@@ -20,7 +20,7 @@ def demo_config() -> JsonObject:
 
 
 # What the demo multiplies, in GFLOP: seconds x rate of each kind of step, measured in one run on an idle machine (LOG.md).
-_WORK = {"training": 145_000.0, "decoding": 41_000.0}
+_WORK = {"training": 125_000.0, "decoding": 51_000.0}
 _REST = 23.0  # seconds of everything else
 
 

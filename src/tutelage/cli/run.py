@@ -17,7 +17,7 @@ from tutelage.evaluation.scoreboard import several
 from tutelage.models import specs
 from tutelage.printing import console, say
 from tutelage.recipes.catalog import check_config
-from tutelage.report import writing
+from tutelage.report import kinds, writing
 from tutelage.runs import history, naming
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
@@ -92,7 +92,17 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
     for title, attempts in history.exams(into).items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")
+    _say_new_kinds(into)
     say(f"the report: {writing.write_report([into])}")
+
+
+def _say_new_kinds(into: Path) -> None:
+    """How the student does on kinds of question that no lesson is about, where there are such."""
+    found = kinds.new_kinds(history.open_run(into))
+    for name, count, *shares in found.rows if found else ():
+        titles = found.headings[2:] if found else ()
+        told = ", ".join(f"{title} {share}" for title, share in zip(titles, shares, strict=True))
+        say(f"the {count} questions of kinds {name}: {told}")
 
 
 @contextmanager

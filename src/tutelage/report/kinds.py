@@ -1,11 +1,10 @@
 """Accuracy by kind of question, and on kinds that lessons are about beside those that none is about."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 
 from tutelage.evaluation.scoreboard import score
 from tutelage.report.sections import Section, Table, final
-from tutelage.runs.history import ExamView, RunHistory
+from tutelage.runs.history import RunHistory
 
 _TEMPLATES = 40  # rows of the table by template
 
@@ -29,16 +28,20 @@ def templates(run: RunHistory, of: str) -> Section:
             own = [attempt for attempt in sitting.attempts if template.get(attempt.question) == name]
             shares.append(f"{sum(a.verdict == 'right' for a in own) / len(own):.0%}" if own else "")
         rows.append([name, str(asked), *shares])
-    tables = [table for table in [_new_kinds(run, ours, template)] if table]
+    tables = [table for table in [new_kinds(run)] if table]
     more = f"The {_TEMPLATES} most frequent of {len(count)}. " if len(count) > _TEMPLATES else ""
     note = f"{more}Few questions each: read a row as a hint, not as a measurement."
     tables.append(Table(("kind", "n", *(s.title for s in ours)), rows, note))
     return Section(f"By kind of question{of}", tables=tables)
 
 
-def _new_kinds(run: RunHistory, ours: Sequence[ExamView], template: Mapping[str, str]) -> Table | None:
-    """Kinds of question that lessons were about, beside kinds that none was about; None where all are one of both."""
+def new_kinds(run: RunHistory) -> Table | None:
+    """The student's exams on kinds of question that lessons are about, beside kinds that none is about; None where all are of one side."""
+    ours = final(run)
+    template = {question.id: question.template for question in run.questions.values() if question.template}
     taught = {template.get(lesson.question) for lesson in run.lessons}
+    if not template:
+        return None
     sides = {"that lessons are about": True, "that no lesson is about": False}
     rows = []
     for name, is_taught in sides.items():
