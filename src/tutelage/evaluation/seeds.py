@@ -4,6 +4,7 @@ A seed is one draw of first lessons, order and sampling; each brings its own exa
 seeds takes the draw for nothing, and is too narrow for whoever trains once more.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,37 +58,36 @@ def over_seeds(seeds: Sequence[Shares], draws: int = DRAWS, seed: int = 0) -> Es
 
     if len(seeds) == 1:
         return _single(seeds[0])
-    names = list(dict.fromkeys(name for shares in seeds for name in shares))
-    table = np.array([[shares.get(name, np.nan) for name in names] for shares in seeds])
-    means = np.nanmean(table, axis=1)
+    asked = Counter(name for shares in seeds for name in shares)
+    means = np.array([sum(shares.values()) / len(shares) for shares in seeds])
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(seeds), (draws, len(seeds)))
     stretched = (means - means.mean()) * np.sqrt(len(seeds) / (len(seeds) - 1))
     by_seed = stretched[chosen].mean(axis=1)
-    effects = _shared(table, means)
+    effects = _shared(seeds, [name for name, count in asked.items() if count > 1], means)
     by_question = np.zeros(draws)
     if len(effects):
         times = rng.multinomial(len(effects), np.full(len(effects), 1 / len(effects)), draws)
         by_question = (times - 1) @ effects
     parts = float(by_seed.var()), float(by_question.var())
-    return _with_interval(means, len(names), parts, (len(seeds) - 1, max(len(effects) - 1, 1)))
+    return _with_interval(means, len(asked), parts, (len(seeds) - 1, max(len(effects) - 1, 1)))
 
 
-def _shared(table: Any, means: Any) -> Any:
+def _shared(seeds: Sequence[Shares], names: Sequence[str], means: Any) -> Any:
     """What each question that several seeds ask adds to the mean beyond chance: its effect, shrunk by what one seed's noise makes of it."""
     import numpy as np
 
-    asked = np.isfinite(table)
-    shared = asked.sum(axis=0) > 1
-    if not shared.any():
+    if not names:
         return np.zeros(0)
-    beside = np.where(asked, table - means[:, None], np.nan)[:, shared]
-    counts = asked[:, shared].sum(axis=0)
+    table = np.array([[shares.get(name, np.nan) for name in names] for shares in seeds])
+    asked = np.isfinite(table)
+    beside = table - means[:, None]
     effects = np.nanmean(beside, axis=0)
-    noise = float((np.nanvar(beside, axis=0, ddof=1) / counts).mean())
+    noise = float((np.nanvar(beside, axis=0, ddof=1) / asked.sum(axis=0)).mean())
     spread = float(effects.var(ddof=1)) if len(effects) > 1 else 0.0
     kept = np.sqrt(max(0.0, 1 - noise / spread)) if spread else 0.0
-    weights = (asked / asked.sum(axis=1)[:, None] / len(table))[:, shared].sum(axis=0)  # of a question in the mean
+    lengths = np.array([len(shares) for shares in seeds])
+    weights = (asked / lengths[:, None] / len(seeds)).sum(axis=0)  # of a question in the mean
     drawn = effects * weights * kept
     return drawn - drawn.mean()
 

@@ -32,7 +32,7 @@ class Contents:
     @cached_property
     def headlines(self) -> list[str]:
         """What came of each run."""
-        return [sections.headline(run) + self._of(run) for run in self.runs]
+        return [sections.headline(run) + kinds.sentence(run) + self._of(run) for run in self.runs]
 
     @cached_property
     def parts(self) -> list[sections.Section]:

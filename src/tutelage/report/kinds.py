@@ -51,3 +51,14 @@ def new_kinds(run: RunHistory) -> Table | None:
         found = [score(attempts) for attempts in own if attempts]
         rows.append([name, str(found[-1].questions), *(f"{s.accuracy:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in found)])
     return Table(("kinds of question", "n", *(view.title for view in ours)), rows)
+
+
+def sentence(run: RunHistory) -> str:
+    """The last two of the student's exams on kinds that lessons are about and on new ones; empty where there are no new ones."""
+    found = new_kinds(run)
+    told = []
+    for name, count, *shares in found.rows if found else ():
+        told.append(
+            f"of the {count} questions of kinds {name} {' -> '.join(one.partition(' ')[0] for one in shares[-2:])}"
+        )
+    return f" Right {', '.join(told)}." if told else ""

@@ -38,13 +38,11 @@ class ArmBill(Struct, frozen=True, kw_only=True):
 
 def question_shares(kept: OutcomeStore, exam: KeptExam, letters: str) -> dict[str, float]:
     """Question -> the share of its samples that are right, by a name that is the same under every seed."""
-    found: dict[str, float] = {}
-    seen: dict[str, int] = {}
-    for place, key in enumerate(kept.asked(exam.asked).keys):
-        seen[key] = seen.get(key, 0) + 1  # two questions may have one text
-        own = letters[place * exam.samples : (place + 1) * exam.samples]
-        found[f"{key}/{seen[key]}"] = own.count("r") / exam.samples
-    return found
+    names, each = kept.names(exam.asked), exam.samples
+    if each == 1:
+        return dict(zip(names, [float(letter == "r") for letter in letters], strict=True))
+    rows = (letters[start : start + each] for start in range(0, len(letters), each))
+    return dict(zip(names, [row.count("r") / each for row in rows], strict=True))
 
 
 def in_the_end(kept: OutcomeStore, outcome: Outcome) -> dict[str, float]:

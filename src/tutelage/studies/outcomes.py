@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -196,6 +197,7 @@ class OutcomeStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._asked: dict[str, Asked] = {}
+        self._names: dict[str, list[str]] = {}
         self._outcomes: dict[Path, Outcome] = {}
 
     def put(self, place: Path, outcome: Outcome, asked: Sequence[Asked]) -> None:
@@ -229,6 +231,15 @@ class OutcomeStore:
         if digest not in self._asked:
             self._asked[digest] = _read(self.folder / "questions" / f"{digest}.json.gz", Asked)
         return self._asked[digest]
+
+    def names(self, digest: str) -> list[str]:
+        """A name for each question of a set: the same under every seed, and two for two questions of one text."""
+        if digest not in self._names:
+            seen: Counter[str] = Counter()
+            for key in self.asked(digest).keys:
+                seen[key] += 1
+                self._names.setdefault(digest, []).append(f"{key}/{seen[key]}")
+        return self._names[digest]
 
     def file(self, place: Path) -> Path:
         """Where an outcome is kept."""
