@@ -200,6 +200,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
         truncated=reply.finish == "length",
         tokens_in=reply.tokens_in + (second.tokens_in if second else 0),
         tokens_out=reply.tokens_out + (second.tokens_out if second else 0),
+        tokens_cached=reply.tokens_cached + (second.tokens_cached if second else 0),
         key=reply.key,
         model=reply.model,
         parts=reply.parts,

@@ -79,6 +79,7 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish: Finish = "stop"
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0  # of tokens_in, those that a server read from its own cache of prompts
     key: str = ""  # digest of the exact request, where the model has one
     model: str = ""  # the name the model reported; "" for a student's folder, which may lie anywhere
     dollars: str | None = "0"  # what it took, where a service was paid; None where the price is not known
@@ -100,6 +101,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     truncated: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0  # of tokens_in, those that a server read from its own cache of prompts
     key: str = ""  # key of the request that produced `text`
     model: str = ""  # who said it, by the name it reported
     parts: tuple[Part, ...] = ()  # who of a solver answered
@@ -133,6 +135,7 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
     truncated: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0  # of tokens_in, those that a server read from its own cache of prompts
     key: str = ""  # key of the request
     model: str = ""  # who wrote it, by the name it reported
     error: str = ""

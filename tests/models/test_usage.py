@@ -12,7 +12,7 @@ from tests.server import completion, teaching
 
 from tutelage.errors import BudgetError, ModelError
 from tutelage.models.opening import Context, open_model
-from tutelage.models.remote.usage import least, usage, worst_input
+from tutelage.models.remote.usage import TokensSaid, least, usage, worst_input
 from tutelage.runs.replies import ReplyCache
 from tutelage.spending import BudgetConfig, Spending
 from tutelage.types import Chat, Message, Reply, Sampling, Spent
@@ -145,7 +145,7 @@ ANY = st.one_of(
 @given(ANY, ANY, st.text(max_size=60), st.text(max_size=60))
 def test_tokens_are_numbers_no_less_than_what_was_seen(said_in: Any, said_out: Any, asked: str, text: str) -> None:
     chat = Chat(messages=(Message("user", asked),))
-    found = usage((said_in, said_out), chat, SAMPLING, Reply(text=text))
+    found = usage(TokensSaid(said_in, said_out), chat, SAMPLING, Reply(text=text))
     assert type(found.tokens_in) is int
     assert type(found.tokens_out) is int
     assert least(asked) <= found.tokens_in <= 10 * worst_input(chat) + 100_000
@@ -230,3 +230,35 @@ def test_what_waits_to_be_tried_again_takes_no_room_in_the_budget(store: ReplyCa
         replies = ask(teacher.url, Context(store, BudgetConfig(tokens=600), spent, say=[].append), "openai", 30)
     assert len(replies) == 30
     assert spent.tokens <= 600
+
+
+CACHED = {
+    "openai": {"usage": {"prompt_tokens": 90, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": "@"}}},
+    "anthropic": {"usage": {"input_tokens": 20, "cache_read_input_tokens": "@", "output_tokens": 5}},
+    "google": {"usageMetadata": {"promptTokenCount": 90, "candidatesTokenCount": 5, "cachedContentTokenCount": "@"}},
+}
+
+
+@pytest.mark.parametrize("kind", list(CACHED))
+@pytest.mark.parametrize(("said", "counted"), [(64, 64), (-1, 0), (10**9, 0), (True, 0), ("many", 0), (None, 0)])
+def test_what_was_read_from_a_servers_cache_is_counted_apart(kind: str, said: Any, counted: int) -> None:
+    from tutelage.models.remote import anthropic, google, openai
+
+    reader: Any = {"openai": openai._used, "anthropic": anthropic._used, "google": google._used}[kind]
+    body = json.loads(json.dumps(CACHED[kind]).replace('"@"', json.dumps(said)))
+    found = reader(body["usage"] if kind == "openai" else body)
+    chat = Chat(messages=(Message("user", "x" * 200),))
+    if kind == "anthropic" and said != counted:
+        return  # there it is part of the whole, and what cannot be right spoils that: held above
+    assert usage(found, chat, SAMPLING, Reply(text="It is 4.")).cached == counted
+
+
+def test_a_reply_and_the_attempt_it_becomes_say_so(store: ReplyCache) -> None:
+    body = json.loads(completion("It is 4.", {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}))
+    body["usage"]["prompt_tokens_details"] = {"cached_tokens": 32}
+    with teaching(lambda messages: "", odd=lambda teacher: (200, json.dumps(body).encode(), [])) as teacher:
+        model = open_model({"kind": "openai", "name": "t", "base_url": teacher.url}, Context(store))
+        (reply,) = dict(model.answer([Chat(messages=(Message("user", "x" * 100),))], SAMPLING))[0]
+        assert (reply.tokens_in, reply.tokens_cached) == (50, 32)
+        (again,) = dict(model.answer([Chat(messages=(Message("user", "x" * 100),))], SAMPLING))[0]
+        assert again.tokens_cached == 32  # kept with the reply

@@ -195,6 +195,7 @@ def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> F
         text=reply.text,
         truncated=reply.finish == "length",
         tokens_in=reply.tokens_in,
+        tokens_cached=reply.tokens_cached,
         tokens_out=reply.tokens_out,
         key=reply.key,
         model=reply.model,

@@ -159,6 +159,7 @@ class StudyContents:
             "arm",
             "calls",
             f"{unit} in",
+            "of them cached",
             f"{unit} out",
             "dollars",
             "failed",
@@ -167,7 +168,7 @@ class StudyContents:
             "own exams",
             "sent here",
         )
-        note = "A run's mean: what the replies that its lessons were made of take, whoever paid for them and when; calls that failed, were cut off or voted are in it. "
+        note = "A run's mean: what the replies that its lessons were made of take, whoever paid for them and when; calls that failed, were cut off or voted are in it. Cached: what a server read from its own cache of prompts, in dollars at the full price. "
         note += "The teacher has no tokens, so its words are counted. " if words else ""
         note += "Sent here: requests that all of its runs really sent, retries included; the other replies were kept from before."
         return Section(

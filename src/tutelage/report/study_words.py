@@ -49,7 +49,7 @@ def bill_row(arm: ArmResult) -> list[str]:
     dollars = "unpriced" if bill.dollars is None else f"${bill.dollars:.4f}"
     sent = f"{bill.paid_calls:,} calls, {bill.paid_tokens:,} tokens" if bill.paid_calls or bill.paid_tokens else "none"
     return [
-        arm.title, f"{bill.calls:,.0f}", f"{bill.tokens_in:,.0f}", f"{bill.tokens_out:,.0f}", dollars, f"{bill.failed:,.1f}", f"{bill.cut:,.1f}",
+        arm.title, f"{bill.calls:,.0f}", f"{bill.tokens_in:,.0f}", f"{bill.tokens_cached:,.0f}", f"{bill.tokens_out:,.0f}", dollars, f"{bill.failed:,.1f}", f"{bill.cut:,.1f}",
         clock(bill.training_seconds), clock(bill.exam_seconds), sent,
     ]  # fmt: skip
 

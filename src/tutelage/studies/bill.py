@@ -27,6 +27,7 @@ class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0  # of tokens_in, those that a server read from its own cache of prompts
     dollars: str | None = "0"  # None where the price is not known
     words: bool = False  # tokens are words: the teacher has none
     failed: int = 0  # of the calls
@@ -72,6 +73,7 @@ def _cost(run: RunHistory, step: Step) -> Cost:
         calls=calls,
         tokens_in=sum(row.tokens_in for row in rows),
         tokens_out=sum(row.tokens_out for row in rows),
+        tokens_cached=sum(row.tokens_cached for row in rows),
         dollars=_dollars(answering, rows) if rows else "0",
         words=any(spec["kind"] in _WORDS for spec in answering),
         failed=sum(bool(row.error) for row in rows),

@@ -21,6 +21,7 @@ class ArmBill(Struct, frozen=True, kw_only=True):
     calls: float
     tokens_in: float
     tokens_out: float
+    tokens_cached: float  # of tokens_in, those that a server read from its own cache of prompts
     words: bool  # some or all tokens are words: the teacher has none
     dollars: float | None  # None where a price is not known
     failed: float
@@ -125,6 +126,7 @@ def bill(outcomes: Sequence[Outcome]) -> ArmBill:
         calls=sum(cost.calls for cost in taught) / count,
         tokens_in=sum(cost.tokens_in for cost in taught) / count,
         tokens_out=sum(cost.tokens_out for cost in taught) / count,
+        tokens_cached=sum(cost.tokens_cached for cost in taught) / count,
         words=any(cost.words for cost in taught),
         dollars=float(sum((Decimal(cost.dollars or 0) for cost in taught), Decimal())) / count if known else None,
         failed=sum(cost.failed for cost in taught) / count,

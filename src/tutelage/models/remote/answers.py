@@ -44,7 +44,8 @@ def take(request: Request, read: Read, raw: bytes, left_out: tuple[str, ...], sy
     have ended it if it had been told.
     """
     remarks, reply = {}, read.reply
-    spent = usage(TokensSaid(read.tokens_in, read.tokens_out), request.chat, request.sampling, reply, system)
+    said = TokensSaid(read.tokens_in, read.tokens_out, read.cached)
+    spent = usage(said, request.chat, request.sampling, reply, system)
     if spent.doubt:
         remarks["usage"] = (
             f"the server says that a reply took {spent.doubt}, which cannot be right: what is not known of such replies is "
@@ -56,7 +57,8 @@ def take(request: Request, read: Read, raw: bytes, left_out: tuple[str, ...], sy
     clean = _struck(raw)
     if clean != raw or any(text != getattr(reply, name) for name, text in texts.items()):
         remarks["secret"] = "the server sent a key or password back in a reply; it is struck out"  # noqa: S105
-    reply = replace(reply, **texts, tokens_in=spent.tokens_in, tokens_out=spent.tokens_out)
+    counts = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "tokens_cached": spent.cached}
+    reply = replace(reply, **texts, **counts)
     if reply.finish == "stop" and not request.sampling.stop:  # nothing else could have ended it
         reply = replace(reply, finish="eos")
     if "stop" in left_out:

@@ -108,4 +108,4 @@ def _used(done: Mapping[str, object]) -> TokensSaid:
     """Tokens read and written; what was read from a cache of prompts, or written into one, stands beside the rest."""
     usage = received.inner(done, "usage")
     parts = [usage.get(f"{part}input_tokens") for part in ("", "cache_creation_", "cache_read_")]
-    return TokensSaid(total(*parts), usage.get("output_tokens"))
+    return TokensSaid(total(*parts), usage.get("output_tokens"), parts[2])

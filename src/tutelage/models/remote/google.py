@@ -119,4 +119,4 @@ def _used(done: Mapping[str, object]) -> TokensSaid:
     """Tokens read and written, what was thought among them."""
     usage = received.inner(done, "usageMetadata")
     written = total(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount"))
-    return TokensSaid(usage.get("promptTokenCount"), written)
+    return TokensSaid(usage.get("promptTokenCount"), written, usage.get("cachedContentTokenCount"))

@@ -139,5 +139,5 @@ def _used(usage: Mapping[str, object]) -> TokensSaid:
     """The tokens read and written; some servers count what was thought into the total alone."""
     total, read, written = (usage.get(name) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
     if type(total) is int and type(read) is int and type(written) is int and 0 <= read <= total:
-        return TokensSaid(read, max(written, total - read))
-    return TokensSaid(read, written)
+        written = max(written, total - read)
+    return TokensSaid(read, written, received.inner(usage, "prompt_tokens_details").get("cached_tokens"))

@@ -22,6 +22,7 @@ class Read(NamedTuple):
     reply: Reply
     tokens_in: object = None
     tokens_out: object = None
+    cached: object = None
     broken: int = 0  # characters that were replaced
 
 
@@ -92,14 +93,14 @@ def finish_of(reason: object) -> Finish:
     return "length" if known in _CUT else "error" if known in _WITHHELD else "eos" if known == "end_turn" else "stop"
 
 
-def read(reply: Reply, raw: bytes, tokens_in: object, tokens_out: object) -> Read:
+def read(reply: Reply, raw: bytes, tokens_in: object, tokens_out: object, cached: object = None) -> Read:
     """A reply whose broken characters are replaced, and how many there were."""
     halves = {name: len(HALF.findall(getattr(reply, name))) for name in ("text", "thinking", "model", "error")}
     bytes_broken = 0 if _is_utf8(raw) else raw.decode("utf-8", "replace").count(_BROKEN) - raw.count(_BROKEN.encode())
     if any(halves.values()):
         mended = {name: HALF.sub(_BROKEN, getattr(reply, name)) for name, count in halves.items() if count}
         reply = msgspec.structs.replace(reply, **mended)
-    return Read(reply, tokens_in, tokens_out, sum(halves.values()) + bytes_broken)
+    return Read(reply, tokens_in, tokens_out, cached, sum(halves.values()) + bytes_broken)
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -17,6 +17,7 @@ class TokensSaid(NamedTuple):
 
     read: object
     written: object
+    cached: object = None  # of those that were read, those from the server's own cache of prompts
 
 
 class Usage(NamedTuple):
@@ -27,6 +28,7 @@ class Usage(NamedTuple):
     known_in: bool = True
     known_out: bool = True
     doubt: str = ""  # what the server said that cannot be right
+    cached: int = 0  # of those that were read
 
 
 def worst_input(chat: Chat, system: str = "") -> int:
@@ -43,9 +45,9 @@ def least(text: str) -> int:
 def usage(said: TokensSaid, chat: Chat, sampling: Sampling, reply: Reply, system: str = "") -> Usage:
     """The tokens of a reply, from what the server said of those that it read and wrote."""
     sent = sum(len(message.content) for message in chat.messages) + len(system)
-    read, written = said
+    read, written, _ = said
     if _is_usual(read, sent) and _is_usual(written, len(reply.text) + len(reply.thinking)):
-        return Usage(read, written)
+        return Usage(read, written, cached=_cached(said.cached, read))
     least_in = sum(least(message.content) for message in chat.messages) + least(system)
     least_out = least(reply.text) + least(reply.thinking)
     if not any(said) and all(isinstance(one, int | None) and not isinstance(one, bool) for one in said):
@@ -57,7 +59,12 @@ def usage(said: TokensSaid, chat: Chat, sampling: Sampling, reply: Reply, system
         for value, found, what in ((read, tokens_in, "read"), (written, tokens_out, "written"))
         if (value is not None and value != found) or isinstance(value, bool)
     ]
-    return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts))
+    return Usage(tokens_in, tokens_out, known_in, known_out, " and ".join(doubts), _cached(said.cached, tokens_in))
+
+
+def _cached(said: object, read: int) -> int:
+    """How many of the tokens that were read came from a cache: what was said where that can be so, else none."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= read else 0
 
 
 def unread(chat: Chat, sampling: Sampling, system: str, written: bool) -> Usage:
