@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -212,3 +213,23 @@ def test_seeds_are_chosen_by_number(tmp_path: Path, base_student: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
     assert "7 is no seed of this study" in done.stderr
+
+
+def test_the_study_of_the_docs_runs(base_student: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n# study.yaml\n(.*?)```", page, re.DOTALL)
+    study = yaml.safe_load(block)
+    small = {
+        "student": f"hf:{base_student}",
+        "questions": {"train_limit": 8, "test_limit": 12},
+        "baselines": [],
+        "exam": {"max_tokens": 8},
+    }
+    study["base"] |= small
+    study["seeds"] = study["seeds"][:2]
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(study))
+    assert "4 that choose training.learning_rate on dev" in works(tmp_path, "--plan")
+    works(tmp_path)
+    told = json.loads((tmp_path / "out" / "study.json").read_text())["findings"]
+    assert [one["chosen"] in (1e-4, 2e-4) for one in told["tuned"]] == [True, True]
+    assert told["comparisons"][0]["equivalent"] is not None

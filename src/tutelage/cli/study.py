@@ -13,13 +13,13 @@ from tutelage.report import studies, writing
 from tutelage.studies import estimates
 from tutelage.studies.findings import findings_of
 from tutelage.studies.workers import work_through
-from tutelage.studies.working import HowToWork, OpenStudy, open_study
+from tutelage.studies.working import HowToWork, OpenStudy, look_at_study, open_study
 
 
 def study_command(
     study: Annotated[Path, typer.Argument(help="A study's YAML file: base, arms, seeds, compare.")],
     into: Annotated[
-        Path | None, typer.Option("--into", help="The study's folder; default: studies/ and its name under runs/.")
+        Path | None, typer.Option("--into", help="The study's folder; default: runs/ and the file's name.")
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it takes: runs, teacher calls, dollars, hours, power.")
@@ -37,11 +37,12 @@ def study_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what a method is worth: run every arm under every seed, and compare them."""
-    opened = open_study(study, into or Path("runs") / study.stem, keep)
+    folder = into or Path("runs") / study.stem
     if plan:
-        for line in estimates.plan_lines(opened):
+        for line in estimates.plan_lines(look_at_study(study, folder, keep)):
             say(line)
         return
+    opened = open_study(study, folder, keep)
     with stoppable(console(stderr=as_json)) as stopping, Events() if as_json else View(console()) as view:
         how = HowToWork(view, stopping, _numbers(seeds), on, drop_weights)
         try:

@@ -9,6 +9,7 @@ from tutelage.machine import machine
 from tutelage.recipes import planning
 from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.recipe import Expected
+from tutelage.runs.naming import spec_name
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
 from tutelage.studies.findings import findings_of
 from tutelage.studies.outcomes import Outcome
@@ -43,25 +44,36 @@ def _as_if(cell: Cell, choice: object) -> Cell:
 
 
 def _calls(cells: Sequence[Cell], opened: OpenStudy) -> list[str]:
-    """The teacher's calls of all runs at the most; first lessons that several arms of a seed share are counted once."""
+    """The calls of each teacher in all runs, at the most; first lessons that several arms of a seed share are counted once."""
     shared: set[str] = set()
-    rows: dict[str, Expected] = {}
+    rows: dict[str, dict[str, Expected]] = {}  # by teacher and step
+    teachers: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
-    teacher: object = None
+    lines: dict[str, None] = {}
     for cell in cells:
         config: Any = check_config(config_at(opened.study, cell), cell.title)
         count = find_recipe(config.recipe).calls
         if count is None:
-            return [f"teacher: the recipe {config.recipe!r} counts no calls that could be planned"]
-        name = str(config.task)
-        tasks.setdefault(name, find_task(config.task, data=config.data))
-        for row in count(config, tasks[name]):
-            same = f"{row} {_first(config)}" if "at the most" not in row.step else f"{row} {cell.title}"
+            lines[f"teacher: the recipe {config.recipe!r} counts no calls that could be planned"] = None
+            continue
+        if str(config.task) not in tasks:
+            tasks[str(config.task)] = find_task(config.task, data=config.data)
+        teacher = spec_name(config.teacher)
+        teachers[teacher] = config.teacher
+        for row in count(config, tasks[str(config.task)]):
+            same = f"{row} {_first(config) if 'at the most' not in row.step else cell.title}"
             if same not in shared:
                 shared.add(same)
-                rows[row.step] = _sum(rows.get(row.step), row)
-        teacher = config.teacher
-    return [f"teacher, {line}" for line in planning.priced(teacher, list(rows.values())).lines()]  # type: ignore[arg-type]
+                own = rows.setdefault(teacher, {})
+                own[row.step] = _sum(own.get(row.step), row)
+        if config.budget.until:
+            lines["budget.until ends the buying of lessons before that: these are the most that there may be"] = None
+    told = [
+        f"teacher {name}, {line}"
+        for name, own in rows.items()
+        for line in planning.priced(teachers[name], list(own.values())).lines()
+    ]
+    return [*told, *lines]
 
 
 def _first(config: Any) -> str:

@@ -121,20 +121,27 @@ def run_identity(study: Study, cell: Cell) -> str:
     return digest_inputs(runner.identity_of(settings.model_dump(mode="json"), specs.roles(type(settings))))
 
 
-def open_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path | None = None) -> OpenStudy:
-    """A study in its folder, new or to be gone on with; another study's folder is refused."""
+def look_at_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path | None = None) -> OpenStudy:
+    """A study with what is finished of it; nothing is written. Another study's folder is refused."""
     study, folder = read_study(raw), Path(into)
     file = folder / "study.yaml"
-    plain = study.model_dump(mode="json")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; a study needs a folder")
     if folder.exists() and not file.exists() and any(folder.iterdir()):
         raise RunError(f"{folder} is no study (it is not empty and holds no study.yaml); choose another --into")
     if file.exists():
-        _check_same(folder, read_yaml(file), plain)
+        _check_same(folder, read_yaml(file), study.model_dump(mode="json"))
+    return OpenStudy(study, folder, keep)
+
+
+def open_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path | None = None) -> OpenStudy:
+    """A study in its folder, new or to be gone on with; another study's folder is refused."""
+    opened = look_at_study(raw, into, keep)
+    folder, file, plain = opened.folder, opened.folder / "study.yaml", opened.study.model_dump(mode="json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"the folder {folder} cannot be made: {error.strerror}; choose another --into") from None
-    opened = OpenStudy(study, folder, keep)
     if not file.exists() or read_yaml(file) != plain:
         _note_added(opened, read_yaml(file) if file.exists() else plain)
         write_file(file, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
