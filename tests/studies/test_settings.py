@@ -21,6 +21,7 @@ BASE: dict[str, Any] = study()["base"]
         ({"seeds": []}, "seeds"),
         ({"arms": {}}, "arms"),
         ({"arms": {"a/b": {}}}, "a/b"),
+        ({"arms": {"once": {}, "kept": {"first": 5}}, "compare": []}, "an arm cannot be called 'kept'"),
         ({"arms": {"once": {}, "same": {"training.epochs": 1}}, "compare": []}, "arm 'same' changes nothing: training.epochs is so in the base"),
         ({"arms": {"once": {}, "a": {"later.epochs": 2}, "b": {"later": {"epochs": 2}}}, "compare": []}, "'a' and 'b' are the same"),
         ({"compare": [["once", "twise"]]}, "compare names the arm 'twise', which is none; did you mean 'twice'?"),

@@ -9,7 +9,7 @@ import pytest
 from tests.recipes.noting import Noting
 from tests.studies import pupils
 
-from tutelage.errors import Interrupted, RunError
+from tutelage.errors import ConfigError, Interrupted, RunError
 from tutelage.studies.cells import Cell
 from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
@@ -158,6 +158,12 @@ def test_another_study_has_another_folder(tmp_path: Path, more: dict[str, Any], 
     with pytest.raises(RunError) as caught:
         open_study(pupils.study(**more), tmp_path / "study")
     assert said in str(caught.value)
+
+
+def test_values_with_one_folder_are_refused(tmp_path: Path) -> None:
+    raw = pupils.study(vary={"task": ["word_problems?size=300", "word_problems?size=300 "]}, seed_of=["run"])
+    with pytest.raises(ConfigError, match="two values would have the same folder"):
+        open_study(raw, tmp_path / "study")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tutelage.types import JsonObject
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]{0,60}$")]
 _APART = ("task", "data", "questions.test", "questions.test_limit")  # what decides which questions are asked in the end
+_TAKEN = {"kept", "tuning", "failures", "questions"}  # names of other folders
 
 
 class Study(Settings):
@@ -66,6 +67,8 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
+        if taken := sorted(_TAKEN & self.arms.keys()):
+            raise ValueError(f"an arm cannot be called {taken[0]!r}: a folder of the study has that name")
         if bool(self.tune) != bool(self.tune_seeds):
             raise ValueError("tune and tune_seeds go together: the values to try, and the seeds to try them with")
         if shared := sorted(set(self.seeds) & set(self.tune_seeds)):

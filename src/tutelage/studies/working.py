@@ -9,7 +9,7 @@ import yaml
 
 from tutelage import runner
 from tutelage.config import differences, read_yaml
-from tutelage.errors import Interrupted, RunError, TutelageError, nearest
+from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError, nearest
 from tutelage.launch.launcher import Launcher
 from tutelage.machine import machine
 from tutelage.models import specs
@@ -124,6 +124,9 @@ def run_identity(study: Study, cell: Cell) -> str:
 def look_at_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path | None = None) -> OpenStudy:
     """A study with what is finished of it; nothing is written. Another study's folder is refused."""
     study, folder = read_study(raw), Path(into)
+    places = [cell.folder for cell in (*tuning_cells(study), *cells_of(study, {}))]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise ConfigError(f"two values would have the same folder, {twice}; write one of them otherwise")
     file = folder / "study.yaml"
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; a study needs a folder")
