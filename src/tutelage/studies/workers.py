@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tutelage.errors import Interrupted, TutelageError
+from tutelage.errors import ConfigError, Interrupted, TutelageError
 from tutelage.studies.cells import tuning_cells
 from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
@@ -49,6 +49,7 @@ class Working(NamedTuple):
 
     seed: int
     process: subprocess.Popen[str]
+    log: Path  # what it and the libraries in it say beside its events
 
 
 def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
@@ -56,6 +57,10 @@ def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
 
     A process makes all arms of its seed, so that what they share is made once and they are rounded alike.
     """
+    if how.launcher is not None and not isinstance(how.launcher, str):
+        raise ConfigError(
+            "several jobs are processes of their own, which find a launcher by its name or package.module:NAME; name it"
+        )
     study = opened.study
     for phase in (study.tune_seeds, study.seeds):
         owed = [seed for seed in phase if (how.seeds is None or seed in how.seeds) and _is_owed(opened, seed)]
@@ -97,12 +102,14 @@ def _start(
     words += ["--drop-weights"] if how.drop_weights else []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
-    # In a session of its own: Ctrl-C reaches this process, which passes it on once.
-    process = subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    log = opened.folder / f"seed-{seed}.log"
+    with log.open("wb") as said:  # a file: a pipe that nobody reads would hold the process up once it is full
+        # In a session of its own: Ctrl-C reaches this process, which passes it on once.
+        process = subprocess.Popen(
+            words, env=environment, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+        )
     threading.Thread(target=_listen, args=(process, seed, put), daemon=True).start()
-    return Working(seed, process)
+    return Working(seed, process, log)
 
 
 def _listen(process: subprocess.Popen[str], seed: int, put: Callable[[tuple[int, JsonObject]], None]) -> None:
@@ -131,10 +138,9 @@ def _heard(told: "queue.Queue[tuple[int, JsonObject]]", wait: float) -> Iterator
 
 def _check_end(one: Working, opened: OpenStudy) -> None:
     """A run that failed is noted by its process, and the others go on; a process that fell over is an error here."""
-    assert one.process.stderr is not None
     noted = any(title.endswith(f"/{one.seed}") for title in opened.failures)
     if one.process.returncode and not noted:
-        said = one.process.stderr.read().strip().splitlines()
+        said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise TutelageError(
             f"the process of seed {one.seed} ended with {one.process.returncode}: {' '.join(said[-1:])}"
         )
