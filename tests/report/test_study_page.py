@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.report.test_report import get, watched
 from tests.studies import pupils
 
 from tutelage.report import writing
@@ -72,3 +73,12 @@ def test_a_study_with_nothing_finished_says_so(page: Any, tmp_path: Path) -> Non
     page.goto(writing.write_study(open_study(pupils.study(), tmp_path)).as_uri())
     assert "No run is finished yet." in page.inner_text("body")
     assert "0 of 6 runs are finished; not there: once/0, twice/0" in page.inner_text("body")
+
+
+def test_the_live_page_of_a_study(tmp_path: Path) -> None:
+    made(tmp_path, seeds=[0])
+    with watched(tmp_path) as address:
+        code, text = get(address)
+        assert code == 200
+        assert 'http-equiv="refresh"' in text
+        assert "2 of 2 runs are finished" in text

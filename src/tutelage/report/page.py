@@ -40,10 +40,10 @@ def render_page(contents: Contents, live: bool = False) -> str:
     )
 
 
-def render_study_page(contents: StudyContents) -> str:
-    """The page of a study. It has no script: every number is in a table."""
+def render_study_page(contents: StudyContents, live: bool = False) -> str:
+    """The page of a study. It has no script: every number is in a table. A `live` one loads itself again now and then."""
     style = Markup(_source("page.css"))  # noqa: S704 - our own file
-    return _environment().get_template("study.html").render(contents=contents, style=style)
+    return _environment().get_template("study.html").render(contents=contents, style=style, live=live)
 
 
 def _source(name: str) -> str:

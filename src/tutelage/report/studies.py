@@ -17,7 +17,8 @@ _KINDS = 40  # rows of the table by kind of question
 class StudyContents:
     """A report on one study; `states` is what is missing of it."""
 
-    def __init__(self, study: Study, findings: Findings) -> None:
+    def __init__(self, study: Study, findings: Findings, working: Sequence[str] = ()) -> None:
+        self.working = working  # what its runs do at this moment, where it is being watched
         self.study = study
         self.findings = findings
         self.title = f"Study: {study.study}"
@@ -45,7 +46,7 @@ class StudyContents:
         drawn = {"run": "first lessons, order and sampling", "task": "the questions"}
         told.append(f"A seed draws {' and '.join(drawn[what] for what in self.study.seed_of)}.")
         told += [f"{name} failed: {why}" for name, why in findings.failures.items()]
-        return told + list(findings.added)
+        return [*told, *findings.added, *self.working]
 
     @cached_property
     def parts(self) -> list[Section]:

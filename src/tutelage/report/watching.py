@@ -10,7 +10,11 @@ from typing import Any
 from tutelage.errors import RunError
 from tutelage.report import page, status
 from tutelage.report.contents import Contents
+from tutelage.report.studies import StudyContents
+from tutelage.report.study_status import study_lines
 from tutelage.runs import history
+from tutelage.studies.findings import findings_of
+from tutelage.studies.working import find_study, is_study
 
 SECONDS = 10  # that a client may take to ask, or to take its answer
 _OURS = {"127.0.0.1", "localhost", "[::1]"}
@@ -28,7 +32,7 @@ class _Server(ThreadingHTTPServer):
 
 def watch_runs(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
     """Serve the report of some runs on loopback until Ctrl-C; `tell` is given the page's address. Port 0 is any free one."""
-    history.open_runs(runs)  # what is no run is said before anything is served
+    _page(runs)  # what is no run is said before anything is served
 
     class Answers(BaseHTTPRequestHandler):
         timeout = SECONDS
@@ -38,8 +42,7 @@ def watch_runs(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> 
             if self.headers.get("Host", "").rpartition(":")[0] not in _OURS:
                 self._send(HTTPStatus.FORBIDDEN, "text/plain", "this page answers to its loopback address only")
             elif self.path == "/":
-                contents = Contents(history.open_runs(runs))
-                self._send(HTTPStatus.OK, "text/html", page.render_page(contents, live=True))
+                self._send(HTTPStatus.OK, "text/html", _page(runs))
             elif self.path == "/stamp":
                 self._send(HTTPStatus.OK, "text/plain", _stamp(runs))
             else:
@@ -66,6 +69,17 @@ def watch_runs(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> 
     with server:
         tell(f"http://127.0.0.1:{server.server_address[1]}/")
         server.serve_forever(poll_interval=0.2)
+
+
+def _page(runs: Sequence[Path]) -> str:
+    """The page of runs, which asks whether there is more; or of a study, which loads itself again."""
+    if not any(map(is_study, runs)):
+        return page.render_page(Contents(history.open_runs(runs)), live=True)
+    if len(runs) > 1:
+        raise RunError(f"{next(filter(is_study, runs))} is a study, which has a page of its own; name it alone")
+    opened = find_study(runs[0])
+    found = findings_of(opened.study, opened.kept, opened.failures, opened.added())
+    return page.render_study_page(StudyContents(opened.study, found, study_lines(opened)[1:]), live=True)
 
 
 def _stamp(runs: Sequence[Path]) -> str:
