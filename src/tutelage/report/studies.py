@@ -1,5 +1,6 @@
 """What a report says of a study: what was found first, then arm by arm, what it cost, and how it was made."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import yaml
