@@ -210,3 +210,12 @@ def test_weights_go_once_a_seed_is_kept(tmp_path: Path) -> None:
     work(opened, HowToWork(launcher=launcher, drop_weights=True))
     assert not list(folder.rglob("*.safetensors"))
     assert json.loads((folder / "once" / "0" / "2-student" / "step.json").read_text())["step"] == "2-student"
+
+
+def test_what_is_varied_may_be_mappings(tmp_path: Path) -> None:
+    tasks = [{"name": "word_problems", "size": 300, "difficulty": 1}, {"name": "word_problems", "size": 300, "seed": 1}]
+    opened, _ = make(tmp_path / "study", pupils.study(vary={"task": tasks}, seed_of=["run"], seeds=[0, 1]))
+    found = findings(opened)
+    assert len(found.arms) == 4
+    assert len(found.comparisons) == 2
+    assert found.missing == []

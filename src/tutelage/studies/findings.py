@@ -97,11 +97,12 @@ def findings_of(study: Study, kept: OutcomeStore, failures: Mapping[str, str], a
     """What is known of a study, from what is kept of its runs alone."""
     chosen = choosing.choices(study, kept) if study.tune else {}
     cells = cells_of(study, chosen)
-    there = {cell: found for cell in cells if (found := kept.get(cell.folder))}
+    there = [(cell, found) for cell in cells if (found := kept.get(cell.folder))]
+    known = {cell.title for cell, _ in there}
     grid: dict[tuple[str, int], dict[int, Outcome]] = {}
     for arm in study.arms:
         for place, value in enumerate(study.values):
-            own = {cell.seed: one for cell, one in there.items() if cell.arm == arm and cell.value == value}
+            own = {cell.seed: one for cell, one in there if cell.arm == arm and cell.value == value}
             grid[arm, place] = own
     return Findings(
         study=study.study,
@@ -112,12 +113,12 @@ def findings_of(study: Study, kept: OutcomeStore, failures: Mapping[str, str], a
         comparisons=_comparisons(study, kept, grid),
         ratios=_ratios(study, kept, grid),
         tuned=_tuned(study, kept, chosen),
-        missing=[cell.title for cell in cells if cell not in there],
+        missing=[cell.title for cell in cells if cell.title not in known],
         failures=dict(failures),
         added=list(added),
         machines=_machines(there),
         warnings=_warnings(study, there),
-        runs=[_run(cell, one) for cell, one in there.items()],
+        runs=[_run(cell, one) for cell, one in there],
     )
 
 
@@ -212,23 +213,23 @@ def _tuned(study: Study, kept: OutcomeStore, chosen: Mapping[str, object]) -> li
     ]
 
 
-def _machines(there: Mapping[Cell, Outcome]) -> dict[str, list[str]]:
+def _machines(there: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for cell, outcome in there.items():
+    for cell, outcome in there:
         found.setdefault(", ".join(f"{key} {value}" for key, value in outcome.machine.items()), []).append(cell.title)
     return found
 
 
-def _warnings(study: Study, there: Mapping[Cell, Outcome]) -> list[str]:
+def _warnings(study: Study, there: Sequence[tuple[Cell, Outcome]]) -> list[str]:
     """What a reader must know: arms of one seed that were made on several machines, and what the runs warned of."""
     lines = []
     for seed in study.seeds:
-        kinds = {tuple(outcome.machine.items()) for cell, outcome in there.items() if cell.seed == seed}
+        kinds = {tuple(outcome.machine.items()) for cell, outcome in there if cell.seed == seed}
         if len(kinds) > 1:
             lines.append(
                 f"the arms of seed {seed} were made on {len(kinds)} kinds of machine: part of their difference is rounding"
             )
-    said = Counter(line for outcome in there.values() for line in set(outcome.warnings))
+    said = Counter(line for _, outcome in there for line in set(outcome.warnings))
     return lines + [f"{line} (in {count} of {len(there)} runs)" for line, count in said.most_common(20)]
 
 

@@ -43,16 +43,16 @@ class OpenStudy:
         self.study = study
         self.folder = folder
         self.kept = OutcomeStore(keep or folder / "kept")
-        self._identities: dict[Cell, str] = {}
+        self._identities: dict[str, str] = {}  # by the cell's title
 
     def is_kept(self, cell: Cell) -> bool:
         """Whether a cell is finished, here or on another machine."""
         found = self.kept.get(cell.folder)
         if found is None:
             return False
-        if cell not in self._identities:
-            self._identities[cell] = run_identity(self.study, cell)
-        if found.identity != self._identities[cell]:
+        if cell.title not in self._identities:
+            self._identities[cell.title] = run_identity(self.study, cell)
+        if found.identity != self._identities[cell.title]:
             raise RunError(
                 f"{self.kept.file(cell.folder)} was made from another config than this study's {cell.title}; choose another --keep, "
                 "or delete it, and its run is made again"
@@ -212,8 +212,8 @@ def work(opened: OpenStudy, how: HowToWork) -> None:
 
 def _forget_other_machines(opened: OpenStudy, group: Sequence[Cell], how: HowToWork) -> None:
     """Make a seed's arms again that were finished on another kind of machine while others are owed: they are to be rounded alike."""
-    there = {cell: found for cell in group if opened.is_kept(cell) and (found := opened.kept.get(cell.folder))}
-    others = [cell for cell, found in there.items() if found.machine != machine()]
+    there = [(cell, found) for cell in group if opened.is_kept(cell) and (found := opened.kept.get(cell.folder))]
+    others = [cell for cell, found in there if found.machine != machine()]
     if others and len(there) < len(group):
         line = f"seed {group[0].seed} was begun on another kind of machine: {len(others)} of its runs are made again, so that its arms are rounded alike"
         how.listener({"event": "warning", "line": line})
