@@ -24,6 +24,18 @@ from tutelage.evaluation.arithmetic import has_sums, worked_out
         ("x = 5, 5 = 5", "x = 5, 5 = 5"),
         ("no sums --> 5", "no sums --> 5"),
         ("5 - 9 = 4, 4 + 1 = 5", "5 - 9 = -4, -4 + 1 = -3"),
+        # part of something longer, and left as it is
+        ("2 * 3 + 4 = 6 + 4 = 10. Then 10 - 6 = 4 --> 4", "2 * 3 + 4 = 6 + 4 = 10. Then 10 - 6 = 4 --> 4"),
+        ("(3 + 4) * 2 + 1 = 15", "(3 + 4) * 2 + 1 = 15"),
+        ("-3 + 5 = 2", "-3 + 5 = 2"),
+        ("5 apples * 3 + 2 = 17", "5 apples * 3 + 2 = 17"),
+        ("1 1/2 * 10 = 15", "1 1/2 * 10 = 15"),
+        ("10 + 5 = 16 + 3 = 19", "10 + 5 = 16 + 3 = 19"),
+        ("0.5 + 1 = 1.5 and x3 + 4 = 9", "0.5 + 1 = 1.5 and x3 + 4 = 9"),
+        ("20% * 50 + 1 = 11", "20% * 50 + 1 = 11"),
+        # a sentence, or a list's number, before it is no part of it
+        ("1. 3 + 4 = 8. 8 + 1 = 9.", "1. 3 + 4 = 7. 7 + 1 = 8."),
+        ("The sum: 3 + 4 = 8 - that is 8", "The sum: 3 + 4 = 7 - that is 7"),
         # the second sum that gives 15 is right, so from there on a 15 is a 15
         ("9 + 5 = 15. 10 + 5 = 15. --> 15", "9 + 5 = 14. 10 + 5 = 15. --> 15"),
     ],

@@ -37,7 +37,7 @@ def test_a_study_tells_them_apart_too(tmp_path: Path) -> None:
     base = {**pupils.study()["base"], "task": TASK, "first": 100}
     opened = open_study(pupils.study(base=base, seed_of=["run"]), tmp_path)
     work(opened, HowToWork(launcher=pupils.launcher()))
-    (once, _) = findings_of(opened.study, opened.kept, {}).arms
+    (once, _) = findings_of(opened).arms
     assert once.new_kinds is not None
     assert once.taught_kinds is not None
     assert once.new_kinds.questions + once.taught_kinds.questions == 50

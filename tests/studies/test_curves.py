@@ -99,14 +99,23 @@ def test_the_interval_is_that_of_an_obvious_version(kept: OutcomeStore, tmp_path
 
 
 def test_dollars_are_the_unit_where_every_price_is_known(kept: OutcomeStore) -> None:
-    side = [
-        {seed: outcome(tokens, right, dollars="0.5") for seed in range(2)} for tokens, right in ((100, 1), (400, 3))
-    ]
-    other = [{seed: outcome(tokens, right, dollars="2") for seed in range(2)} for tokens, right in ((100, 1), (400, 3))]
+    bills = ((100, 1, 1.0), (400, 3, 4.0))
+    side, other = (
+        [
+            {seed: outcome(tokens, right, dollars=str(times * dollars)) for seed in range(2)}
+            for tokens, right, dollars in bills
+        ]
+        for times in (1, 4)
+    )
     found = ratio_of(kept, side, other, ("a", "b"))
     assert found is not None
     assert found.unit == "dollars"
     assert found.ratio == pytest.approx(4)
+
+
+def test_what_is_varied_may_be_no_bill(kept: OutcomeStore) -> None:
+    side = [{seed: outcome(100, right) for seed in range(2)} for right in (1, 3)]
+    assert ratio_of(kept, side, side, ("a", "b")) is None
 
 
 def test_a_point_is_an_exam_with_what_was_taken_until_then(kept: OutcomeStore) -> None:

@@ -30,7 +30,7 @@ def make(folder: Path, raw: dict[str, Any], launcher: Noting | None = None, **ho
 
 
 def findings(opened: OpenStudy) -> Findings:
-    return findings_of(opened.study, opened.kept, opened.failures, opened.added())
+    return findings_of(opened)
 
 
 def test_what_the_arms_of_a_seed_share_is_made_once(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_an_outcome_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
     (tmp_path / "study" / "kept" / "once" / "0.json.gz").write_bytes(b"torn")
     opened.reload()
-    with pytest.raises(RunError, match="is no outcome of a study"):
+    with pytest.raises(RunError, match="is nothing that a study keeps"):
         opened.missing()
 
 

@@ -81,7 +81,12 @@ def as_far_as(most: int, groups: Iterable[Sequence[Chat]], kept: Rows) -> Iterat
         before.update(chat.question for chat in group)
 
 
+def replies_in(row: Attempt | Feedback) -> int:
+    """How many replies a record is made of: zero-shot-CoT asks a second time, for the answer, which may have failed."""
+    return 2 if isinstance(row, Attempt) and row.text and (row.answer_text or row.error) else 1
+
+
 def tokens_and_calls(rows: Rows) -> tuple[int, int]:
-    """Tokens and calls of replies; zero-shot-CoT asks twice."""
-    calls = sum(1 + bool(getattr(row, "answer_text", "")) for row in rows)
+    """Tokens and calls of replies."""
+    calls = sum(replies_in(row) for row in rows)
     return sum(row.tokens_in + row.tokens_out for row in rows), calls

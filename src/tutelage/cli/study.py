@@ -48,8 +48,7 @@ def study_command(
         try:
             work_through(opened, how, jobs)
         finally:
-            if jobs > 1 or not as_json:
-                page = writing.write_study(opened)
+            page = writing.write_study(opened)
     if not as_json:
         _show(opened)
         say(f"the report: {page}")
@@ -61,8 +60,7 @@ def study_command(
 
 
 def _show(opened: OpenStudy) -> None:
-    findings = findings_of(opened.study, opened.kept, opened.failures, opened.added())
-    for line in studies.StudyContents(opened.study, findings).headlines:
+    for line in studies.StudyContents(opened.study, findings_of(opened)).headlines:
         say(line)
 
 

@@ -5,10 +5,14 @@ from decimal import Decimal, DivisionByZero, InvalidOperation, localcontext
 
 _NUMBER = r"\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,15})?|\d{1,15}(?:\.\d{1,15})?"
 _SIGN = r"[-+*/x×÷−]"
-# "3 + 4 * 2 = 11", with units or a dollar in front left alone; what stands before it is no part of a longer number.
+# "3 + 4 * 2 = 11", with a dollar in front of a number left alone.
 _SUM = re.compile(
-    rf"(?<![\d.])((?:\$?(?:{_NUMBER}))(?:\s*{_SIGN}\s*\$?(?:{_NUMBER})){{1,12}})\s*=\s*(\$?)((?:{_NUMBER}))(?![\d]|\.\d)"
+    rf"((?:\$?(?:{_NUMBER}))(?:\s*{_SIGN}\s*\$?(?:{_NUMBER})){{1,12}})\s*=\s*(\$?)((?:{_NUMBER}))(?![\d]|\.\d)"
 )
+# What shows that a sum is a part of something longer, and is left as it is: a sign, a bracket, another number, a letter or a "="
+# before it; a sign, a letter, a "=" or a bracket behind it, which goes on.
+_BEFORE = re.compile(rf"(?:{_SIGN}|[=(\[{{)%\]}}^\d/])\s*$|[A-Za-z_.,]$")
+_BEHIND = re.compile(rf"\s*(?:{_SIGN}\s*[$(\d]|=|[(^/%!])|[A-Za-z_]*\s*[*/^]")
 _OPERAND = re.compile(_NUMBER)
 _TOKEN = re.compile(rf"({_NUMBER})|({_SIGN})")
 _AS = {"x": "*", "×": "*", "÷": "/", "−": "-"}
@@ -19,12 +23,15 @@ def worked_out(text: str) -> str:
     """The text with each sum's result put right, and with every later number that was a wrong result put right, too.
 
     A wrong result is followed by its number: from "35 - 30 = 15" on, each 15 stands for 5 until another sum gives 15. A number of the
-    question that happens to be the same is taken along. What cannot be worked out stays as it is, and so does a rounded result.
+    question that happens to be the same is taken along. What cannot be worked out stays as it is: a rounded result, and a sum that
+    is part of something longer, as in "2 * 3 + 4 = 6 + 4 = 10", "(3 + 4) * 2 + 1 = 15" or "5 apples * 3 + 2 = 17".
     """
     mended: dict[str, str] = {}
     pieces: list[str] = []
     end = 0
     for match in _SUM.finditer(text):
+        if _is_part(text, match):
+            continue
         pieces.append(_put_right(text[end : match.start()], mended))
         sum_text, dollar, said = _put_right(match.group(1), mended), match.group(2), match.group(3)
         true = _value(sum_text)
@@ -39,7 +46,13 @@ def worked_out(text: str) -> str:
 
 def has_sums(text: str) -> bool:
     """Whether there is anything to work out."""
-    return _SUM.search(text) is not None
+    return any(not _is_part(text, match) for match in _SUM.finditer(text))
+
+
+def _is_part(text: str, match: re.Match[str]) -> bool:
+    """Whether a sum is part of something longer, so that by itself it says nothing."""
+    before, behind = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 40]
+    return bool(_BEFORE.search(before) or _BEHIND.match(behind))
 
 
 def _put_right(text: str, mended: dict[str, str]) -> str:

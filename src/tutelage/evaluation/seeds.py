@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from tutelage.evaluation import intervals
 
 DRAWS = 2000
+_NOTHING = 1e-12  # what rounding leaves of no spread at all
 Shares = Mapping[str, float]  # question -> the share of its samples that are right
 
 
@@ -97,10 +98,11 @@ def _with_interval(means: Any, questions: int, parts: tuple[float, float], freed
 
     mean, variance = float(means.mean()), sum(parts)
     error, only = variance**0.5, float(means.std(ddof=1)) / len(means) ** 0.5
-    if error == 0:  # all seeds alike: so many questions without a difference leave room for one all the same
+    if error < _NOTHING:  # all seeds alike: so many questions without a difference leave room for one all the same
         low, high = intervals.of_rises([mean] * questions)
-        ends, freedom = (low, high, low, high), float(freedoms[0])
-        return _made(means, questions, ends, (high - low) / 2 / intervals.Z_95, freedom, float(mean == 0))
+        error, freedom = (high - low) / 2 / intervals.Z_95, float(max(questions - 1, 1))
+        p = 2 * float(special.stdtr(freedom, -abs(mean) / error)) if error else float(mean == 0)
+        return _made(means, questions, (low, high, low, high), error, freedom, p)
     freedom = variance**2 / sum(part**2 / free for part, free in zip(parts, freedoms, strict=True))
     width, narrow = float(special.stdtrit(freedom, 0.975)) * error, float(special.stdtrit(len(means) - 1, 0.975)) * only
     p = 2 * float(special.stdtr(freedom, -abs(mean) / error))

@@ -28,7 +28,12 @@ class StudyContents:
     def headlines(self) -> list[str]:
         """What was found, in a sentence, and what was not, in another."""
         return [
-            line for line in (what_was_found(self.findings), what_was_not(self.findings, self.study.margin)) if line
+            line
+            for line in (
+                what_was_found(self.findings, bool(self.study.compare)),
+                what_was_not(self.findings, self.study.margin),
+            )
+            if line
         ]
 
     @cached_property
@@ -186,7 +191,7 @@ class StudyContents:
         for name in dict.fromkeys(arm.arm for arm in arms):
             own = [arm for arm in arms if arm.arm == name]
             if self.study.vary:
-                told = sorted((arm.bill.tokens, arm.accuracy) for arm in own)
+                told = sorted(((arm.bill.tokens, arm.accuracy) for arm in own), key=lambda point: point[0])
             else:
                 told = [(point.tokens, point.accuracy) for point in own[0].points]
             lines.append(

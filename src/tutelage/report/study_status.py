@@ -19,7 +19,7 @@ def study_lines(opened: OpenStudy) -> list[str]:
 def study_facts(opened: OpenStudy) -> JsonObject:
     """The same for programs."""
     cells = [*tuning_cells(opened.study), *cells_of(opened.study, opened.chosen())]
-    done = {cell.title for cell in cells if opened.kept.get(cell.folder)}
+    done = {cell.title for cell in cells if opened.outcome(cell)}
     arms: dict[str, dict[str, int]] = {}
     for cell in cells:
         name = "tuning" if cell.tuning else cell.arm

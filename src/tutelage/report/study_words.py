@@ -54,11 +54,14 @@ def bill_row(arm: ArmResult) -> list[str]:
     ]  # fmt: skip
 
 
-def what_was_found(findings: Findings) -> str:
-    """What the comparisons show, in a sentence; empty where nothing is compared."""
-    shown = [one for one in findings.comparisons if one.p < 0.05]
-    if not findings.comparisons:
+def what_was_found(findings: Findings, compared: bool) -> str:
+    """What the comparisons show, in a sentence; where nothing was to be compared, what each arm's students can do."""
+    if not compared:
         return _best(findings.arms)
+    several = [one for one in findings.comparisons if len(one.seeds) > 1]
+    if not several:
+        return "Nothing is found yet: no two arms have two seeds in common that are finished, and one seed says nothing of another."
+    shown = [one for one in several if one.p < 0.05]
     if not shown:
         return "Found: no difference between the compared arms that chance alone does not make (at 5 %, with Holm)."
     told = [f"{one.after} {_side(one)} {one.before} by {_said(one.difference)}, p = {one.p:.2g}" for one in shown]
@@ -87,7 +90,7 @@ def what_was_not(findings: Findings, margin: float | None) -> str:
     """What the comparisons do not show, in a sentence."""
     told = []
     for one in findings.comparisons:
-        if one.p < 0.05:
+        if one.p < 0.05 or len(one.seeds) < 2:
             continue
         span = f"{100 * one.difference.mean:+.1f} [{100 * one.difference.low:+.1f}, {100 * one.difference.high:+.1f}]"
         same = (

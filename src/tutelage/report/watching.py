@@ -78,7 +78,7 @@ def _page(runs: Sequence[Path]) -> str:
     if len(runs) > 1:
         raise RunError(f"{next(filter(is_study, runs))} is a study, which has a page of its own; name it alone")
     opened = find_study(runs[0])
-    found = findings_of(opened.study, opened.kept, opened.failures, opened.added())
+    found = findings_of(opened)
     return page.render_study_page(StudyContents(opened.study, found, study_lines(opened)[1:]), live=True)
 
 

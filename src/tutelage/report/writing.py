@@ -38,7 +38,7 @@ def write_study(opened: OpenStudy, into: str | Path | None = None) -> Path:
     They go into the folder `into`, by default the study's; the text and the numbers also beside what is kept of its runs,
     where that is another folder.
     """
-    findings = findings_of(opened.study, opened.kept, opened.failures, opened.added())
+    findings = findings_of(opened)
     contents = StudyContents(opened.study, findings)
     told = {"study": opened.study.model_dump(mode="json"), "findings": findings, "tutelage": __version__}
     plain = msgspec.json.format(msgspec.json.encode(told), indent=1)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tutelage.classroom.buying import replies_in
 from tutelage.errors import TutelageError
 from tutelage.models import PAID
 from tutelage.models.opening import price_of
@@ -59,9 +60,7 @@ def _cost(run: RunHistory, step: Step) -> Cost:
         rows = run.feedback[step.name]
     elif asked:
         rows = next(view.attempts for view in run.exam_views if view.step == step.name)
-    calls = sum(
-        1 + bool(getattr(row, "answer_text", "")) for row in rows
-    )  # zero-shot-CoT asks for the answer in a second call
+    calls = sum(replies_in(row) for row in rows)  # zero-shot-CoT asks for the answer in a second call
     paid = [row for row in run.spent if row.step == step.name]
     answering = _leaves(run, step) if asked else []
     return Cost(

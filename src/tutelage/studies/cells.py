@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from tutelage.config import set_keys
 from tutelage.errors import ConfigError
@@ -21,15 +21,15 @@ class Cell(Struct, frozen=True, kw_only=True):
 
     arm: str
     seed: int
-    value: object = None  # of what is varied
-    choice: object = None  # of what is tuned
+    value: object = UNSET  # of what is varied
+    choice: object = UNSET  # of what is tuned
     tuning: bool = False
 
     @property
     def folder(self) -> Path:
         """Where it lies in the study's folder: ARM/SEED, ARM/VALUE/SEED, tuning/ARM/CHOICE/SEED."""
         parts = [TUNING] if self.tuning else []
-        parts += [self.arm, *([_named(self.value)] if self.value is not None and not self.tuning else [])]
+        parts += [self.arm, *([_named(self.value)] if self.value is not UNSET and not self.tuning else [])]
         return Path(*parts, *([_named(self.choice)] if self.tuning else []), str(self.seed))
 
     @property
@@ -47,7 +47,7 @@ def _named(value: object) -> str:
 def cells_of(study: Study, chosen: Mapping[str, object]) -> list[Cell]:
     """The runs that are compared, seed by seed, so that what the arms of a seed share is made once."""
     return [
-        Cell(arm=arm, seed=seed, value=value, choice=chosen.get(arm))
+        Cell(arm=arm, seed=seed, value=value, choice=chosen.get(arm, UNSET))
         for seed in study.seeds
         for arm in study.arms
         for value in study.values

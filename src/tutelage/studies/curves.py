@@ -12,6 +12,7 @@ from tutelage.studies.measures import in_the_end, question_shares
 from tutelage.studies.outcomes import Outcome, OutcomeStore
 
 DRAWS = 2000
+_SAME = 0.01  # of the logarithm of a bill: two that differ by less are one
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -90,6 +91,8 @@ def ratio_of(
         return None
     unit, tables = _tables(kept, sides, common)
     means = [table.mean(axis=2) for table in tables]
+    if any(float(np.ptp(mean[0])) < _SAME for mean in means):
+        return None  # what is varied is no bill
     level = _level(means)
     needed = [_needed(mean, level) for mean in means]
     edges = [bool(mean[1][0] >= level) for mean in means]

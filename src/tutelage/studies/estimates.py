@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from msgspec import UNSET
+
 from tutelage.evaluation import seeds
 from tutelage.machine import machine
 from tutelage.recipes import planning
@@ -26,7 +28,7 @@ def plan_lines(opened: OpenStudy) -> list[str]:
     study = opened.study
     tuning, cells = tuning_cells(study), cells_of(study, opened.chosen())
     if study.tune:  # whatever will be chosen, as many calls
-        cells = [cell if cell.choice is not None else _as_if(cell, study.choices[0]) for cell in cells]
+        cells = [cell if cell.choice is not UNSET else _as_if(cell, study.choices[0]) for cell in cells]
     done = sum(opened.is_kept(cell) for cell in (*tuning, *opened.ready()))
     arms, values = len(study.arms), len(study.values)
     lines = [
@@ -93,9 +95,7 @@ def _time(opened: OpenStudy) -> str:
     """Hours that are left on this machine, by the runs that were finished on it."""
     here = machine()
     every = [
-        (cell, found)
-        for cell in (*tuning_cells(opened.study), *opened.ready())
-        if (found := opened.kept.get(cell.folder))
+        (cell, found) for cell in (*tuning_cells(opened.study), *opened.ready()) if (found := opened.outcome(cell))
     ]
     ours = [(cell, found) for cell, found in every if found.machine == here]
     owed = len(opened.missing()) + (
@@ -126,7 +126,7 @@ def _power(opened: OpenStudy, cell: Cell) -> list[str]:
     told = [
         f"power: {one.before} -> {one.after}: a difference of {100 * one.detectable:.1f} points would be shown 4 times of 5, going by "
         f"{len(one.seeds)} seeds that are finished"
-        for one in findings_of(study, opened.kept, {}).comparisons
+        for one in findings_of(opened).comparisons
         if len(one.seeds) > 1
     ]
     if told or len(study.seeds) < 2:

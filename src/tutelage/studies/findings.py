@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from tutelage.evaluation import intervals, seeds
 from tutelage.evaluation.seeds import Estimate
@@ -14,6 +14,7 @@ from tutelage.studies.curves import Point, Ratio, points_of, ratio_of
 from tutelage.studies.measures import ArmBill, Measure
 from tutelage.studies.outcomes import Outcome, OutcomeStore
 from tutelage.studies.settings import Study
+from tutelage.studies.working import OpenStudy
 from tutelage.types import JsonObject
 
 
@@ -22,6 +23,7 @@ class ArmResult(Struct, frozen=True, kw_only=True):
 
     arm: str
     value: object
+    varied: bool  # whether `value` is one of several; null may be
     choice: object  # of what is tuned
     seeds: tuple[int, ...]  # that are finished
     accuracy: Estimate
@@ -40,7 +42,7 @@ class ArmResult(Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """Its name for a reader."""
-        return arm_at(self.arm, self.value)
+        return arm_at(self.arm, self.value if self.varied else UNSET)
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -90,14 +92,15 @@ Outcomes = Mapping[tuple[str, int], Mapping[int, Outcome]]  # (arm, place of the
 
 def arm_at(arm: str, value: object) -> str:
     """An arm, with a value of what is varied, for a reader."""
-    return arm if value is None else f"{arm} at {value}"
+    return arm if value is UNSET else f"{arm} at {value}"
 
 
-def findings_of(study: Study, kept: OutcomeStore, failures: Mapping[str, str], added: Sequence[str] = ()) -> Findings:
-    """What is known of a study, from what is kept of its runs alone."""
-    chosen = choosing.choices(study, kept) if study.tune else {}
+def findings_of(opened: OpenStudy) -> Findings:
+    """What is known of a study, from what is kept of its runs alone; what another config made is left out, and said."""
+    study, kept = opened.study, opened.kept
+    chosen = opened.chosen()
     cells = cells_of(study, chosen)
-    there = [(cell, found) for cell in cells if (found := kept.get(cell.folder))]
+    there = [(cell, found) for cell in cells if (found := opened.outcome(cell))]
     known = {cell.title for cell, _ in there}
     grid: dict[tuple[str, int], dict[int, Outcome]] = {}
     for arm in study.arms:
@@ -108,16 +111,18 @@ def findings_of(study: Study, kept: OutcomeStore, failures: Mapping[str, str], a
         study=study.study,
         note=study.note,
         arms=[
-            _arm(kept, (arm, study.values[place], chosen.get(arm)), own) for (arm, place), own in grid.items() if own
+            _arm(kept, (arm, study.values[place], chosen.get(arm, UNSET)), own)
+            for (arm, place), own in grid.items()
+            if own
         ],
         comparisons=_comparisons(study, kept, grid),
         ratios=_ratios(study, kept, grid),
-        tuned=_tuned(study, kept, chosen),
+        tuned=_tuned(opened, chosen),
         missing=[cell.title for cell in cells if cell.title not in known],
-        failures=dict(failures),
-        added=list(added),
+        failures=opened.failures,
+        added=opened.added(),
         machines=_machines(there),
-        warnings=_warnings(study, there),
+        warnings=[*_foreign(opened), *_warnings(study, there)],
         runs=[_run(cell, one) for cell, one in there],
     )
 
@@ -131,8 +136,9 @@ def _arm(kept: OutcomeStore, what: tuple[str, object, object], own: Mapping[int,
     assert strict is not None
     return ArmResult(
         arm=arm,
-        value=value,
-        choice=choice,
+        value=None if value is UNSET else value,
+        varied=value is not UNSET,
+        choice=None if choice is UNSET else choice,
         seeds=tuple(own),
         accuracy=accuracy,
         strict=strict,
@@ -159,8 +165,11 @@ def _comparisons(study: Study, kept: OutcomeStore, grid: Outcomes) -> list[Compa
                 names = arm_at(before, value), arm_at(after, value)
                 one = _compared(study, kept, names, [[side[seed] for seed in common] for side in sides])
                 found.append(msgspec.structs.replace(one, seeds=tuple(common)))
-    raised = intervals.holm([one.difference.p for one in found])
-    return [msgspec.structs.replace(one, p=p) for one, p in zip(found, raised, strict=True)]
+    several = [one for one in found if len(one.seeds) > 1]  # one seed's p value is over questions, and is another thing
+    raised = dict(
+        zip((one.before + one.after for one in several), intervals.holm([one.p for one in several]), strict=True)
+    )
+    return [msgspec.structs.replace(one, p=raised.get(one.before + one.after, one.p)) for one in found]
 
 
 def _compared(
@@ -205,12 +214,17 @@ def _ratios(study: Study, kept: OutcomeStore, grid: Outcomes) -> list[Ratio]:
     return [ratio for ratio in found if ratio]
 
 
-def _tuned(study: Study, kept: OutcomeStore, chosen: Mapping[str, object]) -> list[Tuned]:
-    if not study.tune:
+def _tuned(opened: OpenStudy, chosen: Mapping[str, object]) -> list[Tuned]:
+    if not opened.study.tune:
         return []
-    return [
-        Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in choosing.right_on_dev(study, kept).items()
-    ]
+    counts = choosing.right_on_dev(opened.study, opened.outcome)
+    return [Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in counts.items()]
+
+
+def _foreign(opened: OpenStudy) -> list[str]:
+    """What is kept under this study's names and was made from other configs."""
+    found = opened.foreign()
+    return [f"left out, since another config made it: {', '.join(found)}"] if found else []
 
 
 def _machines(there: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[str]]:
@@ -223,6 +237,11 @@ def _machines(there: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[str]]:
 def _warnings(study: Study, there: Sequence[tuple[Cell, Outcome]]) -> list[str]:
     """What a reader must know: arms of one seed that were made on several machines, and what the runs warned of."""
     lines = []
+    made = [{str(getattr(one, what)) for _, one in there} for what in ("grader",)] + [
+        {str(one.versions.get("tutelage")) for _, one in there}
+    ]
+    if any(len(kinds) > 1 for kinds in made):
+        lines.append(f"its runs were made by several versions: {', '.join(sorted(set.union(*made)))}")
     for seed in study.seeds:
         kinds = {tuple(outcome.machine.items()) for cell, outcome in there if cell.seed == seed}
         if len(kinds) > 1:
@@ -238,9 +257,9 @@ def _run(cell: Cell, outcome: Outcome) -> JsonObject:
     return {
         "run": cell.title,
         "arm": cell.arm,
-        "value": cell.value,
+        "value": None if cell.value is UNSET else cell.value,
         "seed": cell.seed,
-        "choice": cell.choice,
+        "choice": None if cell.choice is UNSET else cell.choice,
         "identity": outcome.identity,
         "grader": outcome.grader,
         "command": outcome.command,

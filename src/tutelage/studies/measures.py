@@ -131,8 +131,8 @@ def bill(outcomes: Sequence[Outcome]) -> ArmBill:
         dollars=float(sum((Decimal(cost.dollars or 0) for cost in taught), Decimal())) / count if known else None,
         failed=sum(cost.failed for cost in taught) / count,
         cut=sum(cost.cut for cost in taught) / count,
-        training_seconds=_seconds(rows, lambda cost: cost.kind == "training") / count,
-        exam_seconds=_seconds(rows, lambda cost: cost.kind in ("exam", "review") and cost.who != "teacher") / count,
+        training_seconds=_seconds(rows, lambda cost: cost.kind == "training" and cost.who == "student") / count,
+        exam_seconds=_seconds(rows, lambda cost: cost.kind in ("exam", "review") and cost.who == "student") / count,
         paid_calls=sum(cost.paid_calls for cost in rows),
         paid_tokens=sum(cost.paid_tokens for cost in rows),
     )

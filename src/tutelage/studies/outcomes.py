@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -203,7 +204,7 @@ class OutcomeStore:
     def put(self, place: Path, outcome: Outcome, asked: Sequence[Asked]) -> None:
         """Keep one outcome; the questions first, so that none is there without them."""
         for one in asked:
-            file = self.folder / "questions" / f"{one.digest}.json.gz"
+            file = self._asked_file(one.digest)
             if not file.exists():
                 _write(file, one)
         _write(self.file(place), outcome)
@@ -218,7 +219,10 @@ class OutcomeStore:
                 raise RunError(
                     f"{file} is of a newer version of tutelage (format {found.format}); this one reads {FORMAT}"
                 )
-            self._outcomes[place] = found
+            if all(
+                self._asked_file(exam.asked).exists() for exam in found.exams
+            ):  # else it cannot be read: it is not there
+                self._outcomes[place] = found
         return self._outcomes.get(place)
 
     def drop(self, place: Path) -> None:
@@ -229,7 +233,7 @@ class OutcomeStore:
     def asked(self, digest: str) -> Asked:
         """A set of questions by its digest."""
         if digest not in self._asked:
-            self._asked[digest] = _read(self.folder / "questions" / f"{digest}.json.gz", Asked)
+            self._asked[digest] = _read(self._asked_file(digest), Asked)
         return self._asked[digest]
 
     def names(self, digest: str) -> list[str]:
@@ -240,6 +244,9 @@ class OutcomeStore:
                 seen[key] += 1
                 self._names.setdefault(digest, []).append(f"{key}/{seen[key]}")
         return self._names[digest]
+
+    def _asked_file(self, digest: str) -> Path:
+        return self.folder / "questions" / f"{digest}.json.gz"
 
     def file(self, place: Path) -> Path:
         """Where an outcome is kept."""
@@ -254,5 +261,7 @@ def _write(file: Path, one: Struct) -> None:
 def _read(file: Path, kind: type[Stored]) -> Stored:
     try:
         return msgspec.json.decode(gzip.decompress(read_regular(file)), type=kind)
-    except (OSError, EOFError, gzip.BadGzipFile, msgspec.MsgspecError) as error:
-        raise RunError(f"{file} is no outcome of a study: {error}; delete it, and its run is made again") from None
+    except (OSError, EOFError, zlib.error, msgspec.MsgspecError) as error:
+        raise RunError(
+            f"{file} is nothing that a study keeps: {error}; delete it, and the runs that need it are made again"
+        ) from None

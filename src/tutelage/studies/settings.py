@@ -5,11 +5,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from msgspec import UNSET
 from pydantic import Field, field_validator, model_validator
 
 from tutelage.config import Settings, build, read_yaml, set_keys, setting
 from tutelage.errors import ConfigError, nearest
 from tutelage.recipes.catalog import check_config
+from tutelage.tasks.catalog import find_task
 from tutelage.types import JsonObject
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]{0,60}$")]
@@ -85,8 +87,8 @@ class Study(Settings):
 
     @property
     def values(self) -> list[object]:
-        """What is varied; one None where nothing is."""
-        return next(iter(self.vary.values()), [None])
+        """What is varied; UNSET alone where nothing is, since null may be a value."""
+        return next(iter(self.vary.values()), [UNSET])
 
     @property
     def choices(self) -> list[object]:
@@ -110,22 +112,23 @@ def read_study(raw: Mapping[str, Any] | str | Path, source: str = "study") -> St
     return study
 
 
-def config_of(study: Study, arm: str, value: object, seed: int, choice: object = None) -> JsonObject:
+def config_of(study: Study, arm: str, value: object, seed: int, choice: object = UNSET) -> JsonObject:
     """The config of one run: the base, the arm, what is varied, what was chosen, and the seed."""
     assert isinstance(study.base, dict)
     changed = set_keys(study.base, study.arms[arm])
     for axis, one in ((study.vary, value), (study.tune, choice)):
-        if axis and one is not None:
+        if axis and one is not UNSET:
             changed = set_keys(changed, {next(iter(axis)): one})
     drawn = {"seed": seed} if "run" in study.seed_of else {}
     return set_keys(changed, {**drawn, **({"task.seed": seed} if "task" in study.seed_of else {})})
 
 
-def arm_settings(study: Study, source: str, arm: str, value: object = None) -> JsonObject:
+def arm_settings(study: Study, source: str, arm: str, value: object = UNSET, choice: object = UNSET) -> JsonObject:
     """An arm's whole settings under the first seed, checked, with every default."""
-    value = study.values[0] if value is None else value
-    choice = study.choices[0] if study.choices else None
-    where = f"{source}: arm {arm!r}" + (f" with {next(iter(study.vary))}={value}" if study.vary else "")
+    value = study.values[0] if value is UNSET else value
+    choice = study.choices[0] if study.choices and choice is UNSET else choice
+    axes = ((study.vary, value), (study.tune, choice))
+    where = f"{source}: arm {arm!r}" + "".join(f" with {next(iter(axis))}={one}" for axis, one in axes if axis)
     try:
         return check_config(config_of(study, arm, value, study.seeds[0], choice), where).model_dump(mode="json")
     except ConfigError as error:
@@ -145,10 +148,22 @@ def _check_arms(study: Study, source: str) -> None:
     for one, other in combinations(arms, 2):
         if arms[one] == arms[other]:
             raise ConfigError(f"{source}: the arms {one!r} and {other!r} are the same")
-    for key, values in study.vary.items():
-        first, *others = [arm_settings(study, source, next(iter(arms)), value) for value in values]
-        if first in others:
-            raise ConfigError(f"{source}: vary: two of the values of {key} are the same")
+    every = [
+        (arm, value, arm_settings(study, source, arm, value, choice))
+        for arm in study.arms
+        for value in study.values
+        for choice in (study.choices or [UNSET])
+    ]
+    first = [settings for arm, _, settings in every if arm == next(iter(arms))]
+    if any(one in first[:place] for place, one in enumerate(first)):
+        raise ConfigError(f"{source}: two of the values of {' and '.join([*study.vary, *study.tune])} are the same")
+    for task, data in {str(one.get("task")): (one.get("task"), one.get("data")) for _, _, one in every}.values():
+        if not isinstance(task, str | Mapping):
+            continue
+        try:
+            find_task(task, data=data)  # a task that draws no questions by seed, or is none, is said now
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
     for pair in study.compare:
         _check_pair(pair, [arms[arm] for arm in pair], source)
 

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tutelage.errors import ConfigError, Interrupted, TutelageError
 from tutelage.studies.cells import tuning_cells
 from tutelage.studies.findings import Findings, findings_of
+from tutelage.studies.seed_process import SeedTask
 from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
 from tutelage.types import JsonObject
 
@@ -23,7 +26,7 @@ def run_study(
     raw: Mapping[str, Any] | str | Path,
     into: str | Path,
     how: HowToWork = HowToWork(),  # noqa: B008 - immutable
-    keep: Path | None = None,
+    keep: str | Path | None = None,
     jobs: int = 1,
 ) -> Findings:
     """Work through a study, or go on with it, and return what it shows.
@@ -31,9 +34,9 @@ def run_study(
     `raw` is its YAML file or a mapping, `into` its folder, where every run is an ordinary one. What is kept of finished runs goes into
     the folder `keep`, by default into the study's; what is there already is not made again. `jobs` seeds are made at a time.
     """
-    opened = open_study(raw, into, keep)
+    opened = open_study(raw, into, Path(keep) if keep else None)
     work_through(opened, how, jobs)
-    return findings_of(opened.study, opened.kept, opened.failures, opened.added())
+    return findings_of(opened)
 
 
 def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:
@@ -75,6 +78,7 @@ def _is_owed(opened: OpenStudy, seed: int) -> bool:
 def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int) -> None:
     waiting, told = list(owed), queue.Queue[tuple[int, JsonObject]]()
     live: list[Working] = []
+    fallen: list[str] = []
     try:
         while waiting or live:
             while waiting and len(live) < jobs:
@@ -82,7 +86,7 @@ def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int
             _pass_on(told, how)
             for one in [one for one in live if one.process.poll() is not None]:
                 live.remove(one)
-                _check_end(one, opened)
+                fallen += [why] if (why := _check_end(one)) else []
             if how.stopping():
                 _stop(live, how, told)
                 raise Interrupted("stopped; what is finished is kept, and the same command goes on")
@@ -91,23 +95,35 @@ def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int
             one.process.kill()
     _pass_on(told, how, wait=0.0)
     opened.reload()
+    if fallen:
+        raise TutelageError(f"{'; '.join(fallen)}. The other seeds were made; the same command tries again")
 
 
 def _start(
     opened: OpenStudy, how: HowToWork, seed: int, jobs: int, put: Callable[[tuple[int, JsonObject]], None]
 ) -> Working:
-    words = [sys.executable, "-m", "tutelage", "study", str(opened.folder / "study.yaml"), "--into", str(opened.folder)]
-    words += ["--keep", str(opened.kept.folder), "--seeds", str(seed), "--json"]
-    words += ["--on", how.launcher] if isinstance(how.launcher, str) else []
-    words += ["--drop-weights"] if how.drop_weights else []
+    task = SeedTask(
+        folder=str(opened.folder),
+        kept=str(opened.kept.folder),
+        seed=seed,
+        launcher=how.launcher if isinstance(how.launcher, str) else None,
+        drop_weights=how.drop_weights,
+    )
+    words = [sys.executable, "-m", "tutelage.studies.seed_process", msgspec.json.encode(task).decode()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
     log = opened.folder / f"seed-{seed}.log"
     with log.open("wb") as said:  # a file: a pipe that nobody reads would hold the process up once it is full
         # In a session of its own: Ctrl-C reaches this process, which passes it on once.
         process = subprocess.Popen(
-            words, env=environment, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
-        )
+            words,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )  # its input stays open as long as this process lives, which is how it knows
     threading.Thread(target=_listen, args=(process, seed, put), daemon=True).start()
     return Working(seed, process, log)
 
@@ -136,14 +152,13 @@ def _heard(told: "queue.Queue[tuple[int, JsonObject]]", wait: float) -> Iterator
             yield told.get_nowait()
 
 
-def _check_end(one: Working, opened: OpenStudy) -> None:
-    """A run that failed is noted by its process, and the others go on; a process that fell over is an error here."""
-    noted = any(title.endswith(f"/{one.seed}") for title in opened.failures)
-    if one.process.returncode and not noted:
-        said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise TutelageError(
-            f"the process of seed {one.seed} ended with {one.process.returncode}: {' '.join(said[-1:])}"
-        )
+def _check_end(one: Working) -> str:
+    """Why a process fell over; empty where it came to its end. A run that fails is noted by its process, which goes on."""
+    if one.process.returncode in (0, 130):
+        return ""
+    said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = f": {said[-1]}" if said else ""
+    return f"the process of seed {one.seed} ended with {one.process.returncode}{last} (see {one.log})"
 
 
 def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[int, JsonObject]]") -> None:

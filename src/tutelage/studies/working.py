@@ -1,5 +1,8 @@
 """Working through a study: seed by seed, what its arms share made once, and what is finished kept small."""
 
+import hashlib
+import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +11,7 @@ import msgspec
 import yaml
 
 from tutelage import runner
-from tutelage.config import differences, read_yaml
+from tutelage.config import differences, expand_path, read_yaml
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError, nearest
 from tutelage.launch.launcher import Launcher
 from tutelage.machine import machine
@@ -16,11 +19,13 @@ from tutelage.models import specs
 from tutelage.parsing import json_file
 from tutelage.recipes.catalog import check_config
 from tutelage.redaction import redact
+from tutelage.regular import read_regular
 from tutelage.runs.files import write_file
+from tutelage.runs.folder import is_held
 from tutelage.runs.inputs import digest_inputs
 from tutelage.studies import choosing
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
-from tutelage.studies.outcomes import OutcomeStore, outcome_of
+from tutelage.studies.outcomes import Outcome, OutcomeStore, outcome_of
 from tutelage.studies.settings import Study, read_study
 from tutelage.tasks.catalog import find_task
 from tutelage.types import JsonObject
@@ -47,24 +52,34 @@ class OpenStudy:
 
     def is_kept(self, cell: Cell) -> bool:
         """Whether a cell is finished, here or on another machine."""
-        found = self.kept.get(cell.folder)
-        if found is None:
+        if self.kept.get(cell.folder) is None:
             return False
-        if cell.title not in self._identities:
-            self._identities[cell.title] = run_identity(self.study, cell)
-        if found.identity != self._identities[cell.title]:
+        if self.outcome(cell) is None:
             raise RunError(
                 f"{self.kept.file(cell.folder)} was made from another config than this study's {cell.title}; choose another --keep, "
                 "or delete it, and its run is made again"
             )
         return True
 
+    def outcome(self, cell: Cell) -> Outcome | None:
+        """What is kept of a cell; None where nothing is, or something that another config made."""
+        found = self.kept.get(cell.folder)
+        if found is None:
+            return None
+        if cell.title not in self._identities:
+            self._identities[cell.title] = run_identity(self.study, cell)
+        return found if found.identity == self._identities[cell.title] else None
+
+    def foreign(self) -> list[str]:
+        """The cells of which something is kept that another config made."""
+        cells = (*tuning_cells(self.study), *self.ready())
+        return [cell.title for cell in cells if self.kept.get(cell.folder) and not self.outcome(cell)]
+
     def added(self) -> list[str]:
         """What is to be known of seeds that were added when something was finished already."""
-        told = _told(self.folder / "added.json").values()
         return [
-            f"The seeds {', '.join(map(str, one['seeds']))} were added when {one['finished']} runs were finished: this size was chosen after looking."
-            for one in told
+            f"The seeds {seeds.replace(',', ', ')} were added when {done} runs were finished: this size was chosen after looking."
+            for seeds, done in _told(self.kept.folder / "added.json").items()
         ]
 
     def reload(self) -> None:
@@ -73,7 +88,7 @@ class OpenStudy:
 
     def chosen(self) -> dict[str, object]:
         """What each arm takes of the values that are tuned, as far as the runs that choose are finished."""
-        return choosing.choices(self.study, self.kept) if self.study.tune else {}
+        return choosing.choices(self.study, self.outcome) if self.study.tune else {}
 
     def missing(self, seeds: Sequence[int] | None = None) -> list[Cell]:
         """The cells that are not finished, those that choose first; without what nothing is chosen for yet."""
@@ -118,7 +133,19 @@ def _told(file: Path) -> JsonObject:
 def run_identity(study: Study, cell: Cell) -> str:
     """What a cell's run is made from, as a digest: wherever it is made, it is the same run."""
     settings = check_config(config_at(study, cell), cell.title)
-    return digest_inputs(runner.identity_of(settings.model_dump(mode="json"), specs.roles(type(settings))))
+    made_from = dict(runner.identity_of(settings.model_dump(mode="json"), specs.roles(type(settings))))
+    task = made_from.get("task")
+    if isinstance(task, Mapping) and task.get("name") == "local":  # its questions decide, not where they lie
+        paths = task["path"] if isinstance(task["path"], Mapping) else {"": task["path"]}
+        made_from["task"] = {**task, "path": {split: _digest(str(path)) for split, path in paths.items()}}
+    return digest_inputs(made_from)
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(read_regular(expand_path(path))).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
 def look_at_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path | None = None) -> OpenStudy:
@@ -146,9 +173,11 @@ def open_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: Path
     except OSError as error:
         raise RunError(f"the folder {folder} cannot be made: {error.strerror}; choose another --into") from None
     if not file.exists() or read_yaml(file) != plain:
-        _note_added(opened, read_yaml(file) if file.exists() else plain)
+        _note_added(
+            opened, read_yaml(file) if file.exists() else _told(opened.kept.folder / "study.json").get("study", plain)
+        )
         write_file(file, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
-    where = {"kept": str(keep.absolute())} if keep is not None else {}
+    where = {} if keep is None or keep.absolute() == (folder / "kept").absolute() else {"kept": str(keep.absolute())}
     if where != _told(folder / "where.json"):
         write_file(folder / "where.json", msgspec.json.encode(where), shared=True)
     return opened
@@ -180,14 +209,12 @@ def _check_same(folder: Path, old: JsonObject, new: JsonObject) -> None:
 
 
 def _note_added(opened: OpenStudy, old: JsonObject) -> None:
-    """Seeds that are added once something is known are a size that was chosen after looking; that is kept."""
+    """Seeds that are added once something is known are a size that was chosen after looking; that is kept beside the outcomes."""
     added = [seed for seed in opened.study.seeds if seed not in old.get("seeds", ())]
     done = sum(opened.is_kept(cell) for cell in opened.ready()) if added else 0
     if done:
-        file = opened.folder / "added.json"
-        told = _told(file)
-        told[str(len(told) + 1)] = {"seeds": added, "finished": done}
-        write_file(file, msgspec.json.format(msgspec.json.encode(told)))
+        file = opened.kept.folder / "added.json"
+        write_file(file, msgspec.json.format(msgspec.json.encode({**_told(file), ",".join(map(str, added)): done})))
 
 
 def work(opened: OpenStudy, how: HowToWork) -> None:
@@ -198,10 +225,11 @@ def work(opened: OpenStudy, how: HowToWork) -> None:
         raise RunError(f"--seeds: {lost[0]} is no seed of this study; {nearest(str(lost[0]), map(str, known))}")
     wanted = [seed for seed in known if how.seeds is None or seed in how.seeds]
     for seed in wanted:
-        group = [cell for cell in tuning_cells(study) if cell.seed == seed] or [
-            cell for cell in opened.ready() if cell.seed == seed
-        ]
-        _forget_other_machines(opened, group, how)
+        group = [cell for cell in tuning_cells(study) if cell.seed == seed]
+        group = group or [cell for cell in opened.ready() if cell.seed == seed]
+        if not group or (seed in study.seeds and len(group) < len(study.arms) * len(study.values)):
+            _say_unchosen(opened, seed, how)
+        _keep_together(opened, group, how)
         for cell in group:
             if not opened.is_kept(cell):
                 _make(opened, cell, group, how)
@@ -210,29 +238,70 @@ def work(opened: OpenStudy, how: HowToWork) -> None:
                 drop_weights(opened.folder / cell.folder)
 
 
-def _forget_other_machines(opened: OpenStudy, group: Sequence[Cell], how: HowToWork) -> None:
-    """Make a seed's arms again that were finished on another kind of machine while others are owed: they are to be rounded alike."""
-    there = [(cell, found) for cell in group if opened.is_kept(cell) and (found := opened.kept.get(cell.folder))]
-    others = [cell for cell, found in there if found.machine != machine()]
-    if others and len(there) < len(group):
-        line = f"seed {group[0].seed} was begun on another kind of machine: {len(others)} of its runs are made again, so that its arms are rounded alike"
-        how.listener({"event": "warning", "line": line})
-        for cell in others:
-            opened.kept.drop(cell.folder)
+def _say_unchosen(opened: OpenStudy, seed: int, how: HowToWork) -> None:
+    """Arms that have not chosen yet cannot be made; where none has, a seed that was asked for by its number is refused."""
+    lacking = [arm for arm in opened.study.arms if arm not in opened.chosen()]
+    chooses = ",".join(map(str, opened.study.tune_seeds))
+    line = f"seed {seed}: nothing is chosen yet for {', '.join(lacking)}; the runs that choose come first: --seeds {chooses}"
+    if how.seeds is not None and len(lacking) == len(opened.study.arms):
+        raise RunError(line)
+    how.listener({"event": "warning", "line": line})
+
+
+def _keep_together(opened: OpenStudy, group: Sequence[Cell], how: HowToWork) -> None:
+    """Make a seed's arms again that are finished elsewhere while others are owed.
+
+    They are to be rounded alike, and to share what they share: that can only be taken from runs that are here.
+    """
+    there = [(cell, found) for cell in group if opened.is_kept(cell) and (found := opened.outcome(cell))]
+    others = [
+        cell
+        for cell, found in there
+        if found.machine != machine() or not (opened.folder / cell.folder / "run.json").exists()
+    ]
+    if not others or len(there) == len(group):
+        return
+    kind = (
+        "on another kind of machine" if any(found.machine != machine() for _, found in there) else "in another folder"
+    )
+    line = f"seed {group[0].seed} was begun {kind}: {len(others)} of its runs are made again, so that its arms share what they share"
+    how.listener({"event": "warning", "line": line})
+    for cell in group:  # those that are not finished too: their steps are of the other machine
+        opened.kept.drop(cell.folder)
+        set_aside(opened.folder / cell.folder)
+
+
+def set_aside(run: Path) -> None:
+    """Give a run's folder another name, so that it is made anew."""
+    if run.exists():
+        place = next(
+            place
+            for number in itertools.count(1)
+            if not (place := run.with_name(f"{run.name}.{number}.before")).exists()
+        )
+        run.rename(place)
 
 
 def _make(opened: OpenStudy, cell: Cell, group: Sequence[Cell], how: HowToWork) -> None:
     how.listener({"event": "cell", "cell": cell.title, "left": len(opened.missing(how.seeds))})
-    beside = [opened.folder / other.folder for other in group if other != cell]
+    beside = [opened.folder / other.folder for other in group if other.title != cell.title]
     shared = [folder for folder in beside if (folder / "config.yaml").exists()]
     try:
         settings = check_config(config_at(opened.study, cell), cell.title)
+        _wait_for(opened.folder / cell.folder, how)
         runner.run(settings, opened.folder / cell.folder, how.listener, how.stopping, shared, how.launcher)
         opened.finish(cell)
     except Interrupted:
         raise Interrupted(f"stopped in {cell.title}; what is finished is kept, and the same command goes on") from None
     except Exception as error:
         how.listener({"event": "warning", "line": f"{cell.title} failed: {opened.fail(cell, error)}"})
+
+
+def _wait_for(run: Path, how: HowToWork, most: float = 120.0) -> None:
+    """Let a process that is still leaving a run, since the one that started it was killed, keep what it has in hand."""
+    begun = time.monotonic()
+    while run.exists() and is_held(run) and time.monotonic() - begun < most and not how.stopping():
+        time.sleep(0.5)
 
 
 def drop_weights(run: Path) -> None:

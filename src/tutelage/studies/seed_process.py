@@ -1,0 +1,68 @@
+"""One seed of a study in a process of its own: `workers.py` starts it, hears its events, and may stop it or be gone."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tutelage.errors import Interrupted
+from tutelage.printing import emit, guarded_streams
+from tutelage.redaction import redacted
+from tutelage.studies.settings import read_study
+from tutelage.studies.working import HowToWork, OpenStudy, work
+from tutelage.types import JsonObject
+
+
+class SeedTask(Struct, frozen=True, kw_only=True):
+    """What such a process is to make."""
+
+    folder: str
+    kept: str
+    seed: int
+    launcher: str | None
+    drop_weights: bool
+
+
+def main() -> None:
+    """Make the seed that the first argument tells of; each event is a line of JSON. A run that fails is noted, and is no failure here."""
+    task = msgspec.json.decode(sys.argv[1], type=SeedTask)
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _ask(asked))
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    folder = Path(task.folder)
+    opened = OpenStudy(read_study(folder / "study.yaml"), folder, Path(task.kept))
+    how = HowToWork(_tell, asked.is_set, [task.seed], task.launcher, task.drop_weights)
+    with guarded_streams():
+        try:
+            work(opened, how)
+        except Interrupted:
+            sys.exit(130)
+
+
+def _ask(asked: threading.Event) -> None:
+    if asked.is_set():
+        raise KeyboardInterrupt
+    asked.set()
+
+
+def _watch_parent() -> None:
+    """Where the process that started this one is gone, however it went, keep what is in hand and leave."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tell(event: JsonObject) -> None:
+    try:
+        emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))
+    except BrokenPipeError:  # nobody hears any more: `_watch_parent` ends this
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as this process lives
+
+
+if __name__ == "__main__":
+    main()
