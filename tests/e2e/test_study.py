@@ -186,6 +186,38 @@ def test_several_seeds_at_a_time_make_the_same(
     assert (tmp_path / "kept" / "missed" / "1.json.gz").exists()
 
 
+def test_an_arm_that_fails_stops_no_other_seed(base_student: Path, tmp_path: Path) -> None:
+    with serve(teach) as (url, _):
+        prepare(tmp_path, base_student, url)
+        study = yaml.safe_load((tmp_path / "s.yaml").read_text())
+        study["arms"] = {"missed": {}, "broken": {"student": "hf:/nowhere/at/all"}}
+        study["compare"] = []
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(study))
+        words, environment = command(tmp_path, "--jobs", "2")
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 2, done.stderr
+        assert "2 runs failed, such as broken/0" in done.stderr
+    told = json.loads((tmp_path / "out" / "study.json").read_text())["findings"]
+    assert [arm["seeds"] for arm in told["arms"]] == [[0, 1]]
+    assert set(told["failures"]) == {"broken/0", "broken/1"}
+
+
+def test_seeds_at_a_time_go_on_after_kill_9_and_a_move(base_student: Path, tmp_path: Path) -> None:
+    with serve(teach) as (url, _):
+        prepare(tmp_path, base_student, url)
+        words, environment = command(tmp_path, "--jobs", "2")
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment) as process:
+            while not list((tmp_path / "out").glob("*/*/1-student.draft")):
+                assert process.poll() is None
+                time.sleep(0.001)
+            process.kill()
+        works(tmp_path, "--jobs", "2")  # at once: what is still leaving is waited for
+    (tmp_path / "out").rename(tmp_path / "moved")
+    report = [sys.executable, "-m", "tutelage", "report", str(tmp_path / "moved")]
+    subprocess.run(report, check=True, env=environment, capture_output=True)
+    assert "6 of 6 runs are finished" in (tmp_path / "moved" / "study.md").read_text()
+
+
 def test_ctrl_c_keeps_what_is_in_hand(base_student: Path, tmp_path: Path) -> None:
     with serve(teach, 0.02) as (url, _):
         prepare(tmp_path, base_student, url)

@@ -76,6 +76,14 @@ def test_seeds_that_are_all_alike_leave_room() -> None:
     assert seeds.detectable(found) > 0
 
 
+def test_seeds_with_the_same_mean_are_no_certainty() -> None:
+    """Two seeds of 50 questions, one more right in each: p says what the interval says."""
+    rows = [{f"{seed}/{i}": float(i == 0) for i in range(50)} for seed in range(2)]
+    found = over_seeds(rows)
+    assert found.low < 0 < found.high
+    assert 0.05 < found.p < 1
+
+
 def test_the_same_numbers_give_the_same_interval() -> None:
     rows = drawn(np.random.default_rng(1), 5, 100, True)
     assert over_seeds(rows) == over_seeds(rows)

@@ -69,6 +69,11 @@ def test_a_study_of_bills_shows_the_ratio(page: Any, tmp_path: Path) -> None:
     assert page.locator("h2", has_text="The bill at equal accuracy").count() in (0, 1)
 
 
+def test_values_of_one_bill_have_a_page_too(page: Any, tmp_path: Path) -> None:
+    page.goto(writing.write_study(made(tmp_path, vary={"later.learning_rate": [1e-4, 1.0]})).as_uri())
+    assert page.locator("h2", has_text="The bill at equal accuracy").count() == 0
+
+
 def test_a_study_with_nothing_finished_says_so(page: Any, tmp_path: Path) -> None:
     page.goto(writing.write_study(open_study(pupils.study(), tmp_path)).as_uri())
     assert "No run is finished yet." in page.inner_text("body")

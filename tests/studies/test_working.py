@@ -10,9 +10,10 @@ from tests.recipes.noting import Noting
 from tests.studies import pupils
 
 from tutelage.errors import ConfigError, Interrupted, RunError
+from tutelage.report import writing
 from tutelage.studies.cells import Cell
 from tutelage.studies.findings import Findings, findings_of
-from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+from tutelage.studies.working import HowToWork, OpenStudy, open_study, run_identity, work
 
 Events = list[dict[str, Any]]
 
@@ -219,3 +220,92 @@ def test_what_is_varied_may_be_mappings(tmp_path: Path) -> None:
     assert len(found.arms) == 4
     assert len(found.comparisons) == 2
     assert found.missing == []
+
+
+def test_null_may_be_a_value(tmp_path: Path) -> None:
+    base = {**pupils.study()["base"], "patience": 1, "rounds": 3}
+    opened, _ = make(
+        tmp_path / "study", pupils.study(base=base, vary={"patience": [None, 2]}, seeds=[0, 1], seed_of=["run"])
+    )
+    assert [arm.title for arm in findings(opened).arms] == ["once at None", "once at 2", "twice at None", "twice at 2"]
+    config = (tmp_path / "study" / "once" / "null" / "0" / "config.yaml").read_text()
+    assert "patience: null" in config
+
+
+def test_what_another_study_kept_is_in_no_finding(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    make(tmp_path / "one", pupils.study(seeds=[0, 1]), keep=keep, seeds=[0])
+    other = pupils.study(seeds=[0, 1], base={**pupils.study()["base"], "first": 12})
+    opened, _ = make(tmp_path / "two", other, keep=keep, seeds=[1])
+    found = findings(opened)
+    assert [arm.seeds for arm in found.arms] == [(1,), (1,)]
+    assert found.missing == ["once/0", "twice/0"]
+    assert "left out, since another config made it: once/0, twice/0" in found.warnings
+
+
+def test_a_seed_begun_on_another_machine_is_made_anew_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
+    opened.kept.drop(Path("twice") / "0")
+    monkeypatch.setattr("tutelage.studies.working.machine", lambda: {"processor": "another"})
+    launcher = pupils.launcher()
+    make(tmp_path / "study", pupils.study(seeds=[0]), launcher)
+    assert [taught.step for taught in launcher] == ["1-student", "2-student", "2-student"]
+    assert (tmp_path / "study" / "once" / "0.1.before" / "run.json").exists()
+
+
+def test_a_seed_whose_arms_have_not_chosen_is_refused(tmp_path: Path) -> None:
+    raw = pupils.study(tune={"later.learning_rate": [1e-5, 1e-4]}, tune_seeds=[9])
+    with pytest.raises(RunError, match=r"nothing is chosen yet for once, twice; .* --seeds 9"):
+        make(tmp_path / "study", raw, seeds=[1])
+
+
+def test_a_local_task_is_its_questions_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f'{{"question": "What is {i} plus {i}?", "answer": "{2 * i}"}}' for i in range(60)]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "q.jsonl").write_text("\n".join(rows))
+    task = {"name": "local", "path": "q.jsonl", "kind": "number", "split_rule": 0.7}
+    base = {
+        "recipe": "finetune_cot",
+        "task": task,
+        "teacher": "scripted:m:f",
+        "student": "hf:x",
+        "baselines": ["zero_shot"],
+    }
+    raw = pupils.study(base=base, arms={"once": {}, "twice": {"training.epochs": 5}}, seed_of=["run"])
+    cell = Cell(arm="once", seed=0)
+
+    def digest(folder: str) -> str:
+        monkeypatch.chdir(tmp_path / folder)
+        return run_identity(open_study(raw, tmp_path / f"study-{folder}").study, cell)
+
+    assert digest("a") == digest("b")
+    (tmp_path / "b" / "q.jsonl").write_text("\n".join(rows[:-1]))
+    assert digest("b") != digest("a")
+
+
+def test_lost_questions_are_asked_again(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
+    shutil.rmtree(tmp_path / "study" / "kept" / "questions")
+    opened.reload()
+    assert [cell.title for cell in opened.missing()] == ["once/0", "twice/0"]
+    again, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
+    assert findings(again).missing == []
+
+
+def test_seeds_that_are_added_in_another_folder_are_said_too(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    first, _ = make(tmp_path / "one", pupils.study(seeds=[0]), keep=keep)
+    writing.write_study(first)
+    second = open_study(pupils.study(seeds=[0, 1]), tmp_path / "two", keep)
+    assert second.added() == ["The seeds 1 were added when 2 runs were finished: this size was chosen after looking."]
+
+
+def test_one_seed_is_no_finding(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(), seeds=[0])
+    writing.write_study(opened)
+    text = (tmp_path / "study" / "study.md").read_text()
+    assert "Nothing is found yet: no two arms have two seeds in common" in text
+    assert "Found:" not in text

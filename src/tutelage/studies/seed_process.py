@@ -53,7 +53,8 @@ def _ask(asked: threading.Event) -> None:
 
 def _watch_parent() -> None:
     """Where the process that started this one is gone, however it went, keep what is in hand and leave."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not by sys.stdin, whose lock this thread would hold when the process ends
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
