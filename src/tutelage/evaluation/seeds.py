@@ -49,8 +49,8 @@ def over_seeds(seeds: Sequence[Shares], draws: int = DRAWS, seed: int = 0) -> Es
 
     A bootstrap in two levels: seeds are drawn with replacement, and so are the questions that several seeds share, each a
     cluster over all its seeds. A question that only one seed asks goes with its seed, whose mean holds its noise already: to draw
-    it again would count it twice. The percentiles of a few seeds are too narrow (at five seeds they hold 84 % of the
-    time, not 95 %), so the draws give a standard error, with the deviations of n seeds stretched by sqrt(n / (n - 1)), and the interval is that times
+    it again would count it twice. Percentiles of both levels hold 89 to 98 % of the time, not 95 (LOG.md), so the draws give a standard
+    error, with the deviations of n seeds stretched by sqrt(n / (n - 1)), and the interval is that times
     Student's t at Satterthwaite's degrees of freedom. `benchmarks/coverage.py` shows how often it holds.
     """
     if not seeds or not all(seeds):
