@@ -20,7 +20,8 @@ from tutelage.studies import working
 from tutelage.studies.bill import Cost
 from tutelage.studies.cells import cells_of
 from tutelage.studies.outcomes import FORMAT, Asked, KeptExam, Outcome
-from tutelage.studies.working import HowToWork, open_study, run_identity, work
+from tutelage.studies.study_folder import open_study, run_identity
+from tutelage.studies.working import HowToWork, work
 
 REAL = 200.0  # seconds of a short real run
 

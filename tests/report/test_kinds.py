@@ -7,7 +7,8 @@ from tests.studies import pupils
 from tutelage import runner
 from tutelage.report import writing
 from tutelage.studies.findings import findings_of
-from tutelage.studies.working import HowToWork, open_study, work
+from tutelage.studies.study_folder import open_study
+from tutelage.studies.working import HowToWork, work
 from tutelage.tasks.catalog import find_task
 
 TASK = f"{pupils.TASK}&templates=half_held_out"

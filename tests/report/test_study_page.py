@@ -10,7 +10,8 @@ from tests.report.test_report import get, watched
 from tests.studies import pupils
 
 from tutelage.report import writing
-from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+from tutelage.studies.study_folder import OpenStudy, open_study
+from tutelage.studies.working import HowToWork, work
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")

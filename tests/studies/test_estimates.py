@@ -5,7 +5,8 @@ from pathlib import Path
 from tests.studies import pupils
 
 from tutelage.studies.estimates import plan_lines
-from tutelage.studies.working import HowToWork, look_at_study, open_study, work
+from tutelage.studies.study_folder import look_at_study, open_study
+from tutelage.studies.working import HowToWork, work
 
 
 def test_a_plan_counts_what_arms_share_once_and_writes_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from tutelage.errors import ConfigError, Interrupted, RunError
 from tutelage.report import writing
 from tutelage.studies.cells import Cell
 from tutelage.studies.findings import Findings, findings_of
-from tutelage.studies.working import HowToWork, OpenStudy, open_study, run_identity, work
+from tutelage.studies.study_folder import OpenStudy, open_study, run_identity
+from tutelage.studies.working import HowToWork, work
 
 Events = list[dict[str, Any]]
 

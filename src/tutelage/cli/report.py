@@ -10,7 +10,7 @@ from tutelage.errors import RunError
 from tutelage.printing import say
 from tutelage.report import status, study_status, watching, writing
 from tutelage.runs import history
-from tutelage.studies.working import find_study, is_study
+from tutelage.studies.study_folder import find_study, is_study
 
 Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
 

@@ -12,8 +12,9 @@ from tutelage.printing import console, say
 from tutelage.report import studies, writing
 from tutelage.studies import estimates
 from tutelage.studies.findings import findings_of
+from tutelage.studies.study_folder import OpenStudy, look_at_study, open_study
 from tutelage.studies.workers import work_through
-from tutelage.studies.working import HowToWork, OpenStudy, look_at_study, open_study
+from tutelage.studies.working import HowToWork
 
 
 def study_command(

@@ -3,7 +3,7 @@
 from tutelage.report import status
 from tutelage.runs import history
 from tutelage.studies.cells import Cell, cells_of, tuning_cells
-from tutelage.studies.working import OpenStudy
+from tutelage.studies.study_folder import OpenStudy
 from tutelage.types import JsonObject
 
 

@@ -14,7 +14,7 @@ from tutelage.report.studies import StudyContents
 from tutelage.report.study_status import study_lines
 from tutelage.runs import history
 from tutelage.studies.findings import findings_of
-from tutelage.studies.working import find_study, is_study
+from tutelage.studies.study_folder import find_study, is_study
 
 SECONDS = 10  # that a client may take to ask, or to take its answer
 _OURS = {"127.0.0.1", "localhost", "[::1]"}

@@ -13,7 +13,7 @@ from tutelage.report.studies import StudyContents
 from tutelage.runs import history
 from tutelage.runs.files import write_file
 from tutelage.studies.findings import findings_of
-from tutelage.studies.working import OpenStudy
+from tutelage.studies.study_folder import OpenStudy
 
 
 def write_report(runs: Sequence[str | Path], into: str | Path | None = None) -> Path:

@@ -15,7 +15,7 @@ from tutelage.runs.naming import spec_name
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
 from tutelage.studies.findings import findings_of
 from tutelage.studies.outcomes import Outcome
-from tutelage.studies.working import OpenStudy
+from tutelage.studies.study_folder import OpenStudy
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import subset
 

@@ -14,7 +14,7 @@ from tutelage.studies.curves import Point, Ratio, points_of, ratio_of
 from tutelage.studies.measures import ArmBill, Measure
 from tutelage.studies.outcomes import Outcome, OutcomeStore
 from tutelage.studies.settings import Study
-from tutelage.studies.working import OpenStudy
+from tutelage.studies.study_folder import OpenStudy
 from tutelage.types import JsonObject
 
 

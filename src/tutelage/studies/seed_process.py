@@ -14,7 +14,8 @@ from tutelage.errors import Interrupted
 from tutelage.printing import emit, guarded_streams
 from tutelage.redaction import redacted
 from tutelage.studies.settings import read_study
-from tutelage.studies.working import HowToWork, OpenStudy, work
+from tutelage.studies.study_folder import OpenStudy
+from tutelage.studies.working import HowToWork, work
 from tutelage.types import JsonObject
 
 
@@ -28,7 +29,7 @@ class SeedTask(Struct, frozen=True, kw_only=True):
     drop_weights: bool
 
 
-def main() -> None:
+def make_seed() -> None:
     """Make the seed that the first argument tells of; each event is a line of JSON. A run that fails is noted, and is no failure here."""
     task = msgspec.json.decode(sys.argv[1], type=SeedTask)
     asked = threading.Event()
@@ -66,4 +67,4 @@ def _tell(event: JsonObject) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    make_seed()

@@ -18,7 +18,8 @@ from tutelage.errors import ConfigError, Interrupted, TutelageError
 from tutelage.studies.cells import tuning_cells
 from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.seed_process import SeedTask
-from tutelage.studies.working import HowToWork, OpenStudy, open_study, work
+from tutelage.studies.study_folder import OpenStudy, open_study
+from tutelage.studies.working import HowToWork, work
 from tutelage.types import JsonObject
 
 
