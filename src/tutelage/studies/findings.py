@@ -123,7 +123,7 @@ def findings_of(opened: OpenStudy) -> Findings:
         added=opened.added(),
         machines=_machines(there),
         warnings=[*_foreign(opened), *_warnings(study, there)],
-        runs=[_run(cell, one) for cell, one in there],
+        runs=[_run(study.study, cell, one) for cell, one in there],
     )
 
 
@@ -252,7 +252,7 @@ def _warnings(study: Study, there: Sequence[tuple[Cell, Outcome]]) -> list[str]:
     return lines + [f"{line} (in {count} of {len(there)} runs)" for line, count in said.most_common(20)]
 
 
-def _run(cell: Cell, outcome: Outcome) -> JsonObject:
+def _run(study: str, cell: Cell, outcome: Outcome) -> JsonObject:
     exams = [outcome.final, *filter(None, [outcome.exam(outcome.dev)])]
     return {
         "run": cell.title,
@@ -262,7 +262,7 @@ def _run(cell: Cell, outcome: Outcome) -> JsonObject:
         "choice": None if cell.choice is UNSET else cell.choice,
         "identity": outcome.identity,
         "grader": outcome.grader,
-        "command": outcome.command,
+        "command": f"tutelage study {study}.yaml --into FOLDER --seeds {cell.seed}",
         "kept because": outcome.why,
         "seconds": outcome.seconds,
         "exams": {

@@ -77,7 +77,6 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     machine: JsonObject = {}
     versions: JsonObject = {}
     grader: str = ""
-    command: str = ""
     warnings: tuple[str, ...] = ()
     taught: tuple[str, ...] = ()  # the kinds of question that its lessons are about
 
@@ -128,7 +127,6 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
         machine=run.facts.get("machine", {}),
         versions=run.facts.get("versions", {}),
         grader=str(run.facts.get("grader", "")),
-        command=str(run.facts.get("command", "")),
         taught=tuple(
             sorted(
                 {run.questions[one.question].template for one in run.lessons if one.question in run.questions} - {""}
