@@ -70,8 +70,9 @@ def whiskers(marks: Sequence[Mark], title: str) -> Markup:
 def dots(rows: Sequence[Dots], title: str, signed: bool = False) -> Markup:
     """A dot for each seed, and the mean with its interval, one row each, in per cent on an axis that holds them all."""
     ends = [end for row in rows for end in (*row.singles, row.low, row.high)] + ([0.0] if signed else [])
-    first, last = math.floor(20 * min(ends) - 1e-9) / 20, math.ceil(20 * max(ends) + 1e-9) / 20
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if (last - first) / size <= 10.5)
+    wide = max(max(ends) - min(ends), 0.01)
+    step = next((size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if wide / size <= 8), 0.5)
+    first, last = step * math.floor(min(ends) / step - 1e-9), step * math.ceil(max(ends) / step + 1e-9)
 
     def at(value: float) -> float:
         return _LEFT + (value - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)

@@ -38,7 +38,7 @@ class Section(NamedTuple):
     figures: Sequence[tuple[str, Markup]] = ()  # (caption, SVG)
     tables: Sequence[Table] = ()
     lines: Sequence[str] = ()
-    open: bool = False  # whether the first table stands open beside its figure
+    open: bool = False  # whether the tables stand open beside the figure
 
 
 HEADINGS = ("exam", "accuracy", "95 % interval", "strict", "n", "unread", "cut off", "tokens")
