@@ -1,15 +1,17 @@
 """The one way to print: what is printed is text, so no markup in it is obeyed and nothing in it commands the terminal."""
 
 import contextlib
+import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from tutelage.redaction import redact
+from tutelage.redaction import redact, redacted
 
 # Control characters but newline and tab, the marks that turn the direction of writing, and halves of a character.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -39,6 +41,11 @@ def emit(line: str) -> None:
     """Print one line for a program that waits for it: not a character is changed, and it is there at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def emit_event(event: Mapping[str, object]) -> None:
+    """Print an event as one line of JSON, for a program; no secret is in it, and control characters are escaped."""
+    emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))
 
 
 class _Stream:

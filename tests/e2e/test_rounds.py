@@ -11,24 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.e2e.coins import TASK, teach
 from tests.server import serve
 
 from tutelage.runs import records
-from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Feedback, Lesson
-
-TASK = "coin_flip?size=100"
-ANSWERS = {q.text: q.answer for split in ("train", "dev", "test") for q in find_task(TASK).load(split)}
-
-
-def teach(messages: list[dict[str, str]]) -> str:
-    """The right answer to any question of the task, in the form that is asked for."""
-    text = messages[0]["content"]
-    answer = next(answer for question, answer in ANSWERS.items() if question in text)
-    if "<solution>" in text:
-        ways = "".join(f"<solution>Count {way}. The answer is {answer}.</solution>" for way in ("them", "again"))
-        return f"<error>A flip was missed.</error>{ways}"
-    return f"Count. The answer is {answer}."
 
 
 def config(student: Path, url: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The report in a real browser, opened from disk; skipped, saying so, where no Chromium is found."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +10,9 @@ from tests.report.test_report import watched
 from tutelage.report import writing
 from tutelage.types import Question
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 HOSTILE = "<script>document.title='gone'</script></div><b>bold</b> \"' &amp; שלום"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A page that fails the test when anything is asked of a network or goes to the console."""
-    opened = browser.new_page(color_scheme=getattr(request, "param", "light"))
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda asked: asked.url.startswith(("file:", "data:")) or said.append(asked.url))
-    yield opened
-    opened.close()
-    assert not said
 
 
 def shown(page: Any, run: Path) -> Any:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from msgspec import structs
 from tests.studies import pupils
 
 from tutelage import runner
-from tutelage.report import writing
+from tutelage.report import kinds, writing
+from tutelage.runs import history
 from tutelage.studies.findings import findings_of
 from tutelage.studies.study_folder import open_study
 from tutelage.studies.working import HowToWork, work
@@ -44,3 +46,22 @@ def test_a_study_tells_them_apart_too(tmp_path: Path) -> None:
     assert once.new_kinds.questions + once.taught_kinds.questions == 50
     writing.write_study(opened)
     assert "kinds that none is about" in (tmp_path / "study.md").read_text()
+
+
+def test_an_exam_that_asked_none_of_a_kind_keeps_its_column(tmp_path: Path) -> None:
+    base = {**pupils.study()["base"], "task": TASK, "first": 100}
+    runner.run(base, tmp_path, launcher=pupils.launcher())
+    run = history.open_run(tmp_path)
+    taught = {run.questions[lesson.question].template for lesson in run.lessons if lesson.question in run.questions}
+    views = [
+        structs.replace(view, attempts=[a for a in view.attempts if run.questions[a.question].template in taught])
+        if view.step == "1-test"
+        else view
+        for view in run.exam_views
+    ]
+    table = kinds.new_kinds(structs.replace(run, exam_views=views))
+    assert table is not None
+    first, second = table.headings[2:]
+    assert ("round 1" in first, "round 2" in second) == (True, True)
+    new = dict(zip(table.headings[2:], table.rows[1][2:], strict=True))
+    assert (new[first], bool(new[second])) == ("", True)

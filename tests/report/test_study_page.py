@@ -1,11 +1,8 @@
 """The page of a study in a real browser, opened from disk; skipped, saying so, where no Chromium is found."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.report.test_report import get, watched
 from tests.studies import pupils
 
@@ -13,32 +10,7 @@ from tutelage.report import writing
 from tutelage.studies.study_folder import OpenStudy, open_study
 from tutelage.studies.working import HowToWork, work
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 HOSTILE = "<script>document.title='gone'</script><b>bold</b> \"' &amp; שלום"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page that fails the test when anything is asked of a network or goes to the console."""
-    opened = browser.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda asked: asked.url.startswith(("file:", "data:")) or said.append(asked.url))
-    yield opened
-    opened.close()
-    assert not said
 
 
 def made(folder: Path, **more: Any) -> OpenStudy:

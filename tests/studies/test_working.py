@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.recipes.noting import Noting
 from tests.studies import pupils
 
@@ -310,3 +311,29 @@ def test_one_seed_is_no_finding(tmp_path: Path) -> None:
     text = (tmp_path / "study" / "study.md").read_text()
     assert "Nothing is found yet: no two arms have two seeds in common" in text
     assert "Found:" not in text
+
+
+def test_a_set_of_questions_is_kept_once_however_its_attempts_are_ordered(tmp_path: Path) -> None:
+    make(tmp_path / "study", pupils.study(seeds=[0, 1]))
+    for arm, step in (("once", "2-test"), ("twice", "2-dev")):
+        file = tmp_path / "study" / arm / "0" / step / "records.jsonl"
+        file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    shutil.rmtree(tmp_path / "study" / "kept")
+    make(tmp_path / "study", pupils.study(seeds=[0, 1]))
+    assert len(list((tmp_path / "study" / "kept" / "questions").iterdir())) == 2 * 2  # dev and test of each seed
+
+
+def test_exams_on_other_questions_are_not_compared(tmp_path: Path) -> None:
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0]))
+    found = opened.kept.get(Path("once") / "0")
+    assert found is not None
+    (exam,) = [one for one in found.exams if one.step == found.student]
+    fewer = opened.kept.asked(exam.asked)
+    fewer = structs.replace(fewer, ids=fewer.ids[:-1], keys=fewer.keys[:-1], kinds=fewer.kinds[:-1])
+    short = structs.replace(
+        exam, asked=fewer.digest, verdicts=exam.verdicts[:-1], strict=exam.strict[:-1], worked_out=""
+    )
+    others = tuple(short if one is exam else one for one in found.exams)
+    opened.kept.put(Path("once") / "0", structs.replace(found, exams=others), [fewer])
+    with pytest.raises(RunError, match="once and twice cannot be compared: pair 1 is not on the same questions"):
+        findings(opened)

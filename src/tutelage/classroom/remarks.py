@@ -27,7 +27,9 @@ def of_training(facts: JsonObject) -> Iterator[str]:
 
 def of_exam(attempts: Sequence[Attempt], kinds: set[str]) -> str:
     """The number that matters of an exam."""
-    if kinds == {"worked"} or not attempts:
+    if not attempts:
+        return "nothing was asked"
+    if kinds == {"worked"}:
         return f"{len(attempts)} worked solutions"
     said = scoreboard.speakers(attempts)
     return scoreboard.score(attempts).line() + (f", {said}" if said else "")

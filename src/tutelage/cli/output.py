@@ -1,9 +1,7 @@
 """What a person sees in the terminal: a bar for the step in hand, one line a finished step, a table at the end."""
 
-import json
 from collections.abc import Mapping
 
-import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,8 +15,7 @@ from rich.progress import (
 from rich.table import Table
 
 from tutelage.evaluation.scoreboard import Score
-from tutelage.printing import emit, shown, visible
-from tutelage.redaction import redacted
+from tutelage.printing import emit_event, shown, visible
 from tutelage.report.status import losses_line
 from tutelage.types import JsonObject
 
@@ -96,7 +93,7 @@ class Events:
 
     def __call__(self, event: JsonObject) -> None:
         """Print one event."""
-        emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))  # control characters are escaped
+        emit_event(event)
 
 
 def named(step: str) -> str:

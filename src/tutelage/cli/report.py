@@ -6,11 +6,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tutelage.errors import RunError
 from tutelage.printing import say
 from tutelage.report import status, study_status, watching, writing
 from tutelage.runs import history
-from tutelage.studies.study_folder import find_study, is_study
+from tutelage.studies.study_folder import study_alone
 
 Runs = Annotated[list[Path], typer.Argument(help="One run, or several to compare.")]
 
@@ -20,10 +19,8 @@ def report_command(
     into: Annotated[Path | None, typer.Option("--into", help="Folder of the report; default: the first run's.")] = None,
 ) -> None:
     """Write a run, or a study, as one page that opens from disk, and as Markdown; several runs side by side."""
-    if any(map(is_study, runs)):
-        if len(runs) > 1:
-            raise RunError(f"{next(filter(is_study, runs))} is a study, which has a report of its own; name it alone")
-        say(str(writing.write_study(find_study(runs[0]), into)))
+    if study := study_alone(runs):
+        say(str(writing.write_study(study, into)))
         return
     file = writing.write_report(runs, into)
     say(f"{file} and {file.with_suffix('.md').name}, {file.stat().st_size / 1e6:.1f} MB")
@@ -33,8 +30,7 @@ def status_command(
     run: Path, as_json: Annotated[bool, typer.Option("--json", help="As one JSON object, for programs.")] = False
 ) -> None:
     """Say how a run, or a study, stands: working, finished, stopped or failed, what is done and what is missing."""
-    if is_study(run):
-        study = find_study(run)
+    if study := study_alone([run]):
         for line in (
             [msgspec.json.encode(study_status.study_facts(study)).decode()]
             if as_json

@@ -89,20 +89,15 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
             return
     described = naming.described(config.model_dump(mode="json"), specs.roles(type(config)))
     terminal.print(score_table(scores, f"{described}, in {into}"))
-    for title, attempts in history.exams(into).items():
+    made = history.open_run(into)
+    for title, attempts in made.exams().items():
         if numbers := several(attempts):
             say(f"{title}: {', '.join(number.line() for number in numbers)}")
-    _say_new_kinds(into)
+    if found := kinds.new_kinds(made):
+        for name, count, *shares in found.rows:
+            told = ", ".join(f"{title} {share}" for title, share in zip(found.headings[2:], shares, strict=True))
+            say(f"the {count} questions of kinds {name}: {told}")
     say(f"the report: {writing.write_report([into])}")
-
-
-def _say_new_kinds(into: Path) -> None:
-    """How the student does on kinds of question that no lesson is about, where there are such."""
-    found = kinds.new_kinds(history.open_run(into))
-    for name, count, *shares in found.rows if found else ():
-        titles = found.headings[2:] if found else ()
-        told = ", ".join(f"{title} {share}" for title, share in zip(titles, shares, strict=True))
-        say(f"the {count} questions of kinds {name}: {told}")
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from tutelage.errors import ConfigError
 from tutelage.printing import console, say
 from tutelage.report import studies, writing
 from tutelage.studies import estimates
-from tutelage.studies.findings import findings_of
-from tutelage.studies.study_folder import OpenStudy, look_at_study, open_study
+from tutelage.studies.study_folder import look_at_study, open_study
 from tutelage.studies.workers import work_through
 from tutelage.studies.working import HowToWork
 
@@ -49,20 +48,17 @@ def study_command(
         try:
             work_through(opened, how, jobs)
         finally:
-            page = writing.write_study(opened)
+            contents = studies.StudyContents(opened)
+            page = writing.write_contents(contents)
     if not as_json:
-        _show(opened)
+        for line in contents.headlines:
+            say(line)
         say(f"the report: {page}")
     if opened.failures:
         title, why = next(iter(opened.failures.items()))
         raise ConfigError(
             f"{len(opened.failures)} runs failed, such as {title}: {why}. The same command tries them again"
         )
-
-
-def _show(opened: OpenStudy) -> None:
-    for line in studies.StudyContents(opened.study, findings_of(opened)).headlines:
-        say(line)
 
 
 def _numbers(seeds: str | None) -> list[int] | None:

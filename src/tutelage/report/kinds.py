@@ -48,8 +48,10 @@ def new_kinds(run: RunHistory) -> Table | None:
         own = [[a for a in view.attempts if (template.get(a.question) in taught) == is_taught] for view in ours]
         if not any(own):
             return None
-        found = [score(attempts) for attempts in own if attempts]
-        rows.append([name, str(found[-1].questions), *(f"{s.accuracy:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in found)])
+        found = [score(attempts) if attempts else None for attempts in own]  # an exam may have asked none of them
+        count = next(one.questions for one in reversed(found) if one)
+        shares = (f"{one.accuracy:.1%} [{one.low:.1%}, {one.high:.1%}]" if one else "" for one in found)
+        rows.append([name, str(count), *shares])
     return Table(("kinds of question", "n", *(view.title for view in ours)), rows)
 
 

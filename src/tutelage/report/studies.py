@@ -9,8 +9,8 @@ from tutelage.evaluation.seeds import Estimate
 from tutelage.report import figures
 from tutelage.report.sections import Section, Table
 from tutelage.report.study_words import arm_row, bill_row, comparison_row, otherwise_row, what_was_found, what_was_not
-from tutelage.studies.findings import Findings
-from tutelage.studies.settings import Study
+from tutelage.studies.findings import findings_of
+from tutelage.studies.study_folder import OpenStudy
 
 _KINDS = 40  # rows of the table by kind of question
 
@@ -18,11 +18,12 @@ _KINDS = 40  # rows of the table by kind of question
 class StudyContents:
     """A report on one study; `states` is what is missing of it."""
 
-    def __init__(self, study: Study, findings: Findings, working: Sequence[str] = ()) -> None:
+    def __init__(self, opened: OpenStudy, working: Sequence[str] = ()) -> None:
         self.working = working  # what its runs do at this moment, where it is being watched
-        self.study = study
-        self.findings = findings
-        self.title = f"Study: {study.study}"
+        self.opened = opened
+        self.study = opened.study
+        self.findings = findings_of(opened)
+        self.title = f"Study: {self.study.study}"
 
     @cached_property
     def headlines(self) -> list[str]:

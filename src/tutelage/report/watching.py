@@ -13,8 +13,7 @@ from tutelage.report.contents import Contents
 from tutelage.report.studies import StudyContents
 from tutelage.report.study_status import study_lines
 from tutelage.runs import history
-from tutelage.studies.findings import findings_of
-from tutelage.studies.study_folder import find_study, is_study
+from tutelage.studies.study_folder import study_alone
 
 SECONDS = 10  # that a client may take to ask, or to take its answer
 _OURS = {"127.0.0.1", "localhost", "[::1]"}
@@ -73,13 +72,9 @@ def watch_runs(runs: Sequence[Path], port: int, tell: Callable[[str], None]) -> 
 
 def _page(runs: Sequence[Path]) -> str:
     """The page of runs, which asks whether there is more; or of a study, which loads itself again."""
-    if not any(map(is_study, runs)):
-        return page.render_page(Contents(history.open_runs(runs)), live=True)
-    if len(runs) > 1:
-        raise RunError(f"{next(filter(is_study, runs))} is a study, which has a page of its own; name it alone")
-    opened = find_study(runs[0])
-    found = findings_of(opened)
-    return page.render_study_page(StudyContents(opened.study, found, study_lines(opened)[1:]), live=True)
+    if study := study_alone(runs):
+        return page.render_study_page(StudyContents(study, study_lines(study)[1:]), live=True)
+    return page.render_page(Contents(history.open_runs(runs)), live=True)
 
 
 def _stamp(runs: Sequence[Path]) -> str:

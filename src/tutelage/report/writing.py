@@ -12,7 +12,6 @@ from tutelage.report.contents import Contents
 from tutelage.report.studies import StudyContents
 from tutelage.runs import history
 from tutelage.runs.files import write_file
-from tutelage.studies.findings import findings_of
 from tutelage.studies.study_folder import OpenStudy
 
 
@@ -38,9 +37,13 @@ def write_study(opened: OpenStudy, into: str | Path | None = None) -> Path:
     They go into the folder `into`, by default the study's; the text and the numbers also beside what is kept of its runs,
     where that is another folder.
     """
-    findings = findings_of(opened)
-    contents = StudyContents(opened.study, findings)
-    told = {"study": opened.study.model_dump(mode="json"), "findings": findings, "tutelage": __version__}
+    return write_contents(StudyContents(opened), into)
+
+
+def write_contents(contents: StudyContents, into: str | Path | None = None) -> Path:
+    """The same of a study that was read already."""
+    opened = contents.opened
+    told = {"study": opened.study.model_dump(mode="json"), "findings": contents.findings, "tutelage": __version__}
     plain = msgspec.json.format(msgspec.json.encode(told), indent=1)
     text = markdown.render_study_markdown(contents).encode()
     folder = Path(into or opened.folder)

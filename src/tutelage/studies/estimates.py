@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from tutelage.evaluation import seeds
 from tutelage.machine import machine
@@ -14,7 +14,6 @@ from tutelage.recipes.recipe import Expected
 from tutelage.runs.naming import spec_name
 from tutelage.studies.cells import Cell, cells_of, config_at, tuning_cells
 from tutelage.studies.findings import findings_of
-from tutelage.studies.outcomes import Outcome
 from tutelage.studies.study_folder import OpenStudy
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import subset
@@ -28,7 +27,7 @@ def plan_lines(opened: OpenStudy) -> list[str]:
     study = opened.study
     tuning, cells = tuning_cells(study), cells_of(study, opened.chosen())
     if study.tune:  # whatever will be chosen, as many calls
-        cells = [cell if cell.choice is not UNSET else _as_if(cell, study.choices[0]) for cell in cells]
+        cells = [cell if cell.choice is not UNSET else structs.replace(cell, choice=study.choices[0]) for cell in cells]
     done = sum(opened.is_kept(cell) for cell in (*tuning, *opened.ready()))
     arms, values = len(study.arms), len(study.values)
     lines = [
@@ -39,10 +38,6 @@ def plan_lines(opened: OpenStudy) -> list[str]:
     lines += _calls([*tuning, *cells], opened)
     lines += [_time(opened)]
     return [*lines, *_power(opened, cells[0])]
-
-
-def _as_if(cell: Cell, choice: object) -> Cell:
-    return Cell(arm=cell.arm, seed=cell.seed, value=cell.value, choice=choice)
 
 
 def _calls(cells: Sequence[Cell], opened: OpenStudy) -> list[str]:
@@ -93,31 +88,19 @@ def _sum(one: Expected | None, other: Expected) -> Expected:
 
 def _time(opened: OpenStudy) -> str:
     """Hours that are left on this machine, by the runs that were finished on it."""
-    here = machine()
-    every = [
-        (cell, found) for cell in (*tuning_cells(opened.study), *opened.ready()) if (found := opened.outcome(cell))
-    ]
-    ours = [(cell, found) for cell, found in every if found.machine == here]
-    owed = len(opened.missing()) + (
-        0 if len(opened.chosen()) == len(opened.study.arms) or not opened.study.tune else _later(opened)
-    )
+    study, here = opened.study, machine()
+    cells = [*tuning_cells(study), *opened.ready()]
+    every = [found for cell in cells if (found := opened.outcome(cell))]
+    ours = [found for found in every if found.machine == here]
+    unchosen = len(study.arms) - len(opened.chosen()) if study.tune else 0
+    owed = len(opened.missing()) + unchosen * len(study.seeds) * len(study.values)
     if not owed:
         return "time: everything is finished"
     if not every:
         return f"time: not known before the first runs are finished ({owed} are owed)"
-    seconds = owed * mean(_own_seconds(found) for _, found in ours or every)
+    seconds = owed * mean(found.own_seconds for found in ours or every)
     where = "by the runs that were finished here" if ours else "by runs that were finished on another machine"
     return f"time: about {seconds / 3600:.1f} hours for the {owed} runs that are owed, {where}"
-
-
-def _own_seconds(found: Outcome) -> float:
-    return found.own_seconds
-
-
-def _later(opened: OpenStudy) -> int:
-    study = opened.study
-    without = [arm for arm in study.arms if arm not in opened.chosen()]
-    return len(without) * len(study.seeds) * len(study.values)
 
 
 def _power(opened: OpenStudy, cell: Cell) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Struct
 
+from tutelage.errors import RunError
 from tutelage.evaluation import intervals, seeds
 from tutelage.evaluation.seeds import Estimate
 from tutelage.studies import choosing, measures
@@ -163,28 +164,33 @@ def _comparisons(study: Study, kept: OutcomeStore, grid: Outcomes) -> list[Compa
             common = [seed for seed in study.seeds if all(seed in side for side in sides)]
             if common:
                 names = arm_at(before, value), arm_at(after, value)
-                one = _compared(study, kept, names, [[side[seed] for seed in common] for side in sides])
-                found.append(msgspec.structs.replace(one, seeds=tuple(common)))
+                found.append(_compared(study, kept, names, common, sides))
     several = [one for one in found if len(one.seeds) > 1]  # one seed's p value is over questions, and is another thing
-    raised = dict(
-        zip((one.before + one.after for one in several), intervals.holm([one.p for one in several]), strict=True)
-    )
-    return [msgspec.structs.replace(one, p=raised.get(one.before + one.after, one.p)) for one in found]
+    raised = iter(intervals.holm([one.p for one in several]))
+    return [msgspec.structs.replace(one, p=next(raised)) if len(one.seeds) > 1 else one for one in found]
 
 
 def _compared(
-    study: Study, kept: OutcomeStore, names: tuple[str, str], sides: Sequence[Sequence[Outcome]]
+    study: Study,
+    kept: OutcomeStore,
+    names: tuple[str, str],
+    common: Sequence[int],
+    sides: Sequence[Mapping[int, Outcome]],
 ) -> Comparison:
-    def paired(measure: Measure) -> Estimate | None:
-        before, after = ([measure(kept, outcome) for outcome in side] for side in sides)
+    def paired(measure: Measure, alike: bool = True) -> Estimate | None:
+        before, after = ([measure(kept, side[seed]) for seed in common] for side in sides)
+        if not alike:  # each arm has its own taught kinds: only questions that both count are compared
+            both = [a.keys() & b.keys() for a, b in zip(before, after, strict=True)]
+            before, after = (
+                [{name: row[name] for name in row if name in shared} for row, shared in zip(side, both, strict=True)]
+                for side in (before, after)
+            )
         if not all(before) or not all(after):
             return None
-        common = [a.keys() & b.keys() for a, b in zip(before, after, strict=True)]  # kinds that are taught may differ
-        rows = [
-            [{name: row[name] for name in row if name in names} for row, names in zip(side, common, strict=True)]
-            for side in (before, after)
-        ]
-        return seeds.over_seeds(seeds.paired_rises(rows[0], rows[1])) if all(common) else None
+        try:
+            return seeds.over_seeds(seeds.paired_rises(before, after))
+        except ValueError as error:
+            raise RunError(f"{names[0]} and {names[1]} cannot be compared: {error}") from None
 
     difference, strict = paired(measures.in_the_end), paired(measures.strict)
     assert difference is not None
@@ -192,14 +198,14 @@ def _compared(
     return Comparison(
         before=names[0],
         after=names[1],
-        seeds=(),
+        seeds=tuple(common),
         difference=difference,
         p=difference.p,
         strict=strict,
         worked_out=paired(measures.with_sums_right),
         pooled=paired(measures.pooled),
-        taught_kinds=paired(measures.of_taught_kinds),
-        new_kinds=paired(measures.of_new_kinds),
+        taught_kinds=paired(measures.of_taught_kinds, alike=False),
+        new_kinds=paired(measures.of_new_kinds, alike=False),
         detectable=seeds.detectable(difference),
         equivalent=seeds.equivalence(difference, study.margin) if study.margin else None,
     )
@@ -237,11 +243,9 @@ def _machines(there: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[str]]:
 def _warnings(study: Study, there: Sequence[tuple[Cell, Outcome]]) -> list[str]:
     """What a reader must know: arms of one seed that were made on several machines, and what the runs warned of."""
     lines = []
-    made = [{str(getattr(one, what)) for _, one in there} for what in ("grader",)] + [
-        {str(one.versions.get("tutelage")) for _, one in there}
-    ]
-    if any(len(kinds) > 1 for kinds in made):
-        lines.append(f"its runs were made by several versions: {', '.join(sorted(set.union(*made)))}")
+    made = {f"tutelage {one.versions.get('tutelage')} ({one.grader})" for _, one in there}
+    if len(made) > 1:
+        lines.append(f"its runs were made by several versions: {', '.join(sorted(made))}")
     for seed in study.seeds:
         kinds = {tuple(outcome.machine.items()) for cell, outcome in there if cell.seed == seed}
         if len(kinds) > 1:

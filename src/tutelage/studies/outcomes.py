@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,12 +53,15 @@ class KeptExam(Struct, frozen=True, kw_only=True, omit_defaults=True):
     samples: int
     verdicts: str
     strict: str
-    worked_out: str = (
-        ""  # verdicts of the same answers with their sums worked out rightly; "" where no answer holds sums
-    )
+    worked_out: str = ""  # verdicts with the sums of each answer worked out rightly; "" where none holds sums
     tokens: float = 0.0  # written an attempt
     truncated: int = 0
     failed: int = 0
+
+
+def finals_of(exams: Iterable[KeptExam]) -> list[KeptExam]:
+    """The exams of the final table that taught students sat."""
+    return [exam for exam in exams if exam.promised and exam.who == "student" and exam.round != 0]
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,7 +86,7 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def finals(self) -> list[KeptExam]:
         """The exams of the final table that taught students sat."""
-        return [exam for exam in self.exams if exam.promised and exam.who == "student" and exam.round != 0]
+        return finals_of(self.exams)
 
     @property
     def final(self) -> KeptExam:
@@ -102,7 +105,7 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
     on_dev = str(setting(run.config, "questions.dev") or "dev")
     asked = {view.step: _asked(run, view) for view in sat if view.step in run.promised or view.label.split == on_dev}
     exams = [_kept(run, view, task, asked[view.step]) for view in sat if view.step in asked]
-    final = [exam for exam in exams if exam.promised and exam.who == "student" and exam.round != 0]
+    final = finals_of(exams)
     if not final:
         raise RunError(
             f"{path} sat no exam of its final table with the student that it taught: nothing can be compared"
@@ -113,6 +116,7 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
     student = next((exam for exam in final if view and exam.step == view.step), last)
     dev = _dev_exam(run, exams, student)
     reused = {event["step"] for event in run.events if event["event"] == "reused" and "run" in event}
+    taught = {run.questions[one.question].template for one in run.lessons if one.question in run.questions}
     outcome = Outcome(
         format=FORMAT,
         identity=identity,
@@ -127,11 +131,7 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
         machine=run.facts.get("machine", {}),
         versions=run.facts.get("versions", {}),
         grader=str(run.facts.get("grader", "")),
-        taught=tuple(
-            sorted(
-                {run.questions[one.question].template for one in run.lessons if one.question in run.questions} - {""}
-            )
-        ),
+        taught=tuple(sorted(taught - {""})),
         warnings=tuple(str(event.get("line", "")) for event in run.events if event["event"] == "warning"),
     )
     return outcome, list(asked.values())
@@ -145,7 +145,9 @@ def _dev_exam(run: RunHistory, exams: Sequence[KeptExam], student: KeptExam) -> 
 
 
 def _asked(run: RunHistory, view: ExamView) -> Asked:
-    ids = tuple(dict.fromkeys(attempt.question for attempt in view.attempts))
+    asked = {attempt.question for attempt in view.attempts}
+    # In the order of the run's questions: attempts are in that in which a model ended them, and the same set is to be kept once.
+    ids = tuple(name for name in run.questions if name in asked) + tuple(sorted(asked - run.questions.keys()))
     known = [run.questions.get(name) for name in ids]
     return Asked(
         ids=ids,
@@ -217,9 +219,8 @@ class OutcomeStore:
                 raise RunError(
                     f"{file} is of a newer version of tutelage (format {found.format}); this one reads {FORMAT}"
                 )
-            if all(
-                self._asked_file(exam.asked).exists() for exam in found.exams
-            ):  # else it cannot be read: it is not there
+            # Without its questions an outcome cannot be read: it is not there.
+            if all(self._asked_file(exam.asked).exists() for exam in found.exams):
                 self._outcomes[place] = found
         return self._outcomes.get(place)
 

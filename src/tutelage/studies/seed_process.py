@@ -1,6 +1,5 @@
 """One seed of a study in a process of its own: `workers.py` starts it, hears its events, and may stop it or be gone."""
 
-import json
 import os
 import signal
 import sys
@@ -11,8 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from tutelage.errors import Interrupted
-from tutelage.printing import emit, guarded_streams
-from tutelage.redaction import redacted
+from tutelage.printing import emit_event, guarded_streams
 from tutelage.studies.settings import read_study
 from tutelage.studies.study_folder import OpenStudy
 from tutelage.studies.working import HowToWork, work
@@ -61,7 +59,7 @@ def _watch_parent() -> None:
 
 def _tell(event: JsonObject) -> None:
     try:
-        emit(json.dumps(redacted(msgspec.to_builtins(event, enc_hook=str))))
+        emit_event(event)
     except BrokenPipeError:  # nobody hears any more: `_watch_parent` ends this
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as this process lives
 

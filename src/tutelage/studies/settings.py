@@ -49,10 +49,8 @@ class Study(Settings):
     @field_validator("seeds", "tune_seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if twice := next((seed for seed in seeds if seeds.count(seed) > 1), None):
-            raise ValueError(f"the seed {twice} stands twice, and the same run twice is one run")
-        if seeds.count(0) > 1:
-            raise ValueError("the seed 0 stands twice, and the same run twice is one run")
+        if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+            raise ValueError(f"the seed {twice[0]} stands twice, and the same run twice is one run")
         return seeds
 
     @field_validator("vary", "tune")
@@ -63,8 +61,8 @@ class Study(Settings):
         for key, values in axis.items():
             if not isinstance(values, list) or len(values) < 2:
                 raise ValueError(f"{key} needs a list of two values or more")
-            if twice := next((value for value in values if values.count(value) > 1), None):
-                raise ValueError(f"{key}: {twice!r} stands twice")
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"{key}: {twice[0]!r} stands twice")
         return axis
 
     @model_validator(mode="after")

@@ -177,6 +177,14 @@ def find_study(folder: str | Path) -> OpenStudy:
     return OpenStudy(read_study(folder / "study.yaml"), folder, Path(told) if isinstance(told, str) else None)
 
 
+def study_alone(folders: Sequence[Path]) -> OpenStudy | None:
+    """The study whose folder is named, where one is; beside anything else it is refused."""
+    found = [folder for folder in folders if is_study(folder)]
+    if found and len(folders) > 1:
+        raise RunError(f"{found[0]} is a study, which has a page of its own; name it alone")
+    return find_study(found[0]) if found else None
+
+
 def is_study(folder: Path) -> bool:
     """Whether a folder is a study's, and not a run's."""
     return (folder / "study.yaml").exists()

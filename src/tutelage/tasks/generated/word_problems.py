@@ -80,8 +80,9 @@ def make(
     """Make word problems of a difficulty from 1 (two small sums) to 3 (up to four, larger numbers).
 
     `templates="shared"`: every split tells all stories, and no story is told with the same numbers in two of them.
-    `templates="held_out"`: dev and test tell stories that train never does. `"half_held_out"`: about half of their questions are of such
-    stories, and the others of those that train tells.
+    `templates="held_out"`: dev and test tell stories that train never does. `"half_held_out"`: half of their questions are drawn from such
+    stories, and the others from those that train tells; a story that few
+    numbers fit gives fewer (in the demo 82 of 200 are of new stories).
     `size` is that of the whole task, of which 70, 10 and 20 per cent are train, dev and test, or {train: …, dev: …, test: …}.
     `split="questions"`: single sums are shared, and most sums of the test questions are in the training questions, too.
     `split="sums"`: no sum of a question of one split, such as 12 + 7, is in a question of another.
