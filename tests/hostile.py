@@ -12,7 +12,7 @@ import msgspec
 
 from tutelage.errors import TutelageError
 from tutelage.grading.answers import grading
-from tutelage.lessons import feedback, wording
+from tutelage.lessons import replies, steps, wording
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.openai import read_completion
 from tutelage.models.remote.received import split_thinking
@@ -62,7 +62,12 @@ def grade(kind: str, question: Question, text: str) -> tuple[bool, bool]:
 
 READERS: dict[str, Callable[[str], object]] = {
     **{kind: (lambda text, kind=kind: grade(kind, GOLDS[kind], text)) for kind in GOLDS},  # type: ignore[misc]
-    "feedback": lambda text: (feedback.read_feedback(text), wording.reasoning(text)),
+    "feedback": lambda text: (
+        replies.read_feedback(text),
+        replies.read_repair(text),
+        steps.split_steps(text),
+        wording.reasoning(text),
+    ),
     "thinking": split_thinking,
 }
 

@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 FLOORS = [
     {"encodings", "regular", "types"},
-    {"redaction"},
+    {"redaction", "arithmetic"},
     {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
     {"config", "markup", "machine"},

@@ -43,6 +43,8 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     purpose: str = ""  # "rationale", "answer", "exam": what the asker wants
     sample: int = 0  # the sample it belongs to, when one rationale's answer is asked for
     mistakes: tuple[str, ...] = ()  # the wrong rationales it shows, when a teacher is asked for feedback
+    solutions: int = 1  # how many it asks for then
+    exercises: int = 0  # and how many new ones like it
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -114,7 +116,7 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str
     prompt: str  # the question as asked
     completion: str
-    kind: str  # "rationale", "answer", "feedback", "practice"
+    kind: str  # "rationale", "answer", "feedback", "repair", "practice", "own"
     round: int = 0
     sample: int = 0
     key: str = ""  # key of the teacher's request it came from
@@ -123,6 +125,12 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     feedback: str = ""  # what the teacher says of the first wrong step
     wrong: tuple[str, ...] = ()  # the student's wrong rationales it is set against, written as completions
     right: tuple[str, ...] = ()  # the student's own right ones, where they count as positives too
+    kept: int = (
+        0  # characters that the completion begins with and the student wrote itself: what of its mistake is right
+    )
+    mistaken: str = (
+        ""  # the mistake that it repairs, written as a completion; it begins with the same `kept` characters
+    )
 
 
 class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,13 +192,20 @@ class TokenScores(Struct, frozen=True, kw_only=True):
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]  # natural logarithm of each token's probability after everything before it
+    top_tokens: tuple[
+        tuple[int, ...], ...
+    ] = ()  # the likeliest in each one's place, likeliest first, where these were asked for
+    top_logprobs: tuple[tuple[float, ...], ...] = ()  # and theirs
 
 
 class Scorer(Protocol):
     """A model that can say how likely a text is."""
 
-    def score(self, chats: Sequence[Chat], replies: Sequence[str]) -> Iterator[tuple[int, TokenScores]]:
-        """Yield `(index, scores of replies[index] as the answer to chats[index])`, with the token that ends it, in any order."""
+    def score(self, chats: Sequence[Chat], replies: Sequence[str], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
+        """Yield `(index, scores of replies[index] as the answer to chats[index])`, with the token that ends it, in any order.
+
+        With `top` also the so many likeliest tokens in the place of each.
+        """
         ...
 
 

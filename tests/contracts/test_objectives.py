@@ -1,5 +1,6 @@
 """Every objective of the table, alone and beside another: it trains, what it tells adds up, and an interruption changes nothing."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,22 +23,53 @@ def lesson(question: int, way: str) -> Lesson:
     """One with whatever an objective may want: other right rationales, mistakes, feedback, sums."""
     told = f"A coin is heads up. {'Maya flips it. ' * question}Is it?"
     wrong = ("It was not flipped. --> no", "Odd, so no. --> no")[: 1 + question % 2]
-    written = f"{way} {question} + 2 = {question + 2} it is. --> yes"
+    begin = "We look."
+    written = f"{begin} {way} {question} + 2 = {question + 2} it is. --> yes"
     return Lesson(
-        question=str(question), prompt=told, completion=written, kind="feedback", wrong=wrong, feedback="Count again."
+        question=str(question),
+        prompt=told,
+        completion=written,
+        kind="repair",
+        wrong=wrong,
+        feedback="Count again.",
+        kept=len(begin),
+        mistaken=f"{begin} {way} {question} + 2 = 1 it is. --> no" if way != "Thus" else "",
     )
 
 
 LESSONS = [lesson(question, way) for question in range(4) for way in ("So", "Then", "Thus")][:11]
-MIXES = [*OBJECTIVES, {"likelihood": 1.0, "reflection": 0.5}, {"likelihood": 0.0, "reflection": 2.0}]
+# An untaught student thinks nothing likely, so there nothing is too unlikely to count.
+OPTIONS: dict[str, Any] = {
+    "unlikelihood": {"name": "unlikelihood", "above": 0.0},
+    "imitate": {"name": "imitate", "scorer": "hf:@student?dtype=float32&device=cpu", "top": 5},
+}
+MIXES = [
+    *(OPTIONS.get(name, name) for name in OBJECTIVES),
+    {"likelihood": 1.0, "reflection": 0.5},
+    {"likelihood": 0.0, "reflection": 2.0},
+    ["likelihood", {"name": "reflection", "variant": "paper", "weight": 0.5}],
+    [{"name": "reflection", "variant": "paper"}],
+    {"repair": 1.0, "unlikelihood": 0.5, "critique": 0.2},
+    [{"name": "prefer", "form": "dpo", "beta": 0.1}, {"name": "self_distil", "weight": 0.3, "top": 7}],
+    [
+        {"name": "prefer", "form": "orpo", "span": "tail", "against": "others"},
+        {"name": "critique", "weight": 0.2, "lines": "shuffled"},
+    ],
+]
 each = pytest.mark.parametrize("objective", MIXES, ids=str)
+
+
+def given(objective: Any, student: Path) -> Any:
+    """An objective with the student's own folder where it names a model."""
+    return json.loads(json.dumps(objective).replace("@student", str(student)))
 
 
 def train(
     folder: Path, student: Path, objective: Any, stopping: Callable[[], bool] = lambda: False, **more: Any
 ) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    settings = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", "objective": objective, **more}
+    settings = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **more}
+    settings["objective"] = given(objective, student)
     spec = {"name": str(student), "cache": "", "device": "cpu"}
     return fit(spec, LESSONS, TrainingConfig(**settings), 3, folder, Callbacks(lambda tick: None, stopping))
 
@@ -48,7 +80,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_it_goes_by_the_name_of_the_table(name: str) -> None:
-    (member,) = Mix(objective_choices(name)).members
+    (member,) = Mix(objective_choices(OPTIONS.get(name, name))).members
     assert member.objective.name == name
 
 
@@ -57,7 +89,7 @@ def test_what_it_tells_is_named_and_finite_at_every_step(base_student: Path, tmp
     ticks: list[dict[str, Any]] = []
     folder = tmp_path / "s"
     folder.mkdir()
-    settings = TrainingConfig(epochs=2, batch=4, precision="float32", objective=objective)
+    settings = TrainingConfig(epochs=2, batch=4, precision="float32", objective=given(objective, base_student))
     spec = {"name": str(base_student), "cache": "", "device": "cpu"}
     facts = fit(spec, LESSONS, settings, 3, folder, Callbacks(ticks.append, lambda: False))
     assert len(ticks) == facts["steps"] == len(facts["losses"])

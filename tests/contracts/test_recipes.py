@@ -40,7 +40,8 @@ def test_every_setting_says_what_it_is(name: str) -> None:
     assert not [row.key for row in options(find_recipe(name).settings) if not row.about and row.key not in TERMS]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# One that begins with another run's mistakes has tests of its own.
+@pytest.mark.parametrize("name", [name for name in RECIPES if "run" not in find_recipe(name).settings.model_fields])
 def test_a_recipe_keeps_what_it_promises(name: str, base_student: Path, tmp_path: Path) -> None:
     raw, recipe = config(name, base_student), find_recipe(name)
     promised = recipe.promised(check_config(raw, "test"))

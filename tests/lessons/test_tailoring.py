@@ -10,6 +10,7 @@ from tutelage.grading.verdicts import judge
 from tutelage.lessons import feedback, offline_teacher, practice, reflection
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
+from tutelage.lessons.replies import read_feedback
 from tutelage.lessons.selection import choose_alike, choose_questions
 from tutelage.tasks.catalog import find_task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question
@@ -176,7 +177,7 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
     for question in questions.values():
         chat = feedback.ask(task, question, ["Something else. --> 5"], config, [], 2)
         replies.append(Feedback(question=question.id, text=teacher(chat, 0)))
-        assert feedback.read_feedback(replies[-1].text).error
+        assert read_feedback(replies[-1].text).error
     kept = feedback.keep_solutions(replies, task, questions, config, 2)
     assert kept.dropped["wrong"] == kept.dropped["unread"] == kept.dropped["unanswered"] == 0
     assert len({lesson.question for lesson in kept.lessons}) == len(questions)
@@ -191,6 +192,22 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
         assert judge(task, question, f"{rationale} The answer is {answer}")[1] == "right"
 
 
+def test_a_repair_takes_the_place_of_a_lesson_that_says_the_same() -> None:
+    plain = Lesson(question="1", prompt="Q", completion="Count them. --> yes", kind="rationale")
+    other = Lesson(question="1", prompt="Q", completion="Count again. --> yes", kind="rationale")
+    repair = Lesson(
+        question="1",
+        prompt="Q",
+        completion="Count them. --> yes",
+        kind="repair",
+        round=2,
+        kept=11,
+        mistaken="Count them. --> no",
+    )
+    assert reflection.merge([plain, other], [repair]) == [repair, other]
+    assert reflection.merge([repair], [plain]) == [repair]
+
+
 @pytest.mark.parametrize(
     ("attempt", "says"),
     [
@@ -203,7 +220,7 @@ def test_the_offline_teacher_gives_feedback_that_is_kept(name: str) -> None:
     ],
 )
 def test_the_first_wrong_sum_is_found(attempt: str, says: str) -> None:
-    assert says in offline_teacher.first_wrong_step(attempt, ["She gets 10 + 4 = 14. Then 14 - 6 = 8 are left."], "8")
+    assert says in offline_teacher.repaired(attempt, ["She gets 10 + 4 = 14. Then 14 - 6 = 8 are left."], "8").diagnosis
 
 
 @pytest.mark.parametrize(
@@ -220,7 +237,7 @@ def test_the_first_wrong_sentence_is_found_in_the_student_s_own_wording(attempt:
         "The coin starts heads up. Ann flips it: tails. It ends tails up.",
         "Start: heads. After Ann flips: tails. End: tails.",
     ]
-    assert says in offline_teacher.first_wrong_step(attempt, solutions, "no")
+    assert says in offline_teacher.repaired(attempt, solutions, "no").diagnosis
 
 
 def test_an_arm_that_knows_only_the_kinds_that_are_missed_asks_as_many_of_each() -> None:

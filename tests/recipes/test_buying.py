@@ -103,3 +103,17 @@ def test_questions_answered_right_can_go_up(tmp_path: Path) -> None:
     taught = {lesson.question for lesson in lessons_of(run, "2-lessons")}
     assert len(taught) == 10
     assert taught <= right
+
+
+def test_the_teacher_is_asked_only_where_no_own_answer_is_right(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", feedback={"own": 1, "of": "unsolved"}, mistakes={"n": 4, "questions": 40})
+    attempts = records.read_records(run / "2-exam" / "records.jsonl", Attempt)
+    solved = {attempt.question for attempt in attempts if attempt.verdict == "right"}
+    missed = {attempt.question for attempt in attempts if attempt.verdict == "wrong"}
+    assert solved & missed  # some are answered both ways
+    own, taught = lessons_of(run, "2-own"), lessons_of(run, "2-lessons")
+    assert {lesson.question for lesson in own} == solved
+    assert {lesson.question for lesson in taught} == missed - solved
+    assert {lesson.kind for lesson in own} == {"own"}
+    replies = records.read_records(run / "2-feedback" / "records.jsonl", Feedback)
+    assert {reply.question for reply in replies} == missed - solved

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.lessons import feedback
+from tutelage.lessons import feedback, replies
 from tutelage.recipes.catalog import check_config
 from tutelage.runs.run import Run
 from tutelage.types import Attempt, Feedback, Lesson, Question, Verdict
@@ -62,7 +62,11 @@ class Made:
 
 
 def story(path: Path, count: int = 6, text: str = "Count the flips.", rationales: bool = False, **more: Any) -> Made:
-    """Two rounds on `count` training and as many test questions: the first is mended, the last is broken."""
+    """Two rounds on `count` training and as many test questions: the first is mended, the last is broken.
+
+    `lesson` is what else the mending lesson says of itself.
+    """
+    lesson: dict[str, Any] = more.pop("lesson", {})
     names = [(split, i) for split in ("train", "test") for i in range(count)]
     questions = [
         Question(id=f"{split}-{i}", text=f"Coin {i}. {text}", answer="no", split=split, template=f"kind {i % 2}")
@@ -77,9 +81,9 @@ def story(path: Path, count: int = 6, text: str = "Count the flips.", rationales
     made.exam("1-test", [attempt(f"test-{i}", "wrong" if i == 0 else "right", f"One step is bad, {text}") for i in range(count)])  # fmt: skip
     made.exam("2-exam", [attempt("train-0", "wrong", f"Before it. A bad step. {text}", key="k1")])
     named = (feedback.attempt_name("2-exam", attempt("train-0", "wrong", "")),)
-    parts = feedback.FeedbackParts(f'The step "A bad step" is wrong. {text}', (f"Good. {text}",), ())
-    made.feedback("2-feedback", [Feedback(question="train-0", attempts=named, prompt=f"Please look. {text}", text=feedback.write_feedback(parts), key="k2", tokens_out=50)])  # fmt: skip
-    made.lessons("2-lessons", [Lesson(question="train-0", prompt=f"Coin 0. {text}", completion=f"Good. {text}", kind="feedback", round=2, attempts=named, key="k2")])  # fmt: skip
+    parts = replies.FeedbackParts(f'The step "A bad step" is wrong. {text}', (f"Good. {text}",), ())
+    made.feedback("2-feedback", [Feedback(question="train-0", attempts=named, prompt=f"Please look. {text}", text=replies.write_feedback(parts), key="k2", tokens_out=50)])  # fmt: skip
+    made.lessons("2-lessons", [Lesson(question="train-0", prompt=f"Coin 0. {text}", completion=f"Good. {text}", kind="feedback", round=2, attempts=named, key="k2", **lesson)])  # fmt: skip
     made.training("2-student", [0.6, 0.4])
     made.exam("2-review", [attempt("train-0", "right", f"Before it. A good step. {text}")])
     made.exam("2-test", [attempt(f"test-{i}", "wrong" if i == count - 1 else "right", f"Two. {text}") for i in range(count)])  # fmt: skip

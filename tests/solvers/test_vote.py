@@ -22,7 +22,7 @@ from tutelage.models.specs import checked, identity, kinds_in, leaves, parse, ro
 from tutelage.recipes.exam_only import ExamOnly
 from tutelage.recipes.planning import priced
 from tutelage.recipes.recipe import Expected
-from tutelage.recipes.tailored import Tailored
+from tutelage.recipes.tailored_settings import Tailored
 from tutelage.solvers.vote import Vote
 from tutelage.spending import BudgetConfig, Spending
 from tutelage.tasks.catalog import find_task

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tutelage.errors import LessonError
 from tutelage.models.local import templates, weights
@@ -121,9 +123,9 @@ def test_branches_share_a_prefix_and_a_prompt_of_their_own_shares_nothing() -> N
     """A mistake's right beginning, its end and a better end; and the mistake, put in another prompt, with what is said of it."""
     kept = Branch([8, 9], Branch([5, 6]))
     ends = [RowPart("wrong", Branch([7, 1], kept), [1.0, 1.0]), RowPart("right", Branch([3, 1], kept), [1.0, 1.0])]
-    row = Row({"prefer": ends, "critique": [RowPart("said", Branch([2, 1], Branch([5, 4])), [1.0, 0.0])]})
+    row = Row({"prefer": ends, "critique": [RowPart("said", Branch([2, 1], Branch([9, 4])), [1.0, 0.0])]})
     tensors = collation.collate_rows([row], totals_of([row]), pad=0)
-    assert tensors["input_ids"].tolist() == [[5, 6, 8, 9, 7, 1, 3, 1, 5, 4, 2, 1]]
+    assert tensors["input_ids"].tolist() == [[5, 6, 8, 9, 7, 1, 3, 1, 9, 4, 2, 1]]
     assert tensors["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 0, 1, 2, 3]]
     sees = collation.shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])[0, 0].int().tolist()
     assert sees[7] == [1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]  # the better end sees the beginning, not the wrong end
@@ -135,9 +137,57 @@ def test_branches_share_a_prefix_and_a_prompt_of_their_own_shares_nothing() -> N
     )  # its first token: behind the beginning
     assert (said["sources"].tolist(), said["labels"].tolist()) == ([9], [2])  # a weight of 0 is no target
     apart = collation.collate_rows([row], totals_of([row]), pad=0, apart=True)
-    assert apart["input_ids"].tolist() == [[5, 6, 8, 9, 7, 1], [5, 6, 8, 9, 3, 1], [5, 4, 2, 1, 0, 0]]
+    assert apart["input_ids"].tolist() == [[5, 6, 8, 9, 7, 1], [5, 6, 8, 9, 3, 1], [9, 4, 2, 1, 0, 0]]
     assert apart["parts"]["prefer"]["right"]["sources"].tolist() == [3, 4]
     assert (row.shared_length, row.apart_length) == (12, 16)
+
+
+texts = st.lists(st.integers(2, 4), min_size=1, max_size=5)
+
+
+@given(
+    st.lists(st.tuples(texts, texts, st.sampled_from(["scored", "half", "read"])), min_size=1, max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_texts_share_what_they_begin_with_and_each_sees_its_own(
+    drawn: list[tuple[list[int], list[int], str]], apart: bool
+) -> None:
+    """Whatever texts begin alike: every token of every part sees exactly the tokens before it in its own text."""
+    kinds = {
+        "scored": lambda ids: [1.0] * len(ids),
+        "half": lambda ids: [float(i % 2) for i in range(len(ids))],
+        "read": lambda ids: None,
+    }
+    parts = [
+        RowPart(str(number), Branch(text, Branch(prompt)), kinds[kind](text))
+        for number, (prompt, text, kind) in enumerate(drawn)
+    ]
+    row = Row({"it": parts})
+    beginnings = {(*prompt, *text)[: n + 1] for prompt, text, _ in drawn for n in range(len(prompt) + len(text))}
+    assert row.shared_length == len(beginnings)  # nothing is computed twice
+    tensors = collation.collate_rows([row], totals_of([row]), pad=0, apart=apart)
+    ids, positions = tensors["input_ids"], tensors["position_ids"]
+    width = ids.shape[1]
+    if "segments" in tensors:
+        sees = collation.shared_mask(tensors["segments"], positions, tensors["kin"])[:, 0]
+    else:
+        sees = torch.ones(len(ids), width, width, dtype=torch.bool).tril()
+    for number, (prompt, text, kind) in enumerate(drawn):
+        told = tensors["parts"]["it"][str(number)]
+        wanted = [n for n in range(len(text)) if kind != "half" or n % 2]
+        assert len(told["columns"]) == len(wanted)
+        for place, line, column in zip(wanted, told["lines"].tolist(), told["columns"].tolist(), strict=True):
+            seen = sorted((int(positions[line, c]), int(ids[line, c])) for c in range(width) if sees[line, column, c])
+            assert seen == list(enumerate([*prompt, *text[: place + 1]]))
+        if kind != "read":
+            assert told["labels"].tolist() == [text[n] for n in wanted]
+            for line, source, label in zip(
+                *(told[key].tolist() for key in ("lines", "sources", "columns")), strict=True
+            ):
+                assert positions[line, source] + 1 == positions[line, label]
+                assert sees[line, label, source]
+                assert source >= width - tensors["keep"]
 
 
 def test_a_part_with_too_few_weights_is_said() -> None:

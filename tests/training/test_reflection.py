@@ -10,12 +10,13 @@ from safetensors.torch import load_file
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import templates, weights
-from tutelage.training.collation import lay_shared, shared_mask
-from tutelage.training.examples import Branch
+from tutelage.training.collation import collate_rows, lay_shared, shared_mask
+from tutelage.training.examples import Branch, Encoder
 from tutelage.training.job import Callbacks
 from tutelage.training.layout import last_states
-from tutelage.training.rows import Row, RowPart
-from tutelage.training.settings import TrainingConfig
+from tutelage.training.mixing import Mix
+from tutelage.training.rows import Row, RowPart, totals_of
+from tutelage.training.settings import TrainingConfig, objective_choices
 from tutelage.training.trainer import fit
 from tutelage.types import Lesson
 
@@ -127,6 +128,54 @@ def test_the_first_loss_is_the_formula(chat_student: Path, tmp_path: Path, pooli
     beside = [len(ids) - run(lessons[0].prompt, "")[0] for ids in (*others, others[2])]
     assert facts["tokens"] == sum(map(len, rows)) + sum(beside)
     assert facts["active"]["reflection"] == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_the_paper_s_triplet_is_the_authors(base_student: Path) -> None:
+    """By hand: a mistake with the right answer, states before the end token, and a gradient that the prompt has no part in."""
+    model, tokenizer = weights.load(str(base_student), torch.float32, Path())
+    templates.prepare(tokenizer)
+    templates.install_paper_template(tokenizer)
+    model = model.double().train()
+    encoder = Encoder(tokenizer, templates.stop_ids(tokenizer), 512)
+    pair = [lesson(1, "So"), lesson(1, "Then")]
+    mix = Mix(objective_choices({"name": "reflection", "variant": "paper"}))
+    prepared = mix.prepare([encoder.example(one) for one in pair], encoder)
+    rows = [mix.row(prepared, place, f"0/0/{place}") for place in range(2)]
+    loss, _, _ = mix.loss(model, model, collate_rows(rows, totals_of(rows), tokenizer.pad_token_id))
+    loss.backward()
+    found = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    model.zero_grad()
+
+    def state(text: str) -> torch.Tensor:
+        asked = torch.tensor([encoder.prompt(pair[0].prompt)])
+        with torch.no_grad():
+            cache = model(asked, use_cache=True).past_key_values
+        ids = torch.tensor([encoder.completion(pair[0].prompt, text)[:-1]])
+        with last_states(model) as states:
+            model(ids, past_key_values=cache, use_cache=True)
+        return states[0][0, -1]
+
+    anchors = [state(one.completion) for one in pair]
+    wrong = [state("It was not flipped. --> yes") for _ in pair]
+    cosine = torch.nn.functional.cosine_similarity
+    terms = [
+        (1.0 - cosine(anchors[i], anchors[1 - i], dim=0) + cosine(anchors[i], wrong[i], dim=0)).clamp(min=0)
+        for i in (0, 1)
+    ]
+    expected = sum(terms) / 2
+    assert float(loss) == pytest.approx(float(expected), abs=1e-9)
+    expected.backward()  # type: ignore[union-attr]
+    for name, one in model.named_parameters():
+        if one.grad is not None and name in found:
+            assert torch.allclose(found[name], one.grad, atol=1e-9), name
+    # The words of the prompt learn nothing, which they do where the prompt is no constant.
+    embedded = found["model.embed_tokens.weight"]
+    asked_alone = set(encoder.prompt(pair[0].prompt)) - {
+        t for one in pair for t in encoder.completion(one.prompt, one.completion)
+    }
+    asked_alone -= set(encoder.completion(pair[0].prompt, "It was not flipped. --> yes"))
+    assert asked_alone
+    assert not embedded[sorted(asked_alone)].any()
 
 
 def test_micro_batches_train_the_same_student(base_student: Path, tmp_path: Path) -> None:

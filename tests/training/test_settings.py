@@ -9,7 +9,7 @@ import pytest
 from tutelage.config import build, dump
 from tutelage.errors import ConfigError
 from tutelage.recipes.catalog import check_config
-from tutelage.recipes.tailored import TailoredTraining
+from tutelage.recipes.tailored_settings import TailoredTraining
 from tutelage.runs.inputs import jsonable
 from tutelage.training.settings import ReflectionConfig, TrainingConfig
 

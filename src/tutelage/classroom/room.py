@@ -19,6 +19,7 @@ from tutelage.errors import LessonError
 from tutelage.importing import code_digest
 from tutelage.lessons import feedback, rationales
 from tutelage.lessons.kept import Kept
+from tutelage.lessons.replies import why_no_lesson
 from tutelage.lessons.trial import Bounds, Trial, first_and_rest, groups_of, loss_of
 from tutelage.models import FREE, LOCAL, specs
 from tutelage.models.answering import answers_of
@@ -182,7 +183,7 @@ class Classroom:
             self._step = step
             have = names_in(kept)
             for had in kept if tried else ():
-                tried.look(feedback.why_no_lesson(had))  # type: ignore[union-attr]
+                tried.look(why_no_lesson(had))  # type: ignore[union-attr]
             plain = groups_of(chats, most is not None, tried)
             groups = self.buying.parts(chats, lambda chat: chat.question, kept) if self.buying.until else plain
             for group in groups if most is None else as_far_as(most, groups, kept):
@@ -194,7 +195,7 @@ class Classroom:
                     self._conditions.note(step, model)
                     yield kept[-1]
                     if tried:
-                        tried.look(feedback.why_no_lesson(kept[-1]))
+                        tried.look(why_no_lesson(kept[-1]))
 
         inputs = {
             "model": self._identity(who),

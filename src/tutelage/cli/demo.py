@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from tutelage.lessons import feedback
+from tutelage.lessons import replies
 from tutelage.printing import shown
 from tutelage.runs import history
 from tutelage.types import Attempt, Feedback, JsonObject, Lesson, Question
@@ -54,7 +54,7 @@ def show_answers(run: Path, console: Console) -> None:
         ("after round 1", f"{before.verdict}: {_short(before.text)}"),
         (
             "the teacher",
-            f"{feedback.read_feedback(reply.text).error} (the teacher here is no model: it compares with the solution)",
+            f"{replies.diagnosis_of(reply.text)} (the teacher here is no model: it compares with the solution)",
         ),
         ("a lesson", lesson.completion),
         ("after round 2", f"{after.verdict}: {_short(after.text)}"),

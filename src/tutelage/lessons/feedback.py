@@ -3,11 +3,10 @@
 The wording is ours; the procedure is that of Wang et al. (2023), arXiv 2310.13332, section on customised feedback.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from string import Template
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec.structs import replace
 from pydantic import Field, model_validator
@@ -16,6 +15,7 @@ from tutelage.config import Settings
 from tutelage.grading.verdicts import judge
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.rationales import gold
+from tutelage.lessons.replies import read_feedback
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, Reply, Sampling
@@ -24,16 +24,26 @@ from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, R
 class FeedbackConfig(Settings):
     """Which mistakes go to the teacher in a round, and what it is asked for."""
 
-    newer: ClassVar[frozenset[str]] = frozenset({"match"})
+    newer: ClassVar[frozenset[str]] = frozenset({"match", "form", "own"})
     writes: Literal["feedback", "rationales", "own"] = Field(
         "feedback",
         description="'rationales': the ablation without feedback, as many plain rationales that know no mistake; 'own': no teacher "
         "is asked, and the student's own right answers in the exam are its lessons [rejection sampling: Yuan et al. 2023]",
     )
-    of: Literal["missed", "all", "right"] = Field(
+    form: Literal["solution", "scribe"] = Field(
+        "solution",
+        description="what the teacher is asked for: a whole solution, or (scribe) how many of the student's steps stand and how it "
+        "goes on from there: what stands is the student's own text. What cannot be used is asked for as a whole solution",
+    )
+    of: Literal["missed", "unsolved", "all", "right"] = Field(
         "missed",
-        description="'all': the ablation without tailoring, any training question may go up; 'right': only those whose answers in "
-        "the exam were all right",
+        description="'unsolved': of the missed ones those that no sample answered rightly; 'all': the ablation without tailoring, any "
+        "training question may go up; 'right': only those whose answers in the exam were all right",
+    )
+    own: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="the student's own right answers in the exam that become lessons beside the teacher's, at most so many a question; "
+        "with of=unsolved the teacher is asked only where there is none [rejection sampling: Yuan et al. 2023]",
     )
     match: Literal["template"] | None = Field(
         None,
@@ -51,7 +61,8 @@ class FeedbackConfig(Settings):
     )
     shown: Annotated[int, Field(ge=0)] = Field(
         2,
-        description="wrong attempts a question that the teacher sees; 0: the ablation with everything but the mistakes",
+        description="wrong attempts a question that the teacher sees, a scribe the first of them; 0: the ablation with everything but "
+        "the mistakes",
     )
     blind: bool = Field(False, description="the ablation in which the teacher is not told the right answer")
     fresh: bool = Field(
@@ -76,6 +87,16 @@ class FeedbackConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_scribe_writes_one(self) -> Self:
+        if self.form == "scribe" and self.writes != "feedback":
+            raise ValueError(f"form=scribe is a form of feedback; it needs writes=feedback, not {self.writes}")
+        if self.form == "scribe" and self.rationales > 1:
+            raise ValueError(
+                f"form=scribe: an attempt goes on in one way; rationales={self.rationales} needs form=solution"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _votes_suffice(self) -> Self:
         if self.agree > self.votes:
             raise ValueError(f"agree={self.agree} of votes={self.votes} can never be reached")
@@ -87,7 +108,8 @@ class FeedbackConfig(Settings):
 
     def most(self, aloud: int) -> int | None:
         """How many questions may go up under the limits on questions and calls; `aloud` calls make a rationale."""
-        each = self.rationales * aloud if self.writes == "rationales" else 1 + aloud * self.practice * self.votes
+        asked = 2 if self.form == "scribe" else 1  # what cannot be used is asked for again
+        each = self.rationales * aloud if self.writes == "rationales" else asked + aloud * self.practice * self.votes
         limits = [limit for limit in (self.questions, self.calls and self.calls // each) if limit is not None]
         return min(limits) if limits else None
 
@@ -104,20 +126,20 @@ def ask(
 
     Without attempts it is the same request for a question that was not missed, or whose mistakes are kept back.
     """
-    numbered = [f"Attempt {place}:\n{_quoted(text)}" for place, text in enumerate(wrong, start=1)]
+    numbered = [f"Attempt {place}:\n{quoted(text)}" for place, text in enumerate(wrong, start=1)]
     answer = "" if config.blind else f"The right answer is: {gold(task, question)}\n\n"
     shown, many = _SHOWN if wrong else _UNSHOWN, config.rationales
-    text = _prompt(
+    text = filled(
         "feedback",
         problem=task.ask(question).messages[-1].content,
         known=answer,
-        attempts=_prompt("attempts", attempts="\n\n".join(numbered)) if wrong else "",
+        attempts=filled("attempts", attempts="\n\n".join(numbered)) if wrong else "",
         solutions=f"{many} correct solutions that differ in their wording, each"
         if many > 1
         else "one correct solution",
-        practice=_prompt("practice", exercises=config.practice) if config.practice else "",
-        examples=_prompt("examples", solutions="\n".join(_quoted(text) for text in examples)) if examples else "",
-        silent="no student" if config.blind else "neither the student nor that the answer was known",
+        practice=filled("practice", exercises=config.practice) if config.practice else "",
+        examples=examples_told(examples),
+        silent=silent(config),
         **shown,
     )
     return Chat(
@@ -126,6 +148,8 @@ def ask(
         purpose="feedback",
         sample=number,
         mistakes=tuple(wrong),
+        solutions=many,
+        exercises=config.practice,
     )
 
 
@@ -140,50 +164,25 @@ _UNSHOWN = {
 }
 
 
-def _prompt(name: str, **parts: object) -> str:
+def examples_told(examples: Sequence[str]) -> str:
+    """Solutions in the student's format, quoted."""
+    return filled("examples", solutions="\n".join(map(quoted, examples))) if examples else ""
+
+
+def silent(config: FeedbackConfig) -> str:
+    """What a solution must not speak of."""
+    return "no student" if config.blind else "neither the student nor that the answer was known"
+
+
+def filled(name: str, **parts: object) -> str:
+    """A prompt of this package with its parts."""
     file = resources.files("tutelage.lessons").joinpath("prompts", f"{name}.txt")
     return Template(file.read_text(encoding="utf-8")).substitute(parts)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Every line behind "> ": whatever a student writes, it cannot end the quotation."""
     return "\n".join(f"> {line}" for line in text.strip().splitlines())
-
-
-class FeedbackParts(NamedTuple):
-    """What a teacher's reply says."""
-
-    error: str  # which step was wrong
-    solutions: tuple[str, ...]
-    practice: tuple[tuple[str, str], ...]  # new problems with their solutions
-
-
-def read_feedback(text: str) -> FeedbackParts:
-    """Find the parts of a reply; a part that was never closed was cut off and is left out."""
-    exercises = []
-    for block in _between("practice", text):
-        problems, solutions = _between("problem", block), _between("solution", block)
-        if problems and solutions:
-            exercises.append((problems[0], solutions[0]))
-    outside = re.sub(r"<practice>.*?(</practice>|$)", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    errors = _between("error", outside)
-    return FeedbackParts(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
-
-
-def write_feedback(parts: FeedbackParts) -> str:
-    """The reply that `read` understands: what the offline teacher answers."""
-    exercises = [
-        f"<practice>\n<problem>{problem}</problem>\n<solution>{solution}</solution>\n</practice>"
-        for problem, solution in parts.practice
-    ]
-    solutions = [f"<solution>{solution}</solution>" for solution in parts.solutions]
-    return "\n".join([f"<error>{parts.error}</error>", *solutions, *exercises])
-
-
-def _between(tag: str, text: str) -> list[str]:
-    """The texts between <tag> and </tag>; an opening tag inside one starts it anew."""
-    found = re.findall(rf"<{tag}>((?:(?!<{tag}>).)*?)</{tag}>", text, flags=re.DOTALL | re.IGNORECASE)
-    return [inner.strip() for inner in found]
 
 
 def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> Feedback:
@@ -201,15 +200,6 @@ def written(chat: Chat, reply: Reply, names: Mapping[str, tuple[str, ...]]) -> F
         model=reply.model,
         error=reply.error,
     )
-
-
-def why_no_lesson(reply: Feedback) -> str:
-    """Why a reply can hold no lesson whatever its answers are; empty when it can."""
-    if reply.error:
-        return "failed"
-    if read_feedback(reply.text).solutions:
-        return ""
-    return "cut off" if reply.truncated else "unread"
 
 
 def keep_solutions(

@@ -8,14 +8,17 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
+from tutelage.arithmetic import false_sum, worked_out
 from tutelage.errors import ConfigError
-from tutelage.lessons.feedback import FeedbackParts, write_feedback
 from tutelage.lessons.rationales import gold
-from tutelage.lessons.wording import ARROW
+from tutelage.lessons.replies import FeedbackParts, RepairParts, write_feedback, write_repair
+from tutelage.lessons.steps import split_steps
+from tutelage.lessons.wording import reasoning
 from tutelage.tasks.task import Task
 from tutelage.types import Chat, Question
 
-_WORDINGS = 4  # how many solutions and exercises it offers; the asker takes what was asked for
+_WORDINGS = 4  # how many ways of saying it are compared
+Needed = tuple[Sequence[str], int]  # a sum of a solution, and the place of its sentence
 _SUM = re.compile(r"(\d{1,12}) ([-+*/]) (\d{1,12}) = (\d{1,12})")
 
 
@@ -32,7 +35,7 @@ class WorkedTeacher:
         answer = gold(self.task, question)
         if chat.purpose == "answer":
             return f"{answer}."
-        if chat.purpose == "feedback":
+        if chat.purpose in ("feedback", "scribe"):
             return self._feedback(question, chat)
         solution = self._worked(question, sample)
         return solution if chat.purpose == "rationale" else f"{solution} The answer is {answer}."
@@ -52,37 +55,43 @@ class WorkedTeacher:
         return self.task.similar(self.asked[parent], random.Random(name))
 
     def _feedback(self, question: Question, chat: Chat) -> str:
+        """What was asked for and no more, so that a bill in words is that of a teacher that does what it is told."""
         answer = gold(self.task, question)
         first = random.Random(f"{question.id}/{chat.sample}").randrange(_WORDINGS)
         solutions = list(dict.fromkeys(self._worked(question, first + place) for place in range(_WORDINGS)))
-        error = first_wrong_step(chat.mistakes[0], solutions, answer) if chat.mistakes else ""
+        solutions.sort(key=lambda solution: solution == self._worked(question, 0))  # what it said first comes last
         exercises = []
-        for place in range(_WORDINGS if self.task.similar else 0):
+        for place in range(chat.exercises if self.task.similar else 0):
             like = self._find(f"{question.id}~{chat.sample}.{place}")
             text = self.task.ask(like).messages[-1].content
             exercises.append((text, f"{self._worked(like, place)} The answer is {gold(self.task, like)}."))
-        return write_feedback(
-            FeedbackParts(error, tuple(f"{text} The answer is {answer}." for text in solutions), tuple(exercises))
-        )
+        attempt = chat.mistakes[0] if chat.mistakes else ""
+        if chat.purpose == "scribe":
+            repair = repaired(attempt, solutions, answer) if attempt else RepairParts(0, solutions[0], "")
+            ending = f"{repair.continuation} The answer is {answer}.".strip()
+            return write_repair(repair._replace(continuation=ending, practice=tuple(exercises)))
+        error = repaired(attempt, solutions, answer).diagnosis if attempt else ""
+        written = tuple(f"{text} The answer is {answer}." for text in solutions[: chat.solutions])
+        return write_feedback(FeedbackParts(error, written, tuple(exercises)))
 
 
-def first_wrong_step(attempt: str, solutions: Sequence[str], answer: str) -> str:
-    """Say which step of an attempt is the first wrong one, by comparing its sums or else its sentences with solutions."""
-    body = attempt.rpartition(ARROW.strip())[0] or attempt
+def repaired(attempt: str, solutions: Sequence[str], answer: str) -> RepairParts:
+    """Which steps of an attempt stand, what the first wrong one is, and how a solution goes on from there, up to the answer.
+
+    Found by comparing the attempt's sums with those of a solution, or where it has none its sentences with those of all.
+    """
+    steps = split_steps(reasoning(attempt))
     if _SUM.search(solutions[0]):
-        return _first_wrong_sum(body, solutions[0], answer)
-    steps = _sentences(body)
-    told = max((_sentences(solution) for solution in solutions), key=lambda right: _shared(steps, right))
+        return _repaired_sums(steps, solutions[0], answer)
+    told = max((split_steps(solution) for solution in solutions), key=lambda right: _shared(steps, right))
     place = _shared(steps, told)
+    continuation = " ".join(told[place:])
     if place >= len(told):
-        return f"The steps are right, and what follows from them is {answer}."
+        return RepairParts(place, "", f"The steps are right, and what follows from them is {answer}.")
     if place >= len(steps):
-        return f'The reasoning ends too early: next comes "{told[place]}"'
-    return f'The first wrong step is "{steps[place]}" It should say "{told[place]}"'
-
-
-def _sentences(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"(?<=[.!?])\s+", text.strip()) if part.strip()]
+        return RepairParts(place, continuation, f'The reasoning ends too early: next comes "{told[place]}"')
+    error = f'The first wrong step is "{steps[place]}" It should say "{told[place]}"'
+    return RepairParts(place, continuation, error)
 
 
 def _shared(steps: Sequence[str], right: Sequence[str]) -> int:
@@ -91,22 +100,52 @@ def _shared(steps: Sequence[str], right: Sequence[str]) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a.lower() != b.lower()), min(len(steps), len(right)))
 
 
-def _first_wrong_sum(attempt: str, solution: str, answer: str) -> str:
-    needed = [match.groups() for match in _SUM.finditer(solution)]
-    for match in _SUM.finditer(attempt):
-        left, sign, right, result = match.groups()
-        true = _result(int(left), sign, int(right))
-        if true != result:
-            return f'The step "{match.group()}" is worked out wrongly: {left} {sign} {right} = {true}.'
-        done = next((wanted for wanted in needed if _same_sum(wanted, match.groups())), None)
-        if done is None:
-            missing = " ".join(needed[0][:3]) if needed else ""
-            asked = f"; what is needed is {missing} = {needed[0][3]}" if missing else ""
-            return f'The step "{match.group()}" does not follow from the problem{asked}.'
-        needed.remove(done)
+def _repaired_sums(steps: Sequence[str], solution: str, answer: str) -> RepairParts:
+    """The same by sums: a step stands if all of its sums are right and among those that the solution needs."""
+    told = split_steps(solution)
+    needed = [(match.groups(), place) for place, step in enumerate(told) for match in _SUM.finditer(step)]
+    for place, step in enumerate(steps):
+        left = list(needed)
+        for match in _SUM.finditer(step):
+            done = next((one for one in left if _same_sum(one[0], match.groups())), None)
+            if error := _why_wrong(match, done is not None, [sum_ for sum_, _ in left]):
+                return RepairParts(place, _gone_on(step, match, told, needed, left), error)
+            left.remove(done)  # type: ignore[arg-type]
+        needed = left  # of a step that stands
     if needed:
-        return f"A step is missing: {' '.join(needed[0][:3])} = {needed[0][3]}."
-    return f"The sums are right, and what follows from them is {answer}."
+        error = f"A step is missing: {' '.join(needed[0][0][:3])} = {needed[0][0][3]}."
+    else:
+        error = f"The sums are right, and what follows from them is {answer}."
+    return RepairParts(len(steps), _from(told, needed), error)
+
+
+def _gone_on(
+    step: str, match: re.Match[str], told: Sequence[str], needed: Sequence[Needed], left: Sequence[Needed]
+) -> str:
+    """How it goes on in place of a wrong step: where a needed sum is worked out wrongly, in the student's words with its result put right."""
+    left_of_it = [one for one in left if one[0][:3] != match.groups()[:3]]
+    mended = worked_out(step)
+    if len(left_of_it) < len(left) and not _SUM.search(step, match.end()) and not false_sum(mended) and mended != step:
+        return " ".join([mended, _from(told, left_of_it)]).strip()
+    return _from(told, needed)
+
+
+def _from(told: Sequence[str], needed: Sequence[Needed]) -> str:
+    """The sentences of a solution with sums that are still needed."""
+    left = {place for _, place in needed}
+    return " ".join(step for place, step in enumerate(told) if place in left)
+
+
+def _why_wrong(match: re.Match[str], known: bool, needed: Sequence[Sequence[str]]) -> str:
+    """What is wrong with a sum; empty where nothing is."""
+    left, sign, right, result = match.groups()
+    true = _result(int(left), sign, int(right))
+    if true != result:
+        return f'The step "{match.group()}" is worked out wrongly: {left} {sign} {right} = {true}.'
+    if known:
+        return ""
+    asked = f"; what is needed is {' '.join(needed[0][:3])} = {needed[0][3]}" if needed else ""
+    return f'The step "{match.group()}" does not follow from the problem{asked}.'
 
 
 def _result(left: int, sign: str, right: int) -> str:

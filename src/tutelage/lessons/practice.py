@@ -6,8 +6,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tutelage.grading.verdicts import readable
-from tutelage.lessons.feedback import FeedbackConfig, read_feedback, settle
+from tutelage.lessons.feedback import FeedbackConfig, settle
 from tutelage.lessons.kept import Kept
+from tutelage.lessons.replies import practice_in
 from tutelage.lessons.wording import ARROW
 from tutelage.tasks.contamination import HeldOut, normalized
 from tutelage.tasks.task import Task
@@ -33,7 +34,7 @@ def exercises(
     lessons: list[Lesson] = []
     seen: set[str] = set()
     for reply in replies:
-        for place, (problem, solution) in enumerate(read_feedback(reply.text).practice[: config.practice]):
+        for place, (problem, solution) in enumerate(practice_in(reply.text)[: config.practice]):
             question = Question(id=f"{reply.question}~{number}.{place}", text=problem, answer="", split="practice")
             question = replace(question, answer=readable(task, question, solution) or "")
             body, answer, reason = settle(task, question, solution, set()) if question.answer else ("", "", "unread")

@@ -47,7 +47,7 @@ def own_right(attempts: Iterable[Attempt], task: Task, questions: Sequence[Quest
         seen[lesson.question] += 1
         if seen[lesson.question] <= most:
             chosen.append(replace(lesson, kind="own", teacher=""))
-    more = {"beyond feedback.rationales": len(found.lessons) - len(chosen)}
+    more = {"beyond the most a question": len(found.lessons) - len(chosen)}
     return Kept(lessons=tuple(chosen), source="own answers", total=found.total, dropped={**found.dropped, **more})
 
 

@@ -36,12 +36,10 @@ def _by_question(attempts: Sequence[Attempt]) -> dict[str, tuple[str, ...]]:
 
 
 def merge(old: Sequence[Lesson], new: Sequence[Lesson]) -> list[Lesson]:
-    """Both, without those that say the same about the same question."""
-    seen: set[tuple[str, str]] = set()
-    merged = []
+    """Both, without those that say the same about the same question; of these one that repairs a mistake is kept, since it says more."""
+    merged: dict[tuple[str, str], Lesson] = {}
     for lesson in (*old, *new):
         identity = (lesson.prompt, same_words(lesson.completion))
-        if identity not in seen:
-            seen.add(identity)
-            merged.append(lesson)
-    return merged
+        if identity not in merged or (lesson.mistaken and not merged[identity].mistaken):
+            merged[identity] = lesson
+    return list(merged.values())

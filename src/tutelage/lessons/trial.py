@@ -19,12 +19,13 @@ class Trial:
     """Counts what is lost of the first replies; raises LessonError once they are in and too many are.
 
     Lost is what is cut off, failed or unread: no lesson will come of it, and a setting, not the teacher, is to blame.
-    `settings` is where that setting stands, "rationales" or "feedback".
+    `settings` is where that setting stands, "rationales" or "feedback"; `hint` is what else may help with what cannot be read.
     """
 
-    def __init__(self, max_tokens: int, settings: str = "rationales") -> None:
+    def __init__(self, max_tokens: int, settings: str = "rationales", hint: str = "") -> None:
         self.max_tokens = max_tokens
         self.settings = settings
+        self.hint = hint
         self.seen = 0
         self.lost: Counter[str] = Counter()
 
@@ -45,7 +46,7 @@ class Trial:
         remedy = {
             "cut off": f"give it more room with {self.settings}.max_tokens={4 * self.max_tokens}; a model that thinks needs thousands",
             "failed": "see the errors in the step's records",
-            "unread": f"see what it writes in the step's records{apart}",
+            "unread": f"see what it writes in the step's records{apart}{self.hint}",
         }[worst]
         return (
             f"of the teacher's first {FIRST} replies {said}: no lesson would come of them, so the rest was not asked for. What "

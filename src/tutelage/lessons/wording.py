@@ -29,7 +29,7 @@ _ALONE = re.compile(
     r"|[A-Za-z]+(?:['\u2019-][A-Za-z]+)*(?:\s[A-Za-z]+(?:['\u2019-][A-Za-z]+)*){0,5}"
     rf"){_MARKS}[.!]?{_MARKS}"
 )
-_ENDS = re.compile(r"[.!?]\s|\n")
+_ENDS = re.compile(r"[.!?]\s|[。！？]\s?|\n")
 
 
 def clean(text: str) -> str:

@@ -10,5 +10,9 @@ RECIPES = {
         "tutelage.recipes.tailored:RECIPE",
         "tailored learning [Wang et al. 2023]: rounds of exam, feedback, reflection",
     ),
+    "probe": (
+        "tutelage.recipes.probe:RECIPE",
+        "can a student use what its teacher said of its mistakes? nothing is trained",
+    ),
     "exam": ("tutelage.recipes.exam_only:RECIPE", "one model sits one exam; nothing is trained"),
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from tutelage.classroom.room import Classroom, Who
 from tutelage.exam import ExamConfig
-from tutelage.lessons import feedback, practice, rationales
+from tutelage.lessons import feedback, practice, rationales, reflection, scribe
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.selection import choose_alike, choose_questions
 from tutelage.lessons.trial import Bounds, Trial
@@ -16,7 +16,7 @@ from tutelage.recipes.settings import RationalesConfig
 from tutelage.tasks.asking import taught
 from tutelage.tasks.contamination import HeldOut
 from tutelage.tasks.task import Task
-from tutelage.types import Attempt, Label, Lesson, Question
+from tutelage.types import Attempt, Feedback, Label, Lesson, Question
 
 
 class Tutoring(Protocol):
@@ -65,15 +65,31 @@ def lessons_for(
     """The lessons of a round: the teacher's feedback on chosen mistakes, or for the ablation plain rationales."""
     settings = config.feedback
     if settings.writes == "own":
-        return _own(room, config, number, errors)
+        return _own(room, config, number, errors, settings.rationales)
+    own = _own(room, config, number, errors, settings.own, "own") if settings.own else []
+    return [*own, *_taught(room, config, number, errors, held_out)]
+
+
+def _taught(
+    room: Classroom, config: Tutoring, number: int, errors: ExamOutcome, held_out: Sequence[Question]
+) -> list[Lesson]:
+    """What the teacher writes in a round."""
+    settings = config.feedback
     missed = {mistake.question for mistake in errors.mistakes}
     chosen = _chosen(config, errors, settings.of, random.Random(f"{room.seed}/{number}/choose"))
-    which = {"missed": "of them", "all": "of all, missed or not,", "right": "of those answered right"}[settings.of]
+    which = {
+        "missed": "of them",
+        "unsolved": "of those that no sample answered rightly",
+        "all": "of all, missed or not,",
+        "right": "of those answered right",
+    }[settings.of]
     if settings.match:
         like = _chosen(config, errors, "missed", random.Random(f"{room.seed}/{number}/choose"))
         chosen = choose_alike(like, _untaught(config, errors), random.Random(f"{room.seed}/{number}/match"))
         which = "of all, as many of each template as of the missed,"
     room.note(f"{number}-exam", f"{len(missed)} questions missed; {len(chosen)} {which} go up to the teacher")
+    if not chosen or room.buying.is_over:
+        return []
     if settings.writes == "rationales":
         setup = _aloud(config, settings.rationales).setup(config.rationales.form, round_seed(room, number))
         label = _told("rationales", number)
@@ -82,17 +98,19 @@ def lessons_for(
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))
 
 
-def _own(room: Classroom, config: Tutoring, number: int, errors: ExamOutcome) -> list[Lesson]:
-    """The student's own right answers, of at most as many questions as may go up."""
+def _own(
+    room: Classroom, config: Tutoring, number: int, errors: ExamOutcome, each: int, step: str = "lessons"
+) -> list[Lesson]:
+    """The student's own right answers, `each` a question, of at most as many questions as may go up."""
     settings = config.feedback
     right = {attempt.question for attempt in errors.attempts if attempt.verdict == "right"}
     may = [question for question in errors.train if question.id in right]
     most, rng = settings.questions, random.Random(f"{room.seed}/{number}/own")
     chosen = {question.id for question in choose_questions(settings.choose, most, may, errors.attempts, rng)}
     attempts = [attempt for attempt in errors.attempts if attempt.question in chosen]
-    kept = rationales.own_right(attempts, room.task, errors.train, number, settings.rationales)
+    kept = rationales.own_right(attempts, room.task, errors.train, number, each)
     inputs = {"attempts": attempts, "feedback": settings}
-    return room.lessons(f"{number}-lessons", kept, inputs, needed=False, who="student")
+    return room.lessons(f"{number}-{step}", kept, inputs, needed=False, who="student")
 
 
 def _chosen(config: Tutoring, errors: ExamOutcome, of: str, rng: random.Random) -> list[Question]:
@@ -118,8 +136,9 @@ def _may_go_up(errors: ExamOutcome, of: str) -> set[str]:
     """The questions that were missed, all of them, or those that were answered and never otherwise than right."""
     if of == "all":
         return {question.id for question in errors.train}
-    if of == "missed":
-        return {mistake.question for mistake in errors.mistakes}
+    if of in ("missed", "unsolved"):
+        solved = {attempt.question for attempt in errors.attempts if attempt.verdict == "right" and of == "unsolved"}
+        return {mistake.question for mistake in errors.mistakes} - solved
     otherwise = {attempt.question for attempt in errors.attempts if attempt.verdict != "right"}
     return {attempt.question for attempt in errors.attempts} - otherwise
 
@@ -127,6 +146,59 @@ def _may_go_up(errors: ExamOutcome, of: str) -> set[str]:
 def _feedback(
     room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: ExamOutcome, held_out: HeldOut
 ) -> list[Lesson]:
+    settings = config.feedback
+    lessons, replies = list[Lesson](), list[Feedback]()
+    if settings.form == "scribe":
+        lessons, replies = _repairs(room, config, number, chosen, errors)
+        repaired = {lesson.question for lesson in lessons}
+        chosen = [question for question in chosen if question.id not in repaired]
+        if chosen:
+            room.note(f"{number}-repairs", f"{len(chosen)} questions go up again, for a whole solution")
+    if chosen:
+        more, said = _corrections(room, config, number, chosen, errors, replies)
+        lessons, replies = [*lessons, *more], [*replies, *said]
+    if not settings.practice:
+        return lessons
+    return [*lessons, *_exercises(room, config, number, replies, held_out)]
+
+
+def _repairs(
+    room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: ExamOutcome
+) -> tuple[list[Lesson], list[Feedback]]:
+    """The student's own right steps and how the teacher goes on from them, of one mistake a question."""
+    settings = config.feedback
+    shown = {key: mistakes[0] for key, mistakes in errors.shown(min(settings.shown, 1)).items() if mistakes}
+    examples = [lesson.completion for lesson in errors.lessons[:2]]
+    chats = [
+        scribe.ask_scribe(
+            room.task,
+            question,
+            reflection.as_completion(shown[question.id]) if question.id in shown else "",
+            settings,
+            examples,
+            number,
+        )
+        for question in chosen
+    ]
+    names = {key: (feedback.attempt_name(f"{number}-exam", mistake),) for key, mistake in shown.items()}
+    bounds = Bounds(settings.tokens, _trial(config, ", and feedback.form=solution asks for less"))
+    sampling = settings.sampling(round_seed(room, number))
+    replies = room.ask_teacher(f"{number}-scribe", config.teacher, chats, sampling, names, bounds)
+    asked = {question.id: question for question in chosen}
+    kept = scribe.keep_repairs(replies, room.task, asked, shown, number)
+    inputs = {"replies": replies, "feedback": settings, "shown": list(shown.values())}
+    return room.lessons(f"{number}-repairs", kept, inputs, needed=False), replies
+
+
+def _corrections(
+    room: Classroom,
+    config: Tutoring,
+    number: int,
+    chosen: Sequence[Question],
+    errors: ExamOutcome,
+    before: Sequence[Feedback],
+) -> tuple[list[Lesson], list[Feedback]]:
+    """Whole solutions from the teacher, who is shown the mistakes; `before` are its replies of this round so far."""
     settings, wrong = config.feedback, errors.shown(config.feedback.shown)
     examples = [lesson.completion for lesson in errors.lessons[:2]]
     chats = [
@@ -137,8 +209,10 @@ def _feedback(
         key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
         for key, mistakes in wrong.items()
     }
+    spent = sum(reply.tokens_in + reply.tokens_out for reply in before)
+    left = None if settings.tokens is None else max(0, settings.tokens - spent)
     sampling = settings.sampling(round_seed(room, number))
-    bounds = Bounds(settings.tokens, _trial(config))
+    bounds = Bounds(left, _trial(config))
     replies = room.ask_teacher(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)
     kept = feedback.keep_solutions(
         replies, room.task, {question.id: question for question in chosen}, settings, number, errors.lessons
@@ -146,20 +220,25 @@ def _feedback(
     inputs = {"replies": replies, "feedback": settings, "learned": list(errors.lessons)}
     if kept.dropped["repeated"] and not kept.lessons:  # nothing new is no failure
         room.note(f"{number}-feedback", kept.line())
-        lessons = []
-    else:
-        lessons = room.lessons(f"{number}-lessons", kept, inputs, needed=room.buying.until is None)
-    if not settings.practice:
-        return lessons
+        return [], replies
+    must = not before and room.buying.until is None
+    return room.lessons(f"{number}-lessons", kept, inputs, needed=must), replies
+
+
+def _exercises(
+    room: Classroom, config: Tutoring, number: int, replies: Sequence[Feedback], held_out: HeldOut
+) -> list[Lesson]:
+    """New exercises in the teacher's replies, those on whose answer its votes agree."""
+    settings = config.feedback
     made = practice.exercises(replies, room.task, held_out, settings, number)
     if not made.questions:
         room.note(f"{number}-practice", practice.agreed(made, [], 1).line())
-        return lessons
+        return []
     setup = _aloud(config, settings.votes).setup(config.rationales.form, round_seed(room, number))
     cast = room.sit(f"{number}-votes", config.teacher, made.questions, setup, _trial(config), _told("votes", number))
     agreed = practice.agreed(made, cast, settings.agree)
     voted_in = {"replies": replies, "votes": cast, "feedback": settings}
-    return [*lessons, *room.lessons(f"{number}-practice", agreed, voted_in, needed=False)]
+    return room.lessons(f"{number}-practice", agreed, voted_in, needed=False)
 
 
 def _told(what: str, number: int) -> Label:
@@ -173,9 +252,9 @@ def _aloud(config: Tutoring, samples: int) -> ExamConfig:
     return ExamConfig(n=samples, temperature=temperature, max_tokens=settings.max_tokens)
 
 
-def _trial(config: Tutoring) -> Trial | None:
+def _trial(config: Tutoring, hint: str = "") -> Trial | None:
     """A look at the first replies of each step, unless the user goes on whatever they are."""
-    return None if config.rationales.accept_cut else Trial(config.feedback.max_tokens, "feedback")
+    return None if config.rationales.accept_cut else Trial(config.feedback.max_tokens, "feedback", hint)
 
 
 def round_seed(room: Classroom, number: int) -> int:
@@ -201,7 +280,9 @@ def calls_for(config: Tutoring, task: Task, train: Sequence[Question], asked: in
         span = ((0, calls * (each + out // 2)), (0, calls * out // 2))
         return [Expected("further rationales, at the most", calls, *span)]
     prompt = 400 + each + settings.shown * longest
-    rows = [Expected("feedback, at the most", most, (0, most * prompt), (0, most * settings.max_tokens))]
+    kinds = ("repairs", "whole solutions instead") if settings.form == "scribe" else ("feedback",)
+    span = ((0, most * prompt), (0, most * settings.max_tokens))
+    rows = [Expected(f"{kind}, at the most", most, *span) for kind in kinds]
     if settings.practice:
         votes = config.rationales.calls * most * settings.practice * settings.votes
         span = ((0, votes * each * 3), (0, votes * settings.max_tokens // 2))

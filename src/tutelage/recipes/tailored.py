@@ -1,135 +1,24 @@
 """Tailored learning: rounds of exam, feedback on the mistakes, and self-reflection [Wang et al. 2023, arXiv 2310.13332]."""
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Self
-
-from pydantic import Field, model_validator
+from collections.abc import Sequence
 
 from tutelage.classroom.room import Classroom, Who
-from tutelage.config import Settings, build
 from tutelage.errors import ConfigError
-from tutelage.exam import ExamConfig
 from tutelage.lessons import reflection
-from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.mistakes import mistakes
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams, shots_for
 from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
 from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
-from tutelage.recipes.planning import of_teaching
-from tutelage.recipes.presets import Published, over
+from tutelage.recipes.partner import first_questions, partner_student, with_partner
+from tutelage.recipes.planning import aloud, of_teaching
 from tutelage.recipes.recipe import Expected, Recipe
 from tutelage.recipes.rounds import latest_that_holds, rounds_without_rise, why_kept
-from tutelage.recipes.settings import Baseline, Splits, Teaching
+from tutelage.recipes.tailored_settings import Tailored, TailoredSplits
 from tutelage.runs import labels
 from tutelage.tasks.task import Task, subset
-from tutelage.training.settings import TrainingConfig
-from tutelage.types import Attempt, Checkpoint, JsonObject, Label, Lesson, Question
-
-ROUNDS = 20  # the most
-
-
-class TailoredSplits(Splits):
-    """Which questions are taught, which decide when to stop, and which are asked at the end."""
-
-    dev: str | None = Field(None, description="a split of the task; default: held out of train")
-    dev_limit: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="a fixed random subset of this size; null: 300 where the task makes its questions, else 100"
-    )
-
-    def dev_size(self, task: Task) -> int:
-        """How many dev questions are asked: they choose the round, and where they are free there can be many."""
-        return self.dev_limit or (300 if task.worked else 100)
-
-
-class MistakesConfig(Settings):
-    """The exam on the training questions, where the mistakes are made."""
-
-    n: Annotated[int, Field(ge=1)] = Field(4, description="samples a question [Wang et al. 2023: 4]")
-    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
-    top_k: Annotated[int, Field(ge=0)] = Field(50, description="[Wang et al. 2023: 50]")
-    own: bool = Field(
-        False,
-        description="the student's own right answers are positives of self-reflection too (ours: off in the paper)",
-    )
-    keep: Annotated[int, Field(ge=1)] = Field(4, description="different mistakes a question [Wang et al. 2023: 4]")
-    questions: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="training questions in a round's exam, others each round; default: all"
-    )
-
-    def exam(self, final: ExamConfig) -> ExamConfig:
-        """As long an answer as in the final exam: a shorter limit would count long right solutions as mistakes."""
-        return ExamConfig(
-            n=self.n, temperature=self.temperature, top_k=self.top_k, max_tokens=final.max_tokens, chunk=final.chunk
-        )
-
-
-class TailoredTraining(TrainingConfig):
-    """How a round is trained."""
-
-    epochs: Annotated[int, Field(ge=1)] = Field(2, description="passes over the lessons")
-
-
-_APPENDIX = "Wang et al. 2023, GPT-J on GSM8K"
-PUBLISHED = {
-    "rationales.samples": Published(2, "self-reflection needs two"),
-    "patience": Published(None, "Wang et al. 2023: 3 rounds are shown"),
-    "feedback.rationales": Published(2, "self-reflection needs two"),
-    "start": Published("warm", "Wang et al. 2023"),
-    "training.epochs": Published(10, _APPENDIX),
-    "training.learning_rate": Published(7e-6, _APPENDIX),
-    "training.schedule": Published("constant", _APPENDIX),
-    "training.warmup": Published(100, _APPENDIX),
-    "training.weight_decay": Published(0.01, _APPENDIX),
-    "training.batch": Published(16, _APPENDIX),
-    "training.prompt_weight": Published(0.1, "Wang et al. 2023, the authors' code"),
-    "training.reflection": Published({"weight": 0.5, "margin": 1.0, "pooling": "last_token"}, "Wang et al. 2023"),
-}
-
-
-class Tailored(Teaching):
-    """Teach in rounds: the student sits an exam, and its mistakes become its next lessons."""
-
-    published: ClassVar[Mapping[str, Published]] = PUBLISHED
-
-    recipe: Literal["tailored"] = Field("tailored", description="which recipe: its name, or package.module:RECIPE")
-    questions: TailoredSplits = TailoredSplits()
-    rounds: Annotated[int, Field(ge=1, le=ROUNDS)] = Field(3, description="at most [Wang et al. 2023: 3]")
-    patience: Annotated[int, Field(ge=1)] | None = Field(
-        1, description="stop after this many rounds whose rise on dev is within its standard error; null: never"
-    )
-    first: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="training questions the first lessons are about; default: all. The others wait to be missed"
-    )
-    mistakes: MistakesConfig = MistakesConfig()
-    feedback: FeedbackConfig = FeedbackConfig()
-    review: Annotated[int, Field(ge=0)] = Field(
-        50,
-        description="questions that went up to the teacher and are put to the new student again, to see what it mended",
-    )
-    merge: Literal["union", "latest"] = Field("union", description="lessons of all rounds, or of the last alone")
-    start: Literal["warm", "scratch"] = Field(
-        "scratch",
-        description="a round learns all lessons anew, which did better at two epochs (LOG.md), or goes on with the last student",
-    )
-    training: TailoredTraining = TailoredTraining()
-    later: JsonObject = Field(
-        default_factory=dict,
-        description="training settings that differ from round 2 on, such as {learning_rate: 3.0e-5}",
-    )
-    baselines: tuple[Baseline, ...] = Field(("zero_shot", "fine_tune", "teacher"), description="what stands beside it")
-
-    @model_validator(mode="after")
-    def _later_rounds_can_train(self) -> Self:
-        self.training_in(2)
-        return self
-
-    def training_in(self, number: int) -> TrainingConfig:
-        """How round `number` is trained."""
-        if number == 1 or not self.later:
-            return self.training
-        return build(TrainingConfig, over(self.training.model_dump(), self.later), "later")
+from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
 
 def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
@@ -137,7 +26,7 @@ def lessons(room: Classroom, config: Tailored) -> list[Lesson]:
     train, dev = _train_and_dev(room, config.questions)
     asked = asked_in_the_end(room, config.questions)
     train = without_copies(room, config.questions, train, (*dev, *asked))
-    return first_lessons(room, config, subset(train, config.first))
+    return first_lessons(room, config, first_questions(train, config.first, config.partner, room.seed))
 
 
 def teach(room: Classroom, config: Tailored) -> Checkpoint:
@@ -150,7 +39,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     check_context(room, config, [*train, *dev, *test], train)
     setup = config.exam.setup("taught", room.seed)
 
-    lessons = first_lessons(room, config, subset(train, config.first))
+    lessons = first_lessons(room, config, first_questions(train, config.first, config.partner, room.seed))
     baselines(room, config, lessons, train, test)
     student: Who = config.student
     sat: list[tuple[list[Attempt], Checkpoint]] = []
@@ -162,7 +51,8 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             if over := _why_no_round(room, config, missed):
                 room.note(f"{number}-exam", over)
                 break
-            fresh = lessons_for(room, config, number, ExamOutcome(train, attempts, missed, lessons), (*dev, *test))
+            errors = _or_the_partner_s(room, config, number, ExamOutcome(train, attempts, missed, lessons))
+            fresh = lessons_for(room, config, number, errors, (*dev, *test))
             if not fresh:
                 room.note(f"{number}-exam", "the teacher says nothing that was not learned already; no further round")
                 break
@@ -192,7 +82,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
 
 def _why_no_round(room: Classroom, config: Tailored, missed: Sequence[Attempt]) -> str:
     """Why no further round is taught; empty where one is."""
-    if config.feedback.writes == "own":  # the student's own answers cost nothing
+    if config.feedback.writes == "own" or config.feedback.own:  # the student's own answers cost nothing
         return ""
     if room.buying.is_over:
         return "budget.until is used: no more lessons are bought, and no further round is taught"
@@ -230,16 +120,33 @@ def _exam(
     """The exam on training questions; the untuned student, who knows no format, is shown worked examples."""
     if number == 1 and config.training.plain:
         return []  # nothing in round 1 would use it
-    limit = config.mistakes.questions
-    asked = list(train)
-    if limit is not None and limit < len(asked):
-        drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(asked)), limit))
-        asked = [question for place, question in enumerate(asked) if place in drawn]
+    asked = _asked(room, config, number, train)
     settings, seed = config.mistakes.exam(config.exam), round_seed(room, number)
     shown = shots_for(room, config, lessons, asked) if number == 1 else []
     setup = settings.setup("few_shot_cot" if shown else "taught", seed, shown)
     label = _told("training questions", number - 1, config.questions.train)
     return room.sit(f"{number}-exam", student, asked, setup, label=label)
+
+
+def _asked(room: Classroom, config: Tailored, number: int, train: Sequence[Question]) -> list[Question]:
+    """The training questions of a round's exam."""
+    limit = config.mistakes.questions
+    if limit is None or limit >= len(train):
+        return list(train)
+    drawn = set(random.Random(f"{room.seed}/{number}/exam").sample(range(len(train)), limit))
+    return [question for place, question in enumerate(train) if place in drawn]
+
+
+def _or_the_partner_s(room: Classroom, config: Tailored, number: int, errors: ExamOutcome) -> ExamOutcome:
+    """What an exam showed, or where another's mistakes stand for the student's, what the partner's did."""
+    if config.partner is None or config.partner.use == "none":
+        return errors
+    train = errors.train
+    other = partner_student(room, config, first_questions(train, config.first, config.partner, room.seed, 1))
+    setup = config.mistakes.exam(config.exam).setup("taught", round_seed(room, number))
+    label = Label(who="partner", round=number - 1, split=config.questions.train, title="training questions, partner")
+    theirs = room.sit(f"{number}-partner", other, _asked(room, config, number, train), setup, label=label)
+    return with_partner(errors, theirs, mistakes(theirs, config.mistakes.keep), config.partner.use)
 
 
 def promised(config: Tailored) -> dict[str, Label]:
@@ -261,7 +168,9 @@ def calls(config: Tailored, task: Task) -> list[Expected]:
     asked = config.mistakes.questions or len(train)
     each = calls_for(config, task, train, asked, config.exam.longest())
     later = [row.times(config.rounds - 1) for row in each] if config.rounds > 1 else []
-    return of_teaching(config, task, config.first) + later
+    partner = config.partner is not None and config.partner.use != "none" and config.first
+    other = aloud("rationales for the partner", task, subset(train, config.first), config.rationales.samples, config)
+    return [*of_teaching(config, task, config.first), *(other if partner else []), *later]
 
 
 RECIPE = Recipe(

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tutelage.lessons import feedback
+from tutelage.lessons.replies import diagnosis_of
 from tutelage.runs.history import ExamView, RunHistory
 from tutelage.tasks.asking import zero_shot_cot
 from tutelage.types import Attempt, Chat, Feedback, JsonObject, Lesson, Message, Question
@@ -131,7 +132,7 @@ def _said(step: str, line: int, reply: Feedback) -> JsonObject:
     told = {
         "step": step,
         "place": f"{step}/records.jsonl:{line}",
-        "error": _cut(feedback.read_feedback(reply.text).error),
+        "error": _cut(diagnosis_of(reply.text)),
         "reply": _cut(reply.text),
         "prompt": _cut(reply.prompt),
         "attempts": list(reply.attempts),
@@ -147,6 +148,7 @@ def _lesson(lesson: Lesson, page: str) -> JsonObject:
         "round": lesson.round or 1,
         "kind": lesson.kind,
         "text": _cut(lesson.completion),
+        "kept": _cut(lesson.completion[: lesson.kept]),
         "prompt": _cut(lesson.prompt) if lesson.question != page else "",
         "key": lesson.key,
         "attempts": list(lesson.attempts),

@@ -11,9 +11,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from tutelage.arithmetic import has_sums, worked_out
 from tutelage.config import setting
 from tutelage.errors import RunError
-from tutelage.evaluation.arithmetic import has_sums, worked_out
 from tutelage.grading.verdicts import judged
 from tutelage.regular import read_regular
 from tutelage.runs.files import write_file

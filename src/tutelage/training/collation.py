@@ -1,9 +1,8 @@
 """Rows as tensors. B rows, L lines of the tensors, T columns, N targets, S branches of a row.
 
 Two layouts hold the same rows. *Shared*: a row is one line, padded on the left, in which all branches stand beside each
-other and a mask says who goes on from whom; a prompt is computed once for all that goes on from it. *Apart*: every way
-from tutelage.types import JsonObject
-from a prompt to an end is a line of its own, padded on the right; this is right whatever a model makes of masks.
+other and a mask says who goes on from whom; a prompt is computed once for all that goes on from it. *Apart*: every way from
+a prompt to an end is a line of its own, padded on the right; this is right whatever a model makes of masks.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from tutelage.training.rows import Inputs, Row, RowPart, Totals
+from tutelage.training.examples import Branch
+from tutelage.training.rows import Inputs, Placed, Row, Totals
 
 PADDING = (
     0  # the segment of a column that holds nothing; the others are numbered from 1, in the order of a row's branches
@@ -99,7 +99,7 @@ def lay_apart(rows: Sequence[Row], pad: int) -> Laid:
     A prompt with three ends is paid for three times. The scored lines of all rows come first.
     """
     ways = [(number, path) for number, row in enumerate(rows) for path in row.paths]
-    ways.sort(key=lambda way: way[1][-1] not in rows[way[0]].scored)  # stable
+    ways.sort(key=lambda way: rows[way[0]].scored.isdisjoint(way[1]))  # stable
     lines = [[token for place in path for token in rows[number].branches[place].ids] for number, path in ways]
     width = max(map(len, lines))
     ids = torch.tensor([line + [pad] * (width - len(line)) for line in lines])
@@ -143,46 +143,71 @@ def _parts(rows: Sequence[Row], places: Sequence[Sequence[Place]]) -> dict[str, 
     """Where each part stands: its targets as lists, or the tokens whose states are read and the line of each row."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for number, row in enumerate(rows):
-        for objective, part, branch in row.parts:
-            own = found.setdefault(objective, {}).setdefault(part.name, {})
-            read = _state if part.weights is None else _targets
-            for key, values in read(number, part, places[number][branch]).items():
+        for one in row.parts:
+            own = found.setdefault(one.objective, {}).setdefault(one.part.name, {})
+            for key, values in _tokens(number, row, one, places[number]).items():
                 own.setdefault(key, []).extend(values)
-    return {
+    made = {
         objective: {name: {key: _tensor(key, values) for key, values in one.items()} for name, one in own.items()}
         for objective, own in found.items()
     }
+    beside: dict[tuple[str, str], list[Branch]] = {}
+    for row in rows:
+        for objective, part in row.beside:
+            beside.setdefault((objective, part.name), []).append(part.branch)
+    for (objective, name), branches in beside.items():
+        made.setdefault(objective, {})[name] = lay_behind(branches)
+    return made
+
+
+def lay_behind(branches: Sequence[Branch]) -> dict[str, torch.Tensor]:
+    """Texts, a line each, and what each goes on from, for a pass in which the latter is a constant.
+
+    `before` ends in the last column of every line, `texts` begins in the first; the masks say which columns hold anything.
+    """
+    befores = [_before(branch) for branch in branches]
+    wide, long = max(map(len, befores)), max(len(branch.ids) for branch in branches)
+    return {
+        "before": torch.tensor([[0] * (wide - len(ids)) + ids for ids in befores]),
+        "before_mask": torch.tensor([[0] * (wide - len(ids)) + [1] * len(ids) for ids in befores]),
+        "texts": torch.tensor([[*branch.ids, *[0] * (long - len(branch.ids))] for branch in branches]),
+        "text_mask": torch.tensor([[1] * len(branch.ids) + [0] * (long - len(branch.ids)) for branch in branches]),
+    }
+
+
+def _before(branch: Branch) -> list[int]:
+    return [*_before(branch.after), *branch.after.ids] if branch.after else []
 
 
 def _tensor(key: str, values: Sequence[float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float32 if key == "weights" else None)
+    return torch.tensor(values, dtype=torch.float32 if key == "weights" else None if values else torch.long)
 
 
-def _state(number: int, part: RowPart, place: Place) -> dict[str, Sequence[float]]:
-    size = len(part.branch.ids)
-    columns = range(place.column, place.column + size)
-    return {"lines": [place.line] * size, "columns": columns, "rows": [number], "line_of_row": [place.line]}
-
-
-def _targets(number: int, part: RowPart, place: Place) -> dict[str, Sequence[float]]:
-    """The tokens that count: what they are, where they stand, and the column whose logits predict each.
+def _tokens(number: int, row: Row, one: Placed, places: Sequence[Place]) -> dict[str, Sequence[float]]:
+    """The tokens of a part that are read: where each stands, and for targets what it is, counts, and is predicted from.
 
     That is the column before it, but for a branch's first token: what it goes on from may stand anywhere in the line.
     """
-    assert part.weights is not None
-    size, last = len(part.branch.ids), place.column + len(part.branch.ids) - 1
+    part = one.part
+    # Where every end has a line of its own, a branch of several lines is read in the line in which the part ends.
+    line = places[one.places[-1]].line if one.places else 0
+    columns, sources = list[int](), list[int]()
+    for place in one.places:
+        first, size = places[place].column, len(row.branches[place].ids)
+        columns += range(first, first + size)
+        sources += [places[place].before, *range(first, first + size - 1)]
     every: dict[str, Sequence[float]] = {
-        "lines": [place.line] * size,
-        "columns": range(place.column, last + 1),
-        "sources": [place.before, *range(place.column, last)],
-        "labels": part.branch.ids,
-        "weights": part.weights,
-        "rows": [number] * size,
-        **{f"more.{key}": values for key, values in part.more.items()},
+        "lines": [line] * len(columns),
+        "columns": columns,
+        "rows": [number] * len(columns),
     }
-    if place.before >= 0 and all(part.weights):
+    if part.weights is None:
         return every
-    counts = [weight != 0 and source >= 0 for weight, source in zip(part.weights, every["sources"], strict=True)]
+    every |= {"sources": sources, "labels": part.branch.ids, "weights": part.weights}
+    every |= {f"more.{key}": values for key, values in part.more.items()}
+    counts = [weight != 0 and source >= 0 for weight, source in zip(part.weights, sources, strict=True)]
+    if all(counts):
+        return every
     return {
         key: [value for value, counted in zip(values, counts, strict=True) if counted] for key, values in every.items()
     }

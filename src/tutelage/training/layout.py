@@ -85,6 +85,31 @@ def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int
     return model(**{name: value for name, value in given.items() if name in known})
 
 
+def states_behind(model: LanguageModel, laid: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The last states (LTH) of texts behind something that was read beforehand and is a constant; see `collation.lay_behind`."""
+    before = laid["before_mask"]
+    places = (before.cumsum(-1) - 1).clamp(min=0)
+    with torch.no_grad():
+        read = model(input_ids=laid["before"], attention_mask=before, position_ids=places, use_cache=True)
+    cache = getattr(read, "past_key_values", None)
+    if cache is None:
+        raise LessonError(
+            f"{type(_causal(model)).__name__} keeps no cache of keys and values, so a text cannot be read behind a constant prompt: "
+            "choose reflection.variant=own, or another objective"
+        )
+    width = laid["texts"].shape[1]
+    after = before.sum(-1, keepdim=True) + torch.arange(width, device=before.device)
+    with last_states(model) as states:
+        model(
+            input_ids=laid["texts"],
+            attention_mask=torch.cat([before, laid["text_mask"]], -1),
+            position_ids=after,
+            past_key_values=cache,
+            use_cache=True,
+        )
+    return states[0]
+
+
 def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """`shared_mask` in the form that the model's attention takes."""
     allowed_B1TT = shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])

@@ -34,14 +34,96 @@ def weighted_nll(
     return (each * weights_N.flatten()).sum() / total
 
 
-def pool(states_BTH: torch.Tensor, mask_BT: torch.Tensor, how: str) -> torch.Tensor:
-    """One state a row (BH): of the last token in the mask, or the mean over the mask; zeros where the mask is empty."""
-    states_BTH = _exact(states_BTH)
+def bounded_nll(logits_NV: torch.Tensor, labels_N: torch.Tensor, weights_N: torch.Tensor, most: float) -> torch.Tensor:
+    """A weighted sum of negative log-likelihoods, in which a target that costs `most` nats or more counts nothing.
+
+    With a negative weight it makes a token less likely, and a bound keeps what is unlikely already from growing without end
+    [Dai et al. 2024, the authors' code].
+    """
+    each_N = -token_logprobs(logits_NV, labels_N)
+    return torch.where(each_N < most, each_N * weights_N, torch.zeros_like(each_N)).sum()
+
+
+def token_logprobs(logits_NV: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
+    """The log-probability of each target (N), in nats; `logits_NV[n]` predicts `labels_N[n]`."""
+    return -F.cross_entropy(_exact(logits_NV), labels_N, reduction="none")
+
+
+def row_sums(values_N: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+    """The sum over each row's values (A), in the order of the rows; a row's values stand together."""
+    places_N, counts_A = _grouped(rows_N)
+    return values_N.new_zeros(len(counts_A)).index_add(0, places_N, values_N)
+
+
+def row_means(values_N: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+    """The mean over each row's values (A), in the order of the rows; a row's values stand together."""
+    return row_sums(values_N, rows_N) / _grouped(rows_N)[1]
+
+
+def preference(
+    better_A: torch.Tensor, worse_A: torch.Tensor, beta: float, margin: float, total: int | torch.Tensor
+) -> torch.Tensor:
+    """The mean of -log sigmoid(beta (better - worse) - margin) over pairs; `total` counts them in the whole batch.
+
+    With mean log-probabilities it is SimPO's [Meng et al. 2024, arXiv 2405.14734, equation 6], with log odds and no margin
+    ORPO's [Hong et al. 2024, arXiv 2403.07691, equation 6], with sums of log-probabilities less a reference's DPO's
+    [Rafailov et al. 2023, arXiv 2305.18290, equation 7].
+    """
+    return -F.logsigmoid(beta * (better_A - worse_A) - margin).sum() / total
+
+
+def top_divergence(
+    logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor, most: float = float("inf")
+) -> torch.Tensor:
+    """The sum over tokens of KL(teacher, student) over the teacher's K likeliest tokens and one bucket for all others.
+
+    A token counts at most `most` nats. The teacher's values are constants.
+    """
+    own_NK = _exact(logits_NV).log_softmax(-1).gather(-1, top_ids_NK.long())
+    teacher_NK = top_logprobs_NK.to(own_NK.dtype)
+    each_N = (teacher_NK.exp() * (teacher_NK - own_NK)).sum(-1)
+    rest_N, left_N = (_rest(values) for values in (teacher_NK, own_NK))
+    each_N = each_N + rest_N * (rest_N.log() - left_N.log())
+    return each_N.clamp(max=most).sum()
+
+
+def _rest(logprobs_NK: torch.Tensor) -> torch.Tensor:
+    """What probability is left for all other tokens; a hair at least, since rounding may leave less than none."""
+    return (1 - logprobs_NK.exp().sum(-1)).clamp(min=1e-6)
+
+
+def log_odds(logprobs_A: torch.Tensor) -> torch.Tensor:
+    """log(p / (1 - p)) of log-probabilities, which are kept below 0 by a hair: the odds of what is certain have no end."""
+    logprobs_A = logprobs_A.clamp(max=-1e-6)
+    return logprobs_A - torch.log(-torch.expm1(logprobs_A))
+
+
+def unlikely(logits_NV: torch.Tensor, labels_N: torch.Tensor, above: float, total: int | torch.Tensor) -> torch.Tensor:
+    """The sum of -log(1 - p) over the targets whose probability is above a bound, divided by `total` [Welleck et al. 2019, equation 4]."""
+    logprobs_N = token_logprobs(logits_NV, labels_N).clamp(max=-1e-6)
+    each_N = -torch.log(-torch.expm1(logprobs_N))
+    return torch.where(logprobs_N.exp() > above, each_N, torch.zeros_like(each_N)).sum() / total
+
+
+def pool(states_NH: torch.Tensor, rows_N: torch.Tensor, how: str) -> torch.Tensor:
+    """One state a row (AH), in the order of the rows: that of its last token, or the mean over its tokens.
+
+    `rows_N` says whose each token is; a row's tokens stand together.
+    """
+    states_NH = _exact(states_NH)
+    places_N, counts_A = _grouped(rows_N)
     if how == "last_token":
-        places_BT = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device) * mask_BT
-        mask_BT = mask_BT & F.one_hot(places_BT.argmax(-1), mask_BT.shape[1]).bool()
-    weights_BT = mask_BT.to(states_BTH.dtype)
-    return torch.einsum("bt,bth->bh", weights_BT, states_BTH) / weights_BT.sum(-1, keepdim=True).clamp(min=1)
+        return states_NH[counts_A.cumsum(0) - 1]
+    sums_AH = states_NH.new_zeros(len(counts_A), states_NH.shape[1]).index_add(0, places_N, states_NH)
+    return sums_AH / counts_A[:, None]
+
+
+def _grouped(rows_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The place of each value's row among the rows (N), and how many values each row has (A)."""
+    begins_N = rows_N != rows_N.roll(1)
+    begins_N[:1] = False
+    places_N = begins_N.long().cumsum(0)
+    return places_N, places_N.bincount()
 
 
 def self_reflection(

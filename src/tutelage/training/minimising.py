@@ -53,7 +53,7 @@ class PlannedBatches(Dataset[Item]):
         """How many tokens the whole training reads, and how many of the answers' it predicts."""
         read, predicted = 0, 0
         for row in self.rows():
-            read += row.apart_length if self.apart else row.shared_length
+            read += (row.apart_length if self.apart else row.shared_length) + row.beside_length
             answers = {place for place in row.scored if row.parents[place] >= 0}
             predicted += sum(len(row.branches[place].ids) for place in answers)
         return read, predicted

@@ -1,6 +1,7 @@
 """Several objectives as one: what each keeps of a lesson, the rows they share, and the sum of their losses."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.objectives.objective import Objective, find_objective
 from tutelage.training.reading import ForwardPass
+from tutelage.training.references import References
 from tutelage.training.rows import Inputs, Row
 from tutelage.training.settings import ObjectiveChoice
 
@@ -28,11 +30,11 @@ class Prepared(NamedTuple):
     examples: list[Example]
     kept: dict[str, list[object]]
 
+    active: dict[str, int]  # how many lessons each has something to say about that is its own
+
     def shares(self) -> dict[str, float]:
         """The share of the lessons that each objective has something to say about."""
-        return {
-            name: round(sum(one is not None for one in own) / len(self.examples), 4) for name, own in self.kept.items()
-        }
+        return {name: round(count / len(self.examples), 4) for name, count in self.active.items()}
 
 
 class Mix:
@@ -47,6 +49,10 @@ class Mix:
                 f"training.objective: {' and '.join(paths)} are both called {doubled!r}; each needs a name of its own"
             )
 
+        if len(whole := [one.objective.name for one in self.members if getattr(one.objective, "whole", False)]) > 1:
+            raise ConfigError(
+                f"training.objective: {' and '.join(whole)} each learn lessons whole, so a token would count twice; name one of them"
+            )
         self._rows: Callable[[], Iterable[Row]] = tuple
         self._met: set[tuple[str, str]] = set()  # parts that some row of the training has
 
@@ -61,6 +67,7 @@ class Mix:
         names: set[str] = set()
         for row in self._rows():
             names |= {one.part.name for one in row.parts if one.objective == objective}
+            names |= {part.name for name, part in row.beside if name == objective}
             if part in names:
                 self._met.add((objective, part))
                 return
@@ -84,7 +91,24 @@ class Mix:
             if all(one is None for one in own):
                 raise LessonError(f"objective {name!r} has nothing to say about any of the {len(examples)} lessons")
         used = [place for place in range(len(examples)) if any(own[place] is not None for own in found.values())]
-        return Prepared([examples[i] for i in used], {name: [own[i] for i in used] for name, own in found.items()})
+        active = {one.objective.name: _active(one.objective, found[one.objective.name]) for one in self.members}
+        kept = {name: [own[i] for i in used] for name, own in found.items()}
+        return Prepared([examples[i] for i in used], kept, active)
+
+    def refer(self, prepared: Prepared, references: References) -> Prepared:
+        """The same with what an objective wants to know of texts before anything is trained."""
+        kept = dict(prepared.kept)
+        for one in self.members:
+            if asked := getattr(one.objective, "refer", None):
+                name = one.objective.name
+                have = [
+                    (example, own)
+                    for example, own in zip(prepared.examples, kept[name], strict=True)
+                    if own is not None
+                ]
+                told = iter(asked([example for example, _ in have], [own for _, own in have], references))
+                kept[name] = [own if own is None else next(told) for own in kept[name]]
+        return prepared._replace(kept=kept)
 
     def row(self, prepared: Prepared, index: int, place: str) -> Row:
         """A lesson as it is shown in one epoch, with what every objective adds to it."""
@@ -99,16 +123,18 @@ class Mix:
 
         `plain` is the model without what Trainer wraps around it.
         """
-        reads_states = any("line_of_row" in part for own in inputs["parts"].values() for part in own.values())
+        reads_states = any(
+            "sources" not in part and "texts" not in part for own in inputs["parts"].values() for part in own.values()
+        )
         with layout.last_states(plain, reads_states) as states:
             out = layout.forward(model, inputs, inputs["keep"])
         # A micro-batch without lessons still needs a loss with a gradient, of nothing.
         total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
         for objective, weight in self.members:
             if objective.name in inputs["parts"]:
-                seen = ForwardPass(
-                    objective.name, inputs, (out.logits, states[0] if states else None), self._check_part
-                )
+                given = out.logits, states[0] if states else None
+                behind = partial(layout.states_behind, plain)
+                seen = ForwardPass(objective.name, inputs, given, self._check_part, behind)
                 loss, told = _told(objective, seen)
                 total = total + weight * loss
                 if doubled := next((name for name in told if name in numbers), ""):
@@ -117,6 +143,12 @@ class Mix:
                     )
                 numbers |= {name: number.detach() for name, number in told.items()}
         return total, numbers, out
+
+
+def _active(objective: Objective, kept: Sequence[object]) -> int:
+    """How many lessons an objective works on; one that learns the others as likelihood does says which it means."""
+    works_on: Callable[[object], bool] = getattr(objective, "works_on", lambda one: True)
+    return sum(one is not None and works_on(one) for one in kept)
 
 
 def _told(objective: Objective, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:

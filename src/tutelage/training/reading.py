@@ -28,9 +28,13 @@ class ForwardPass:
         inputs: Inputs,
         given: tuple[torch.Tensor, torch.Tensor | None],
         check: Callable[[str, str], None],
+        behind: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
     ) -> None:
-        """`given` are the logits, and the last states where any part asks for them; `check` refuses a part that no row has."""
-        self._objective, self._check = objective, check
+        """`given` are the logits, and the last states where any part asks for them; `check` refuses a part that no row has.
+
+        `behind` reads texts behind constants, as `layout.states_behind` does.
+        """
+        self._objective, self._check, self._behind = objective, check, behind
         self._parts: Mapping[str, Mapping[str, torch.Tensor]] = inputs["parts"].get(objective, {})
         self._totals: Mapping[str, tuple[float, int]] = inputs["totals"].get(objective, {})
         # Only the last columns have logits; a model that knows no `logits_to_keep` gives those of all.
@@ -82,9 +86,14 @@ class ForwardPass:
         return Targets(logits_NV, one["labels"], one["weights"], one["rows"], more)
 
     def pooled(self, part: str, how: str) -> torch.Tensor:
-        """The last states over a part as one vector for each row that has it, in the order of the rows (AH)."""
-        assert self._states is not None
+        """The last states over a part as one vector for each row that has it, in the order of the rows (AH).
+
+        `how`: "last_token", or "mean" over the part's tokens.
+        """
         one = self._parts[part]
-        mask_LT = torch.zeros(self._states.shape[:2], dtype=torch.bool, device=self._states.device)
-        mask_LT[one["lines"], one["columns"]] = True
-        return pool(self._states, mask_LT, how)[one["line_of_row"]]
+        if "texts" in one:
+            held = one["text_mask"].bool()
+            return pool(self._behind(one)[held], held.nonzero()[:, 0], how)
+        assert self._states is not None
+        # Token by token in the order of the text, which need not be the order of the columns.
+        return pool(self._states[one["lines"], one["columns"]], one["rows"], how)

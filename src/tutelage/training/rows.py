@@ -19,13 +19,15 @@ class RowPart(Struct, frozen=True):
 
     With `weights`, one a token, its tokens are targets: their log-probabilities are read, and a weight of 0 leaves one out.
     Without, only the student's last states over it are read, which costs less. `more` holds what else belongs to each
-    token, such as a teacher's probabilities, and comes back beside the targets.
+    token, such as a teacher's probabilities, and comes back beside the targets. With `fixed`, states are read in a pass of their own, in
+    which everything that the branch goes on from is a constant: no gradient reaches it through there.
     """
 
     name: str
     branch: Branch
     weights: Sequence[float] | None = None
     more: Mapping[str, Sequence[Any]] = {}
+    fixed: bool = False
 
     @property
     def counted(self) -> Sequence[float]:
@@ -34,42 +36,94 @@ class RowPart(Struct, frozen=True):
 
 
 class Placed(NamedTuple):
-    """A part in a row: whose it is, and the place of its branch among the row's."""
+    """A part in a row: whose it is, and the places of what its tokens are cut into among the row's branches, in their order."""
 
     objective: str
     part: RowPart
-    place: int
+    places: Sequence[int]
+
+
+class _Node:
+    """Tokens that every text of a row has in common that goes through here, and what goes on from them."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = ids
+        self.children: list[_Node] = []
+
+    def grow(self, ids: Sequence[int]) -> "_Node":
+        """The node in which these tokens end, behind this one; nodes are cut where texts part, or where one of them ends."""
+        node = self
+        while ids:
+            child = next((one for one in node.children if one.ids[0] == ids[0]), None)
+            if child is None:
+                child = _Node(ids)
+                node.children.append(child)
+            alike = _alike(child.ids, ids)
+            if alike < len(child.ids):
+                child.cut(alike)
+            node, ids = child, ids[alike:]
+        return node
+
+    def cut(self, length: int) -> None:
+        """Keep the first tokens, and hand the others down to a node between this one and its children."""
+        rest = _Node(self.ids[length:])
+        rest.children, self.children, self.ids = self.children, [rest], self.ids[:length]
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two texts have in common from the start."""
+    if one == other:
+        return len(one)
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 class Row:
     """A tree of branches that several objectives share, so that one forward pass serves them all.
 
     Objectives name their branches independently of each other; the same tokens behind the same tokens are one branch,
-    and are computed once.
+    and are computed once: a student's mistake and what corrects it share what both begin with.
     """
 
     def __init__(self, parts: Mapping[str, Sequence[RowPart]]) -> None:
         self.branches: list[Branch] = []  # every branch stands behind the one that it goes on from
         self.parents: list[int] = []  # places in `branches`; -1: it goes on from nothing
-        self.parts = [
-            Placed(name, _checked(name, part, own), self._add(part.branch))
-            for name, own in parts.items()
-            for part in own
-        ]
+        root = _Node(())
+        every = [(name, _checked(name, part, own)) for name, own in parts.items() for part in own]
+        self.beside = [(name, part) for name, part in every if part.fixed]  # read in passes of their own
+        named = [(name, part) for name, part in every if not part.fixed]
+        for _, part in named:
+            _grown(root, part.branch)
+        if not named and every and every[0][1].branch.after:  # a row holds something, if only a prompt
+            _grown(root, every[0][1].branch.after)
+        places = self._number(root, -1)
+        self.parts = [Placed(name, part, _cover(root, part.branch, places)) for name, part in named]
 
-    def _add(self, branch: Branch) -> int:
-        parent = -1 if branch.after is None else self._add(branch.after)
-        for place, other in enumerate(self.branches):
-            if self.parents[place] == parent and other.ids == branch.ids:
-                return place
-        self.branches.append(branch)
-        self.parents.append(parent)
-        return len(self.branches) - 1
+    def _number(self, node: _Node, parent: int) -> dict[int, int]:
+        """The place of every node below one, by its identity; a parent stands before its children."""
+        places: dict[int, int] = {}
+        for child in node.children:
+            place = places[id(child)] = len(self.branches)
+            self.branches.append(Branch(child.ids, self.branches[parent] if parent >= 0 else None))
+            self.parents.append(parent)
+            places |= self._number(child, place)
+        return places
 
     @cached_property
     def scored(self) -> set[int]:
-        """The branches whose log-probabilities are read."""
-        return {one.place for one in self.parts if one.part.weights is not None}
+        """The branches that hold a target: whose log-probabilities are read."""
+        return {
+            place for one in self.parts for place, weights in self.split(one, one.part.weights or ()) if any(weights)
+        }
+
+    def split(self, one: Placed, values: Sequence[Any]) -> list[tuple[int, Sequence[Any]]]:
+        """What belongs to the tokens of a part, by the branches that hold these tokens; nothing where there are no values."""
+        found, start = [], 0
+        for place in one.places if values else ():
+            end = start + len(self.branches[place].ids)
+            found.append((place, values[start:end]))
+            start = end
+        return found
 
     @property
     def is_chain(self) -> bool:
@@ -82,7 +136,10 @@ class Row:
 
         Logits are computed for the last columns only, so what needs none must not stand among those that do. Positions
         and the mask say what goes on from what, so the order is free: even a branch before its own prompt reads behind it.
+        Plain text has no mask, and stays as it is.
         """
+        if self.is_chain:
+            return list(range(len(self.parents)))
         needed = set(self.scored)
         for place in reversed(range(len(self.parents))):  # a child is scored from its parent's last token on
             if place in needed and self.parents[place] >= 0:
@@ -94,8 +151,8 @@ class Row:
     def paths(self) -> list[list[int]]:
         """The branches from a prompt to each end, where every end has a line of its own; scored ends first."""
         ends = [place for place in range(len(self.parents)) if place not in self.parents]
-        ends.sort(key=lambda place: place not in self.scored)  # stable
-        return [self._path(end) for end in ends]
+        paths = [self._path(end) for end in ends]
+        return sorted(paths, key=self.scored.isdisjoint)  # stable
 
     def _path(self, place: int) -> list[int]:
         return [] if place < 0 else [*self._path(self.parents[place]), place]
@@ -104,6 +161,11 @@ class Row:
     def shared_length(self) -> int:
         """Tokens of the row where branches share what they go on from."""
         return sum(len(branch.ids) for branch in self.branches)
+
+    @property
+    def beside_length(self) -> int:
+        """Tokens that are read in passes beside the row."""
+        return sum(part.branch.depth + len(part.branch.ids) for _, part in self.beside)
 
     @property
     def apart_length(self) -> int:
@@ -116,8 +178,27 @@ class Row:
         return max(branch.depth + len(branch.ids) for branch in self.branches)
 
 
+def _grown(root: _Node, branch: Branch) -> _Node:
+    """The node in which a branch ends, grown where there was none."""
+    return (_grown(root, branch.after) if branch.after else root).grow(branch.ids)
+
+
+def _cover(root: _Node, branch: Branch, places: Mapping[int, int]) -> list[int]:
+    """The places of the nodes that hold a branch's tokens, and nothing else: the tree is grown by now."""
+    node, ids, found = _grown(root, branch.after) if branch.after else root, branch.ids, list[int]()
+    while ids:
+        node = next(child for child in node.children if child.ids[0] == ids[0])
+        found.append(places[id(node)])
+        ids = ids[len(node.ids) :]
+    return found
+
+
 def _checked(objective: str, part: RowPart, own: Sequence[RowPart]) -> RowPart:
     """A part with a name of its own, and as many weights, and as much of everything else, as it has tokens."""
+    if part.fixed and part.weights is not None:
+        raise LessonError(
+            f"objective {objective!r}: its part {part.name!r} is fixed, so that states are read and no targets; leave out its weights"
+        )
     if sum(other.name == part.name for other in own) > 1:
         raise LessonError(f"objective {objective!r}: two parts of one row are called {part.name!r}; rename one of them")
     for what, values in (("weights", part.weights), *part.more.items()):
@@ -143,7 +224,7 @@ def totals_of(rows: Sequence[Row]) -> Totals:
     weights: dict[tuple[str, str], list[float]] = {}
     holders: dict[tuple[str, str], int] = {}
     for row in rows:
-        for objective, part, _ in row.parts:
+        for objective, part in [*((one.objective, one.part) for one in row.parts), *row.beside]:
             key = objective, part.name
             holders[key] = holders.get(key, 0) + 1
             weights.setdefault(key, []).extend(part.counted)

@@ -69,6 +69,13 @@ class LoraConfig(Settings):
 class ReflectionOptions(Settings):
     """Which states self-reflection compares, and how far apart they shall be."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"variant"})
+    variant: Literal["own", "paper"] = Field(
+        "own",
+        description="own: a mistake ends in its own wrong answer, and the state is that of the end token. paper, as the authors' code has "
+        "it: a mistake ends in the right answer, the state is that of the token before the end token, and none of the gradient goes "
+        "through the prompt",
+    )
     margin: Annotated[float, Field(gt=0)] = Field(1.0, description="[Wang et al. 2023: 1.0]")
     pooling: Literal["last_token", "mean"] = Field(
         "last_token", description="which state stands for a rationale [Wang et al. 2023: last_token]"
@@ -165,6 +172,6 @@ class TrainingConfig(Settings):
             weighted = {"prompt_weight": self.prompt_weight}
             chosen = [one._replace(options={**weighted, **one.options}) if one.name == USUAL else one for one in chosen]
         if self.reflection is not None:
-            own = {"margin": self.reflection.margin, "pooling": self.reflection.pooling}
+            own = self.reflection.model_dump(exclude={"weight"})
             chosen.append(ObjectiveChoice("reflection", self.reflection.weight, own))
         return chosen

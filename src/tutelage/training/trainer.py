@@ -22,6 +22,7 @@ from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches
 from tutelage.training.mixing import Mix
+from tutelage.training.references import References
 from tutelage.training.settings import USUAL, LoraConfig, TrainingConfig
 from tutelage.types import JsonObject, Lesson
 
@@ -96,7 +97,7 @@ def fit(
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
     model = _ready(model, config, device)
-    # All of the plan is made beforehand: Trainer only counts items, so a resumed one skips those that it has had.
+    # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
@@ -110,6 +111,8 @@ def fit(
     )
     begun = time.monotonic()
     with kernels.sound(device):
+        # Before anything is learned: what the student as it begins thinks of texts.
+        dataset.prepared = mix.refer(prepared, References(model, encoder, folder / "trainer" / "references"))
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, callbacks.stopping)
@@ -119,8 +122,6 @@ def fit(
         "too_long": len(lessons) - len(fitting),
         "unused": len(fitting) - len(prepared.examples),
         "steps": len(plan),
-        "visible_gpus": torch.cuda.device_count() if device.startswith("cuda") else 0,
-        "apart": dataset.apart,
         **(_account(trainer, dataset) | _control(tokenizer, lessons)),
         "seconds": round(time.monotonic() - begun, 1),
     }
@@ -145,6 +146,8 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     shares = dataset.prepared.shares()
     read, predicted = dataset.tokens()
     return {
+        "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
+        "apart": dataset.apart,
         **({"numbers": numbers} if numbers else {}),
         **({"active": shares} if [*shares] != [USUAL] or min(shares.values()) < 1 else {}),
         "tokens": read,

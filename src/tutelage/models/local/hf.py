@@ -148,7 +148,7 @@ class Hf:
             except _memory_errors() as error:
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
 
-    def score(self, chats: Sequence[Chat], replies: Sequence[str]) -> Iterator[tuple[int, TokenScores]]:
+    def score(self, chats: Sequence[Chat], replies: Sequence[str], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
         """Yield `(index, how likely each token of replies[index] is as the answer to chats[index])`, the longest first."""
         from tutelage.models.local import scoring
 
@@ -159,7 +159,7 @@ class Hf:
             raise ModelError(
                 f"{self.name} can hold {room} tokens, and a text to be scored has {longest} with its prompt"
             )
-        yield from scoring.score_rows(model, rows, self.batch or fitting(model, longest))
+        yield from scoring.score_rows(model, rows, self.batch or fitting(model, longest), top)
 
     def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from transformers import PreTrainedModel
+from msgspec.structs import replace
 
+from tutelage.errors import ModelError
 from tutelage.models.local import kernels, templates
-from tutelage.models.local.pretrained import Tokenizer
+from tutelage.models.local.pretrained import LanguageModel, Tokenizer
 from tutelage.models.local.templates import Prompt
 from tutelage.types import Chat, TokenScores
 
@@ -24,15 +25,21 @@ def as_tokens(tokenizer: Tokenizer, chat: Chat, reply: str, stops: set[int]) -> 
 
 
 @torch.inference_mode()
-def score_rows(model: PreTrainedModel, rows: Sequence[Prompt], at_once: int) -> Iterator[tuple[int, TokenScores]]:
+def score_rows(
+    model: LanguageModel, rows: Sequence[Prompt], at_once: int, top: int = 0
+) -> Iterator[tuple[int, TokenScores]]:
     """Yield `(index, scores of a row's last `most` tokens)`, the longest rows first, at most `at_once` in a batch.
 
+    With `top`, too, which tokens are likeliest in the place of each. Raises `ModelError` where the vocabulary has fewer.
     Rows are padded behind their end, which reaches no token of a causal model.
     """
+    vocabulary = model.config.get_text_config().vocab_size
+    if top > vocabulary:
+        raise ModelError(f"the {top} likeliest tokens are asked for, and the model knows {vocabulary}; ask for fewer")
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
     while order:
         width = len(rows[order[0]].ids)
-        size = max(1, min(at_once, _NUMBERS // (width * model.config.get_text_config().vocab_size)))
+        size = max(1, min(at_once, _NUMBERS // (width * vocabulary)))
         part, order = order[:size], order[size:]
         padded = [rows[i].ids + [0] * (width - len(rows[i].ids)) for i in part]
         mask = [[1] * len(rows[i].ids) + [0] * (width - len(rows[i].ids)) for i in part]
@@ -44,5 +51,14 @@ def score_rows(model: PreTrainedModel, rows: Sequence[Prompt], at_once: int) -> 
             # The logits at column t are of the token at t + 1; in float32, since a sum over the vocabulary is.
             logits_TV = out.logits[place, end - most - 1 : end - 1].float()
             tokens_T = ids_BT[place, end - most : end]
-            logprobs_T = logits_TV.log_softmax(-1).gather(-1, tokens_T[:, None])[:, 0]
-            yield i, TokenScores(tokens=tuple(tokens_T.tolist()), logprobs=tuple(logprobs_T.tolist()))
+            logprobs_TV = logits_TV.log_softmax(-1)
+            logprobs_T = logprobs_TV.gather(-1, tokens_T[:, None])[:, 0]
+            found = TokenScores(tokens=tuple(tokens_T.tolist()), logprobs=tuple(logprobs_T.tolist()))
+            if top:
+                likeliest = logprobs_TV.topk(top, -1)
+                found = replace(
+                    found,
+                    top_tokens=tuple(map(tuple, likeliest.indices.tolist())),
+                    top_logprobs=tuple(map(tuple, likeliest.values.tolist())),
+                )
+            yield i, found

@@ -17,6 +17,7 @@ class Likelihood(Settings):
     """A mean over the tokens of the completions; with `prompt_weight` the prompts' count too, as in Wang et al. 2023."""
 
     name: ClassVar[str] = "likelihood"
+    whole: ClassVar[bool] = True
     prompt_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def prepare(self, examples: Sequence[Example], encoder: Encoder) -> list[bool]:

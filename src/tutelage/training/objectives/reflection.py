@@ -8,11 +8,13 @@ import torch
 from msgspec import Struct
 
 from tutelage.errors import LessonError
+from tutelage.lessons.wording import ARROW
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import self_reflection
 from tutelage.training.reading import ForwardPass
 from tutelage.training.rows import RowPart
 from tutelage.training.settings import ReflectionOptions
+from tutelage.types import Lesson
 
 POSITIVES = 10  # how many right rationales of its question a lesson may be drawn towards [Wang et al. 2023]
 
@@ -53,15 +55,27 @@ class Reflection(ReflectionOptions):
             made = [encoder.completion(lesson.prompt, text) for text in texts]
             return [ids for ids in made if encoder.fits(Branch(ids, example.asked))]
 
-        negatives = behind(lesson.wrong)
         others = [ids for ids in (*beside, *behind(lesson.right)) if ids != example.completion]
-        return Contrast(*([Branch(ids, example.asked) for ids in some] for some in (others[:POSITIVES], negatives)))
+        found = others[:POSITIVES], behind(self._negatives(lesson))
+        return Contrast(*([self._read(ids, example) for ids in some] for some in found))
+
+    def _negatives(self, lesson: Lesson) -> Sequence[str]:
+        """The mistakes; as the authors have them, with the answer of the lesson in place of their own."""
+        if self.variant == "own":
+            return lesson.wrong
+        answer = lesson.completion.rpartition(ARROW)[2]
+        return [f"{wrong.rpartition(ARROW)[0]}{ARROW}{answer}" for wrong in lesson.wrong]
+
+    def _read(self, ids: Sequence[int], example: Example) -> Branch:
+        """What is read of an answer: all of it, or for the authors all before the end token."""
+        return Branch(ids if self.variant == "own" else ids[:-1], example.asked)
 
     def parts(self, example: Example, kept: Contrast, place: str) -> list[RowPart]:
         """One positive and one negative, others in each epoch. Only their states are read, so they cost no logits."""
         rng = random.Random(place)
         positive, negative = rng.choice(kept.positives), rng.choice(kept.negatives)
-        return [RowPart("anchor", example.answered), RowPart("positive", positive), RowPart("negative", negative)]
+        texts = {"anchor": self._read(example.completion, example), "positive": positive, "negative": negative}
+        return [RowPart(name, branch, fixed=self.variant == "paper") for name, branch in texts.items()]
 
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """The triplet loss, a mean over the lessons that have something to compare."""

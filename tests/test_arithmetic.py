@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tutelage.evaluation.arithmetic import has_sums, worked_out
+from tutelage.arithmetic import has_sums, worked_out
 
 
 @pytest.mark.parametrize(

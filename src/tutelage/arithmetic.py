@@ -49,6 +49,18 @@ def has_sums(text: str) -> bool:
     return any(not _is_part(text, match) for match in _SUM.finditer(text))
 
 
+def false_sum(text: str) -> str:
+    """The first sum of a text whose result is not its own, as it is written there; empty where there is none.
+
+    What is part of something longer is no sum, and a rounded result is none that is false.
+    """
+    for match in _SUM.finditer(text):
+        true = None if _is_part(text, match) else _value(match.group(1))
+        if true is not None and not _is_close(true, match.group(3)):
+            return match.group()
+    return ""
+
+
 def _is_part(text: str, match: re.Match[str]) -> bool:
     """Whether a sum is part of something longer, so that by itself it says nothing."""
     before, behind = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 40]
