@@ -42,6 +42,17 @@ def test_from_a_mistake_that_was_mended_to_all_that_was_said_of_it(page: Any, tm
     assert background == ("rgb(255, 255, 255)" if "light" in str(page.evaluate("matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'")) else "rgb(20, 23, 28)")  # fmt: skip
 
 
+def test_a_repair_shows_which_steps_are_the_student_s_own(page: Any, tmp_path: Path) -> None:
+    kept = "Good."
+    mended = story(tmp_path / "it", lesson={"kept": len(kept), "mistaken": "Good. Bad. --> no"})
+    shown(page, mended.end())
+    entry = page.locator("#questions details[data-question=train-0]")
+    entry.locator("summary").first.click()
+    playwright.expect(entry.locator(".kept")).to_have_text(kept)
+    assert "underlined: the student's own steps" in entry.inner_text()
+    assert page.evaluate("getComputedStyle(document.querySelector('.kept')).textDecorationLine") == "underline"
+
+
 def test_hostile_text_is_shown_as_text(page: Any, tmp_path: Path) -> None:
     shown(page, story(tmp_path / "it", text=HOSTILE).end())
     page.locator("#questions summary").first.click()

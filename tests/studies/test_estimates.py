@@ -13,7 +13,7 @@ def test_a_plan_counts_what_arms_share_once_and_writes_nothing(tmp_path: Path) -
     lines = plan_lines(look_at_study(pupils.study(), tmp_path / "study"))
     assert lines[0] == "short: 6 runs (2 arms x 3 seeds); 0 are finished"
     assert any(line.startswith("teacher worked:, rationales: 60 calls") for line in lines)
-    assert any("feedback, at the most: 60 calls" in line for line in lines)
+    assert any("feedback, at the most: 30 calls" in line for line in lines)
     assert "time: not known before the first runs are finished (6 are owed)" in lines
     assert lines[-1].startswith("power: with 3 seeds x 50 questions a difference of about ")
     assert not (tmp_path / "study").exists()
@@ -53,3 +53,16 @@ def test_runs_that_choose_are_counted_before_anything_is_chosen(tmp_path: Path) 
     lines = plan_lines(look_at_study(raw, tmp_path / "study"))
     assert lines[0] == "short: 6 runs (2 arms x 3 seeds) and 4 that choose later.learning_rate on dev; 0 are finished"
     assert "time: not known before the first runs are finished (10 are owed)" in lines
+
+
+def test_lessons_of_a_last_round_are_counted_once_for_arms_that_differ_in_its_training(tmp_path: Path) -> None:
+    arms = {"short": {"later.epochs": 1}, "long": {"later.epochs": 3}}
+    both = plan_lines(look_at_study(pupils.study(arms=arms, compare=[["short", "long"]]), tmp_path / "study"))
+    more = {"short": {"later.epochs": 1}, "long": {"later.epochs": 3, "mistakes.questions": 50}}
+    apart = plan_lines(look_at_study(pupils.study(arms=more, compare=[["short", "long"]]), tmp_path / "study"))
+
+    def calls(lines: list[str]) -> int:
+        (line,) = [line for line in lines if "at the most" in line]
+        return int(line.partition("at the most: ")[2].partition(" calls")[0])
+
+    assert calls(apart) > calls(both)

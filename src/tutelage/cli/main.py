@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from tutelage.cli import compare, exam, export, grade, listing, report, run, serve, study
+from tutelage.cli import compare, exam, export, grade, listing, probe, report, run, serve, study
 from tutelage.cli.cache import replies_app
 from tutelage.errors import TutelageError
 from tutelage.printing import guarded_streams, say
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "plan": run.plan_command,
     "lessons": run.lessons_command,
     "exam": exam.exam_command,
+    "probe": probe.probe_command,
     "study": study.study_command,
     "compare": compare.compare_command,
     "grade": grade.grade_command,

@@ -177,7 +177,15 @@ function lessonText(lesson, page) {
   head.append(make("span", "badge", `lesson: ${lesson.kind}`), `round ${lesson.round}`);
   const nodes = [head];
   if (lesson.prompt) nodes.push(text(lesson.prompt));
-  nodes.push(text(lesson.text));
+  const own = lesson.kept && lesson.text.startsWith(lesson.kept) ? lesson.kept : "";
+  const body = text(own ? "" : lesson.text);
+  if (own) {
+    const kept = make("span", "kept", own);
+    kept.title = "the student's own right steps, as it wrote them";
+    body.append(kept, lesson.text.slice(own.length));
+    head.append(" · underlined: the student's own steps");
+  }
+  nodes.push(body);
   const source = page.said.find((one) => (one.attempts || []).join() === (lesson.attempts || []).join());
   const rows = [["asked", lesson.request], ["key of the request", lesson.key], ["stands in", lesson.request || !source ? "" : source.place]];
   if (rows.some((row) => row[1])) nodes.push(fold("Where it comes from", rows));

@@ -41,7 +41,7 @@ def plan_lines(opened: OpenStudy) -> list[str]:
 
 
 def _calls(cells: Sequence[Cell], opened: OpenStudy) -> list[str]:
-    """The calls of each teacher in all runs, at the most; first lessons that several arms of a seed share are counted once."""
+    """The calls of each teacher in all runs, at the most; lessons that several arms of a seed share are counted once."""
     shared: set[str] = set()
     rows: dict[str, dict[str, Expected]] = {}  # by teacher and step
     teachers: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def _calls(cells: Sequence[Cell], opened: OpenStudy) -> list[str]:
         teacher = spec_name(config.teacher)
         teachers[teacher] = config.teacher
         for row in count(config, tasks[str(config.task)]):
-            same = f"{row} {_first(config) if 'at the most' not in row.step else cell.title}"
+            same = f"{row} {_first(config) if 'at the most' not in row.step else _later(config)}"
             if same not in shared:
                 shared.add(same)
                 own = rows.setdefault(teacher, {})
@@ -77,6 +77,12 @@ def _first(config: Any) -> str:
     """What the first lessons of a run are made from."""
     plain: Mapping[str, object] = config.model_dump(mode="json")
     return str([plain.get(key) for key in ("task", "data", "teacher", "seed", "questions", "rationales", "first")])
+
+
+def _later(config: Any) -> str:
+    """What the lessons of later rounds are made from: everything, but what the last round's training alone makes of them."""
+    plain: Mapping[str, object] = config.model_dump(mode="json")
+    return str({key: value for key, value in plain.items() if key != "later" or plain.get("rounds") != 2})
 
 
 def _sum(one: Expected | None, other: Expected) -> Expected:
