@@ -127,20 +127,16 @@ def ask(
     Without attempts it is the same request for a question that was not missed, or whose mistakes are kept back.
     """
     numbered = [f"Attempt {place}:\n{quoted(text)}" for place, text in enumerate(wrong, start=1)]
-    answer = "" if config.blind else f"The right answer is: {gold(task, question)}\n\n"
-    shown, many = _SHOWN if wrong else _UNSHOWN, config.rationales
+    many = config.rationales
     text = filled(
         "feedback",
-        problem=task.ask(question).messages[-1].content,
-        known=answer,
         attempts=filled("attempts", attempts="\n\n".join(numbered)) if wrong else "",
         solutions=f"{many} correct solutions that differ in their wording, each"
         if many > 1
         else "one correct solution",
         practice=filled("practice", exercises=config.practice) if config.practice else "",
-        examples=examples_told(examples),
-        silent=silent(config),
-        **shown,
+        **common(task, question, config, examples),
+        **(_SHOWN if wrong else _UNSHOWN),
     )
     return Chat(
         messages=(Message("user", text.strip()),),
@@ -164,14 +160,14 @@ _UNSHOWN = {
 }
 
 
-def examples_told(examples: Sequence[str]) -> str:
-    """Solutions in the student's format, quoted."""
-    return filled("examples", solutions="\n".join(map(quoted, examples))) if examples else ""
-
-
-def silent(config: FeedbackConfig) -> str:
-    """What a solution must not speak of."""
-    return "no student" if config.blind else "neither the student nor that the answer was known"
+def common(task: Task, question: Question, config: FeedbackConfig, examples: Sequence[str]) -> dict[str, str]:
+    """The parts that every form of request has: the problem, its answer, solutions in the student's format, what to be silent of."""
+    return {
+        "problem": task.ask(question).messages[-1].content,
+        "known": "" if config.blind else f"The right answer is: {gold(task, question)}\n\n",
+        "examples": filled("examples", solutions="\n".join(map(quoted, examples))) if examples else "",
+        "silent": "no student" if config.blind else "neither the student nor that the answer was known",
+    }
 
 
 def filled(name: str, **parts: object) -> str:

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from tutelage.arithmetic import false_sum
 from tutelage.grading.verdicts import judge
-from tutelage.lessons.feedback import FeedbackConfig, examples_told, filled, quoted, silent
+from tutelage.lessons.feedback import FeedbackConfig, common, filled, quoted
 from tutelage.lessons.kept import Kept
-from tutelage.lessons.rationales import gold
 from tutelage.lessons.reflection import as_completion
 from tutelage.lessons.replies import RepairParts, read_repair
 from tutelage.lessons.steps import split_steps, step_ends
@@ -44,18 +43,15 @@ def ask_scribe(
 
     What is alike in all requests of a round stands first, for services that read it only once.
     """
-    shown, body = (_SHOWN if wrong else _UNSHOWN), reasoning(wrong)
+    body = reasoning(wrong)
     steps = "\n".join(f"Step {place}:\n{quoted(step)}" for place, step in enumerate(split_steps(body), start=1))
     answer = wrong.strip().removeprefix(body).strip().removeprefix(ARROW.strip()).strip() or "(none)"
     text = filled(
         "scribe",
-        problem=task.ask(question).messages[-1].content,
-        known="" if config.blind else f"The right answer is: {gold(task, question)}\n\n",
         attempts=filled("scribe_attempt", steps=steps, answer=quoted(answer)) if wrong else "",
         practice=filled("scribe_practice", exercises=config.practice) if config.practice else "",
-        examples=examples_told(examples),
-        silent=silent(config),
-        **shown,
+        **common(task, question, config, examples),
+        **(_SHOWN if wrong else _UNSHOWN),
     )
     return Chat(
         messages=(Message("user", text.strip()),),

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from tutelage.classroom.buying import tokens_and_calls
 from tutelage.classroom.room import Classroom, Who
 from tutelage.exam import ExamConfig
 from tutelage.lessons import feedback, practice, rationales, reflection, scribe
@@ -45,6 +46,7 @@ class ExamOutcome(NamedTuple):
     attempts: Sequence[Attempt]
     mistakes: Sequence[Attempt]
     lessons: Sequence[Lesson]  # learned so far
+    step: str  # the exam in which the mistakes were made
 
     def shown(self, most: int) -> dict[str, list[Attempt]]:
         """Up to `most` mistakes a question: those with different answers first."""
@@ -150,8 +152,9 @@ def _feedback(
     lessons, replies = list[Lesson](), list[Feedback]()
     if settings.form == "scribe":
         lessons, replies = _repairs(room, config, number, chosen, errors)
-        repaired = {lesson.question for lesson in lessons}
-        chosen = [question for question in chosen if question.id not in repaired]
+        # What a limit kept from going up once does not go up again.
+        again = {reply.question for reply in replies} - {lesson.question for lesson in lessons}
+        chosen = [question for question in chosen if question.id in again]
         if chosen:
             room.note(f"{number}-repairs", f"{len(chosen)} questions go up again, for a whole solution")
     if chosen:
@@ -180,7 +183,7 @@ def _repairs(
         )
         for question in chosen
     ]
-    names = {key: (feedback.attempt_name(f"{number}-exam", mistake),) for key, mistake in shown.items()}
+    names = {key: (feedback.attempt_name(errors.step, mistake),) for key, mistake in shown.items()}
     bounds = Bounds(settings.tokens, _trial(config, ", and feedback.form=solution asks for less"))
     sampling = settings.sampling(round_seed(room, number))
     replies = room.ask_teacher(f"{number}-scribe", config.teacher, chats, sampling, names, bounds)
@@ -206,11 +209,10 @@ def _corrections(
         for question in chosen
     ]
     names = {
-        key: tuple(feedback.attempt_name(f"{number}-exam", mistake) for mistake in mistakes)
+        key: tuple(feedback.attempt_name(errors.step, mistake) for mistake in mistakes)
         for key, mistakes in wrong.items()
     }
-    spent = sum(reply.tokens_in + reply.tokens_out for reply in before)
-    left = None if settings.tokens is None else max(0, settings.tokens - spent)
+    left = None if settings.tokens is None else max(0, settings.tokens - tokens_and_calls(before)[0])
     sampling = settings.sampling(round_seed(room, number))
     bounds = Bounds(left, _trial(config))
     replies = room.ask_teacher(f"{number}-feedback", config.teacher, chats, sampling, names, bounds)

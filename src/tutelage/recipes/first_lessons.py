@@ -30,12 +30,16 @@ def without_copies(
     return [question for question in train if contamination.normalized(question.text) not in known]
 
 
-def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question]) -> list[Lesson]:
-    """The teacher reasons aloud about the questions; what ends in the right answer is kept."""
+def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Question], whose: str = "") -> list[Lesson]:
+    """The teacher reasons aloud about the questions; what ends in the right answer is kept.
+
+    `whose` stands before the names of the steps, where the lessons are not the student's.
+    """
     setup = config.rationales.setup(config.rationales.exam(), room.seed)
     trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
     label = Label(kind="rationales", who="teacher", round=1, split=config.questions.train)
-    return room.filter("lessons", room.sit("rationales", config.teacher, questions, setup, trial, label), questions)
+    said = room.sit(f"{whose}rationales", config.teacher, questions, setup, trial, label)
+    return room.filter(f"{whose}lessons", said, questions)
 
 
 def check_context(

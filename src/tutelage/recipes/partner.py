@@ -13,8 +13,8 @@ from pydantic import Field
 from tutelage.classroom.room import Classroom
 from tutelage.config import Settings
 from tutelage.errors import ConfigError
-from tutelage.lessons.trial import Trial
 from tutelage.recipes.corrections import ExamOutcome
+from tutelage.recipes.first_lessons import first_lessons
 from tutelage.recipes.settings import Teaching
 from tutelage.tasks.task import subset
 from tutelage.types import Attempt, Checkpoint, Label, Question
@@ -66,21 +66,16 @@ def first_questions(
 
 def partner_student(room: Classroom, config: Teaching, questions: Sequence[Question]) -> Checkpoint:
     """The partner, taught as this student was in its first round, about other questions."""
-    setup = config.rationales.setup(config.rationales.exam(), room.seed)
-    trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
-    label = Label(
-        kind="rationales", who="teacher", round=1, split=config.questions.train, title="rationales for the partner"
-    )
-    said = room.sit("partner-rationales", config.teacher, questions, setup, trial, label)
-    lessons = room.filter("partner-lessons", said, questions)
-    return room.fit(
-        "partner-student", config.student, lessons, config.training, Label(kind="training", who="partner", round=1)
-    )
+    lessons = first_lessons(room, config, questions, "partner-")
+    label = Label(kind="training", who="partner", round=1)
+    return room.fit("partner-student", config.student, lessons, config.training, label)
 
 
-def with_partner(errors: ExamOutcome, theirs: Sequence[Attempt], missed: Sequence[Attempt], use: str) -> ExamOutcome:
-    """An exam's outcome with the partner's mistakes, `missed` of its attempts, in place of the student's own."""
+def with_partner(
+    errors: ExamOutcome, theirs: Sequence[Attempt], missed: Sequence[Attempt], step: str, use: str
+) -> ExamOutcome:
+    """An exam's outcome with the partner's mistakes, `missed` of its attempts in the exam `step`, in place of the student's own."""
     if use == "choose":
-        return errors._replace(attempts=theirs, mistakes=missed)
+        return errors._replace(attempts=theirs, mistakes=missed, step=step)
     own = {mistake.question for mistake in errors.mistakes}
-    return errors._replace(mistakes=[mistake for mistake in missed if mistake.question in own])
+    return errors._replace(mistakes=[mistake for mistake in missed if mistake.question in own], step=step)

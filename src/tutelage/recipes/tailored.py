@@ -51,7 +51,9 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             if over := _why_no_round(room, config, missed):
                 room.note(f"{number}-exam", over)
                 break
-            errors = _or_the_partner_s(room, config, number, ExamOutcome(train, attempts, missed, lessons))
+            errors = _or_the_partner_s(
+                room, config, number, ExamOutcome(train, attempts, missed, lessons, f"{number}-exam")
+            )
             fresh = lessons_for(room, config, number, errors, (*dev, *test))
             if not fresh:
                 room.note(f"{number}-exam", "the teacher says nothing that was not learned already; no further round")
@@ -145,8 +147,9 @@ def _or_the_partner_s(room: Classroom, config: Tailored, number: int, errors: Ex
     other = partner_student(room, config, first_questions(train, config.first, config.partner, room.seed, 1))
     setup = config.mistakes.exam(config.exam).setup("taught", round_seed(room, number))
     label = Label(who="partner", round=number - 1, split=config.questions.train, title="training questions, partner")
-    theirs = room.sit(f"{number}-partner", other, _asked(room, config, number, train), setup, label=label)
-    return with_partner(errors, theirs, mistakes(theirs, config.mistakes.keep), config.partner.use)
+    step = f"{number}-partner"
+    theirs = room.sit(step, other, _asked(room, config, number, train), setup, label=label)
+    return with_partner(errors, theirs, mistakes(theirs, config.mistakes.keep), step, config.partner.use)
 
 
 def promised(config: Tailored) -> dict[str, Label]:
