@@ -24,11 +24,13 @@ from tutelage.models.local import templates, weights
 from tutelage.runs import records
 from tutelage.runs.history import open_run
 from tutelage.tasks.catalog import find_task
+from tutelage.training import layout
 from tutelage.training.collation import collate_rows
 from tutelage.training.duals import dual_of
 from tutelage.training.examples import Encoder, Example
-from tutelage.training.losses import row_means, token_logprobs
+from tutelage.training.losses import row_sums, token_logprobs
 from tutelage.training.mixing import Mix
+from tutelage.training.reading import ForwardPass
 from tutelage.training.rows import Row, totals_of
 from tutelage.training.settings import objective_choices
 from tutelage.types import Attempt, Lesson
@@ -89,16 +91,12 @@ class Student:
         rows = [Row({"it": [dual.better(span), dual.worse(span)]}) for dual in duals]
         for start in range(0, len(rows), MICRO):
             inputs = collate_rows(rows[start : start + MICRO], totals_of(rows), self.tokenizer.pad_token_id)
-            from tutelage.training import layout
-
             logits = layout.forward(self.model, inputs, inputs["keep"]).logits
-            shift = inputs["input_ids"].shape[1] - logits.shape[1]
-            sums = []
-            for part in ("worse", "better"):
-                told = inputs["parts"]["it"][part]
-                logs = token_logprobs(logits[told["lines"], told["sources"] - shift], told["labels"])
-                counts = told["rows"].bincount()
-                sums.append((row_means(logs, told["rows"]) * counts[counts > 0]).sum())
+            seen = ForwardPass("it", inputs, (logits, None), lambda objective, part: None, lambda laid: laid["texts"])
+            sums = [
+                row_sums(token_logprobs(told.logits_NV, told.labels_N), told.rows_N).sum()
+                for told in map(seen.targets, ("worse", "better"))
+            ]
             yield (sums[0] - sums[1]) / len(rows)
 
 

@@ -125,12 +125,8 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     feedback: str = ""  # what the teacher says of the first wrong step
     wrong: tuple[str, ...] = ()  # the student's wrong rationales it is set against, written as completions
     right: tuple[str, ...] = ()  # the student's own right ones, where they count as positives too
-    kept: int = (
-        0  # characters that the completion begins with and the student wrote itself: what of its mistake is right
-    )
-    mistaken: str = (
-        ""  # the mistake that it repairs, written as a completion; it begins with the same `kept` characters
-    )
+    kept: int = 0  # characters that it begins with and that are the student's own: what of its mistake is right
+    mistaken: str = ""  # the mistake that it repairs, as a completion; it begins with the same `kept` characters
 
 
 class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -192,10 +188,9 @@ class TokenScores(Struct, frozen=True, kw_only=True):
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]  # natural logarithm of each token's probability after everything before it
-    top_tokens: tuple[
-        tuple[int, ...], ...
-    ] = ()  # the likeliest in each one's place, likeliest first, where these were asked for
-    top_logprobs: tuple[tuple[float, ...], ...] = ()  # and theirs
+    # Where these were asked for, the likeliest tokens in each one's place, likeliest first, and their log-probabilities.
+    top_tokens: tuple[tuple[int, ...], ...] = ()
+    top_logprobs: tuple[tuple[float, ...], ...] = ()
 
 
 class Scorer(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.recipes.noting import Noting
-from tests.recipes.test_tailored import ANSWERS, ASKED, config, good
+from tests.recipes.test_tailored import ANSWERS, ASKED, config, good, know
 
 from tutelage import runner
 from tutelage.errors import ConfigError
@@ -40,10 +40,8 @@ def other(chat: Chat, sample: int) -> str:
 
 @pytest.fixture
 def fitted() -> Noting:
-    ASKED.clear()
-    for split in ("train", "dev", "test"):
-        for question in find_task(TASK).load(split):
-            ANSWERS[question.id], KINDS[question.id] = question.answer, question.template
+    know(TASK)
+    KINDS.update({question.id: question.template for question in find_task(TASK).load("train")})
     return Noting(lambda job: f"scripted:{__name__}:{'other' if job.step.startswith('partner') else 'first'}")
 
 
@@ -90,6 +88,9 @@ def test_the_partner_s_mistakes_choose(tmp_path: Path, fitted: Noting) -> None:
     assert all("> The partner says so." in chat.messages[0].content for chat in chats)
     taught = next(one.lessons for one in fitted if one.step == "2-student")
     assert {lesson.question for lesson in taught if lesson.round == 2} == {chat.question for chat in chats}
+    # Each refers to the exam that the mistake was made in.
+    names = {name for lesson in taught if lesson.round == 2 for name in lesson.attempts}
+    assert names == {f"2-partner/{chat.question}#0" for chat in chats}
 
 
 def test_the_partner_s_mistakes_are_shown(tmp_path: Path, fitted: Noting) -> None:

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from tests.recipes.noting import Noting
-from tests.recipes.test_tailored import ANSWERS, ASKED, config, good
+from tests.recipes.test_tailored import ANSWERS, config, good, know
 
 from tutelage import runner
 from tutelage.errors import ConfigError, RunError
 from tutelage.recipes.probe import _masked
 from tutelage.runs import history
-from tutelage.tasks.catalog import find_task
 from tutelage.types import Chat
 
 
@@ -50,9 +49,7 @@ def _said(chat: Chat, right: bool) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, Noting]:
-    ASKED.clear()
-    for split in ("train", "dev", "test"):
-        ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=200").load(split)})
+    know()
     fitted = Noting(lambda job: f"scripted:{__name__}:{request.param}")
     settings = config(
         preset="house",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.recipes.noting import Noting
-from tests.recipes.test_tailored import ANSWERS, ASKED, STUDENTS, config, good
+from tests.recipes.test_tailored import ANSWERS, ASKED, STUDENTS, config, good, know
 
 from tutelage import runner
 from tutelage.errors import ConfigError, LessonError
@@ -53,9 +53,7 @@ untuned, first, second = stepper(0), stepper(1), stepper(2)
 
 @pytest.fixture
 def fitted() -> Noting:
-    ASKED.clear()
-    for split in ("train", "dev", "test"):
-        ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=200").load(split)})
+    know()
     return Noting(lambda job: f"scripted:{__name__}:{STUDENTS[int(job.step[0])]}")
 
 

@@ -105,12 +105,17 @@ def config(**more: Any) -> dict[str, Any]:
     }
 
 
+def know(task: str = "coin_flip?size=200") -> None:
+    """Nothing was asked yet, and the scripts know the task's answers."""
+    ASKED.clear()
+    for split in ("train", "dev", "test"):
+        ANSWERS.update({q.id: q.answer for q in find_task(task).load(split)})
+
+
 @pytest.fixture
 def fitted() -> Noting:
     """Training is replaced by noting what would be taught; each round's student is a better script."""
-    ASKED.clear()
-    for split in ("train", "dev", "test"):
-        ANSWERS.update({q.id: q.answer for q in find_task("coin_flip?size=200").load(split)})
+    know()
     return Noting(lambda job: f"scripted:{__name__}:{STUDENTS[int(job.step[0])]}")
 
 

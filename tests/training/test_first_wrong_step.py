@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from tutelage.errors import LessonError, ModelError
 from tutelage.lessons.steps import step_ends
+from tutelage.lessons.wording import SHOWN_AGAIN
 from tutelage.models.local import scoring, templates, weights
 from tutelage.training import losses
 from tutelage.training.collation import collate_rows
@@ -17,7 +19,6 @@ from tutelage.training.duals import dual_of, since_of
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.mixing import Mix
 from tutelage.training.objectives.critique import ASKED
-from tutelage.training.objectives.self_distil import SHOWN
 from tutelage.training.references import References
 from tutelage.training.rows import totals_of
 from tutelage.training.settings import objective_choices
@@ -250,7 +251,7 @@ def test_self_distil(slow: Slow, tmp_path: Path) -> None:
     told = []
     for one in LESSONS:
         if one.feedback:
-            shown = SHOWN.format(prompt=one.prompt, mistake=one.mistaken, feedback=one.feedback)
+            shown = SHOWN_AGAIN.format(question=one.prompt, mistake=one.mistaken, feedback=one.feedback)
             teacher, own = likeliest(slow, shown, one.mistaken, 6), likeliest(slow, one.prompt, one.mistaken, 6)
             told += [min(0.01, divergence(a, b[2])) for a, b in zip(teacher, own, strict=True)]
     assert numbers["self_distil"] == pytest.approx(sum(told) / len(told), abs=1e-5)
@@ -359,6 +360,12 @@ def test_gradients_by_finite_differences() -> None:
         lambda x: losses.bounded_nll(x, labels, weights_N, 20.0),
     ):
         assert torch.autograd.gradcheck(made, (logits,))
+
+
+def test_a_right_answer_is_never_shown_as_a_wrong_one(slow: Slow) -> None:
+    right = replace(LESSONS[4], right=("He has 7 + 5 = 12 in all. --> 12",), feedback="It is so.")
+    with pytest.raises(LessonError, match="none of 1 lessons has both a mistake"):
+        Mix(objective_choices("self_distil")).prepare([slow.encoder.example(right)], slow.encoder)
 
 
 def test_what_has_nothing_to_work_on_says_so(slow: Slow) -> None:

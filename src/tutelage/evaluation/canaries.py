@@ -1,11 +1,11 @@
-"""What goes wrong in a student before its accuracy shows it: answers that grow, are cut off, repeat themselves, or are all alike."""
+"""What may go wrong in a student beside its accuracy: answers that grow, are cut off, repeat themselves, or are all alike."""
 
 import zlib
 from collections.abc import Sequence
 from statistics import mean, median
 from typing import NamedTuple
 
-from tutelage.evaluation.metrics import pass_at_k
+from tutelage.evaluation.metrics import avg_at_k, pass_at_k
 from tutelage.types import Attempt
 
 
@@ -40,7 +40,7 @@ def canaries(attempts: Sequence[Attempt]) -> Canaries:
         ended=sum(not attempt.truncated and not attempt.error for attempt in attempts) / count,
         shrinks=median(_shrinks(text) for text in texts),
         alike=sum(len(said[text]) > 1 for text in texts) / count,
-        once=mean(mean(row) for row in rows.values()) if n > 1 else None,
+        once=avg_at_k(list(rows.values())) if n > 1 else None,
         several=mean(passed) if n > 1 else None,
         samples=n,
     )

@@ -1,4 +1,4 @@
-"""Repairs: a student's own right steps, and how a teacher goes on from them [after the scribe of arXiv 2606.11173].
+"""Repairs: a student's own right steps, and how a teacher goes on from them [ours; arXiv 2606.11173 is told to do alike].
 
 A teacher that writes only what comes behind the first wrong step is paid for less, and what it writes stands where the
 student itself arrives. Nothing of its reply is believed: what it keeps is the student's own text, letter for letter, and

@@ -5,6 +5,9 @@ import re
 
 ARROW = " --> "  # between rationale and answer in what a student writes [Ho et al. 2022, section 3.3]
 
+# A question put again, below it a wrong answer and what is said of it: what a probe asks and `self_distil` distils from.
+SHOWN_AGAIN = "{question}\n\nAn answer to this, which is wrong:\n{mistake}\n\nWhat is wrong with it: {feedback}\n\nAnswer the question."
+
 _LONGEST = 300  # characters of a sentence that holds an answer alone; a longer one says more
 # "Therefore, the answer (arabic numerals) is: ", "**Final answer:** ", "#### "
 _ANNOUNCES = re.compile(

@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,18 +16,19 @@ from tutelage.exam import ExamConfig
 from tutelage.launch import HERE
 from tutelage.launch.catalog import Launch
 from tutelage.lessons import reflection
-from tutelage.lessons.wording import ARROW
+from tutelage.lessons.feedback import attempt_name
+from tutelage.lessons.wording import ARROW, SHOWN_AGAIN
 from tutelage.recipes import RECIPES
 from tutelage.recipes.recipe import Recipe
-from tutelage.runs import history, labels
+from tutelage.runs import history
 from tutelage.spending import BudgetConfig
 from tutelage.types import Attempt, JsonObject, Label, Lesson, Question
 
 # What the student is shown below a question, by exam.
 SHOWN = {
     "alone": "",
-    "feedback": "{question}\n\nAn answer to this, which is wrong:\n{mistake}\n\nWhat is wrong with it: {feedback}\n\nAnswer the question.",
-    "null": "{question}\n\nAn answer to this, which is wrong:\n{mistake}\n\nWhat is wrong with it: {other}\n\nAnswer the question.",
+    "feedback": SHOWN_AGAIN,
+    "null": SHOWN_AGAIN,
     "solution": "{question}\n\nA solution without its result:\n{solution}\n\nAnswer the question.",
 }
 TITLES = {
@@ -70,7 +70,9 @@ def teach(room: Classroom, config: Probe) -> dict[str, list[Attempt]]:
     setup = config.exam.setup("taught", room.seed)
     sat = {}
     for name, form in SHOWN.items():
-        shown = [_shown(form, mistakes, place) for place in range(len(mistakes))]
+        # Feedback on another mistake is that on the next.
+        said = mistakes[1:] + mistakes[:1] if name == "null" else mistakes
+        shown = [_shown(form, *pair) for pair in zip(mistakes, said, strict=True)]
         sat[name] = room.sit(name, student, shown, setup)
     gain = compare_exams(sat["null"], sat["feedback"])
     verdict = (
@@ -84,16 +86,14 @@ def teach(room: Classroom, config: Probe) -> dict[str, list[Attempt]]:
     return sat
 
 
-def _shown(form: str, mistakes: Sequence[_Mistake], place: int) -> Question:
-    """A question with what stands below it; another's feedback is that of the next mistake."""
-    own, other = mistakes[place], mistakes[(place + 1) % len(mistakes)]
+def _shown(form: str, own: _Mistake, said: _Mistake) -> Question:
+    """A question with what stands below it; the feedback is that on `said`."""
     if not form:
         return own.question
     text = form.format(
         question=own.question.text,
         mistake=reflection.as_completion(own.attempt) or own.attempt.text,
-        feedback=own.lesson.feedback,
-        other=other.lesson.feedback,
+        feedback=said.lesson.feedback,
         solution=_masked(own.lesson.completion),
     )
     return replace(own.question, text=text)
@@ -117,21 +117,19 @@ def _mistakes(folder: Path, config: Probe) -> tuple[str, list[_Mistake]]:
     lessons = {lesson.question: lesson for lesson in run.lessons if lesson.round == number and lesson.feedback}
     if not lessons:
         raise ConfigError(f"round={number}: {folder} has feedback of round {' and '.join(map(str, rounds))}")
-    views = [view for view in run.exam_views if labels.round_of(view.step) == number and view.step.endswith("-exam")]
+    # A lesson names the attempts that its feedback is about.
+    sat = {attempt_name(view.step, attempt): attempt for view in run.exam_views for attempt in view.attempts}
+    answered = {name: sat[one.attempts[0]] for name, one in lessons.items() if one.attempts and one.attempts[0] in sat}
     trained = [
         step
         for step in run.of("training")
         if step.whole and step.label.who == "student" and step.label.round == number - 1
     ]
-    if not views or not trained:
-        raise RunError(f"{folder} no longer holds the student of round {number - 1} and its exam")
-    wrong: dict[str, Attempt] = {}
-    for attempt in views[-1].attempts:
-        if attempt.verdict == "wrong" and attempt.question in lessons:
-            wrong.setdefault(attempt.question, attempt)
-    names = [name for name in wrong if name in run.questions]
+    if not trained:
+        raise RunError(f"{folder} no longer holds the student of round {number - 1}")
+    names = [name for name in answered if name in run.questions]
     random.Random(config.seed).shuffle(names)
-    found = [_Mistake(run.questions[name], wrong[name], lessons[name]) for name in names[: config.questions]]
+    found = [_Mistake(run.questions[name], answered[name], lessons[name]) for name in names[: config.questions]]
     if len(found) < 2:
         raise RunError(f"{folder} has {len(found)} mistakes with feedback; a probe needs two or more")
     return f"hf:{trained[-1].folder}", found
@@ -140,7 +138,7 @@ def _mistakes(folder: Path, config: Probe) -> tuple[str, list[_Mistake]]:
 def promised(config: Probe) -> dict[str, Label]:
     """The four exams."""
     return {
-        name: Label(who="student", round=(config.round or 2) - 1, split="missed", title=title)
+        name: Label(who="student", round=config.round and config.round - 1, split="missed", title=title)
         for name, title in TITLES.items()
     }
 

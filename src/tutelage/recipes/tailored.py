@@ -51,9 +51,8 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             if over := _why_no_round(room, config, missed):
                 room.note(f"{number}-exam", over)
                 break
-            errors = _or_the_partner_s(
-                room, config, number, ExamOutcome(train, attempts, missed, lessons, f"{number}-exam")
-            )
+            errors = ExamOutcome(train, attempts, missed, lessons, f"{number}-exam")
+            errors = _or_the_partner_s(room, config, number, errors)
             fresh = lessons_for(room, config, number, errors, (*dev, *test))
             if not fresh:
                 room.note(f"{number}-exam", "the teacher says nothing that was not learned already; no further round")

@@ -165,7 +165,7 @@ def lay_behind(branches: Sequence[Branch]) -> dict[str, torch.Tensor]:
 
     `before` ends in the last column of every line, `texts` begins in the first; the masks say which columns hold anything.
     """
-    befores = [_before(branch) for branch in branches]
+    befores = [branch.before for branch in branches]
     wide, long = max(map(len, befores)), max(len(branch.ids) for branch in branches)
     return {
         "before": torch.tensor([[0] * (wide - len(ids)) + ids for ids in befores]),
@@ -173,10 +173,6 @@ def lay_behind(branches: Sequence[Branch]) -> dict[str, torch.Tensor]:
         "texts": torch.tensor([[*branch.ids, *[0] * (long - len(branch.ids))] for branch in branches]),
         "text_mask": torch.tensor([[1] * len(branch.ids) + [0] * (long - len(branch.ids)) for branch in branches]),
     }
-
-
-def _before(branch: Branch) -> list[int]:
-    return [*_before(branch.after), *branch.after.ids] if branch.after else []
 
 
 def _tensor(key: str, values: Sequence[float]) -> torch.Tensor:

@@ -7,6 +7,12 @@ from tutelage.lessons.steps import step_ends
 from tutelage.lessons.wording import ARROW
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.rows import RowPart
+from tutelage.types import Lesson
+
+
+def mistake_of(lesson: Lesson) -> str:
+    """The student's mistake beside a lesson: the one that it repairs, or the first of its question; empty where there is none."""
+    return lesson.mistaken or next(iter(lesson.wrong), "")
 
 
 class Dual(Struct, frozen=True):
@@ -15,7 +21,6 @@ class Dual(Struct, frozen=True):
     asked: Branch
     right: list[int]
     wrong: list[int]
-    since: int  # the first token of the right answer that the student did not write itself
     apart: int  # the first token in which the two differ
     right_step: int  # behind the last token of the step in which they part, in the right answer
     wrong_step: int  # and in the wrong one
@@ -55,11 +60,15 @@ def dual_of(example: Example, encoder: Encoder, mistaken: str = "") -> Dual | No
         example.asked,
         right,
         wrong,
-        since_of(example, encoder),
         apart,
         max(_step_end(example, encoder, lesson.kept), apart + 1),
         max(_step_end(other, encoder, lesson.kept), apart + 1),
     )
+
+
+def weights_from(example: Example, first: int) -> list[float]:
+    """What each token of a completion counts, if all from this one on do."""
+    return [float(place >= first) for place in range(len(example.completion))]
 
 
 def since_of(example: Example, encoder: Encoder) -> int:

@@ -23,6 +23,11 @@ class Branch(Struct, frozen=True):
         """How many tokens stand before it on its way from the prompt."""
         return 0 if self.after is None else self.after.depth + len(self.after.ids)
 
+    @property
+    def before(self) -> list[int]:
+        """These tokens."""
+        return [] if self.after is None else [*self.after.before, *self.after.ids]
+
 
 class Example(Struct, frozen=True):
     """A lesson as tokens."""

@@ -80,7 +80,11 @@ def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int
     inputs = {name: tensors[name] for name in ("input_ids", "attention_mask", "position_ids")}
     if "segments" in tensors:
         inputs["attention_mask"] = _mask(model, tensors)
-    given = {**inputs, "logits_to_keep": keep, "use_cache": False}
+    return _called(model, {**inputs, "logits_to_keep": keep, "use_cache": False})
+
+
+def _called(model: LanguageModel, given: Mapping[str, Any]) -> Any:
+    """One pass with those arguments that the model knows."""
     known = taken(_causal(model))
     return model(**{name: value for name, value in given.items() if name in known})
 
@@ -90,7 +94,8 @@ def states_behind(model: LanguageModel, laid: Mapping[str, torch.Tensor]) -> tor
     before = laid["before_mask"]
     places = (before.cumsum(-1) - 1).clamp(min=0)
     with torch.no_grad():
-        read = model(input_ids=laid["before"], attention_mask=before, position_ids=places, use_cache=True)
+        asked = {"input_ids": laid["before"], "attention_mask": before, "position_ids": places}
+        read = _called(model, {**asked, "use_cache": True})
     cache = getattr(read, "past_key_values", None)
     if cache is None:
         raise LessonError(
@@ -100,13 +105,9 @@ def states_behind(model: LanguageModel, laid: Mapping[str, torch.Tensor]) -> tor
     width = laid["texts"].shape[1]
     after = before.sum(-1, keepdim=True) + torch.arange(width, device=before.device)
     with last_states(model) as states:
-        model(
-            input_ids=laid["texts"],
-            attention_mask=torch.cat([before, laid["text_mask"]], -1),
-            position_ids=after,
-            past_key_values=cache,
-            use_cache=True,
-        )
+        both = torch.cat([before, laid["text_mask"]], -1)
+        texts = {"input_ids": laid["texts"], "attention_mask": both, "position_ids": after}
+        _called(model, {**texts, "past_key_values": cache, "use_cache": True})
     return states[0]
 
 

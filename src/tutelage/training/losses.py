@@ -65,9 +65,9 @@ def preference(
 ) -> torch.Tensor:
     """The mean of -log sigmoid(beta (better - worse) - margin) over pairs; `total` counts them in the whole batch.
 
-    With mean log-probabilities it is SimPO's [Meng et al. 2024, arXiv 2405.14734, equation 6], with log odds and no margin
-    ORPO's [Hong et al. 2024, arXiv 2403.07691, equation 6], with sums of log-probabilities less a reference's DPO's
-    [Rafailov et al. 2023, arXiv 2305.18290, equation 7].
+    With mean log-probabilities it is SimPO's [Meng et al. 2024, arXiv 2405.14734], with log odds and no margin
+    ORPO's [Hong et al. 2024, arXiv 2403.07691], with sums of log-probabilities less a reference's DPO's
+    [Rafailov et al. 2023, arXiv 2305.18290].
     """
     return -F.logsigmoid(beta * (better_A - worse_A) - margin).sum() / total
 
@@ -99,7 +99,7 @@ def log_odds(logprobs_A: torch.Tensor) -> torch.Tensor:
 
 
 def unlikely(logits_NV: torch.Tensor, labels_N: torch.Tensor, above: float, total: int | torch.Tensor) -> torch.Tensor:
-    """The sum of -log(1 - p) over the targets whose probability is above a bound, divided by `total` [Welleck et al. 2019, equation 4]."""
+    """The sum of -log(1 - p) over the targets whose probability is above a bound, divided by `total` [Welleck et al. 2019]."""
     logprobs_N = token_logprobs(logits_NV, labels_N).clamp(max=-1e-6)
     each_N = -torch.log(-torch.expm1(logprobs_N))
     return torch.where(logprobs_N.exp() > above, each_N, torch.zeros_like(each_N)).sum() / total

@@ -29,7 +29,6 @@ class Prepared(NamedTuple):
 
     examples: list[Example]
     kept: dict[str, list[object]]
-
     active: dict[str, int]  # how many lessons each has something to say about that is its own
 
     def shares(self) -> dict[str, float]:
@@ -48,7 +47,6 @@ class Mix:
             raise ConfigError(
                 f"training.objective: {' and '.join(paths)} are both called {doubled!r}; each needs a name of its own"
             )
-
         if len(whole := [one.objective.name for one in self.members if getattr(one.objective, "whole", False)]) > 1:
             raise ConfigError(
                 f"training.objective: {' and '.join(whole)} each learn lessons whole, so a token would count twice; name one of them"

@@ -43,7 +43,7 @@ class References:
 
     def own(self, name: str, branches: Sequence[Branch], top: int = 0) -> list[Reference]:
         """What the student as it begins thinks of each branch's tokens behind what the branch goes on from."""
-        rows = [Prompt([*_before(branch), *branch.ids], len(branch.ids)) for branch in branches]
+        rows = [Prompt([*branch.before, *branch.ids], len(branch.ids)) for branch in branches]
 
         def read() -> Mapping[int, TokenScores]:
             training = self._model.training
@@ -98,7 +98,3 @@ class References:
         none = [torch.zeros(0)] * len(rows)
         ids, logs = (torch.split(told[key], sizes) if top else none for key in ("top_ids", "top_logprobs"))
         return [Reference(*one) for one in zip(torch.split(told["logprobs"], sizes), ids, logs, strict=True)]
-
-
-def _before(branch: Branch) -> list[int]:
-    return [*_before(branch.after), *branch.after.ids] if branch.after else []

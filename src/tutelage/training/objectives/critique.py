@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
+from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import completion_nll
 from tutelage.training.reading import ForwardPass
@@ -27,7 +28,7 @@ class Critique(Settings):
     def prepare(self, examples: Sequence[Example], encoder: Encoder) -> list[Branch | None]:
         """The line behind question and mistake, for each lesson that has both."""
         lessons = [example.lesson for example in examples]
-        mistakes = [lesson.mistaken or next(iter(lesson.wrong), "") for lesson in lessons]
+        mistakes = list(map(mistake_of, lessons))
         places = [place for place, one in enumerate(lessons) if one.feedback and mistakes[place]]
         lines = {place: lessons[place].feedback for place in places}
         if self.lines == "shuffled":

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.models.specs import ModelSpec
+from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import completion_nll, top_divergence
 from tutelage.training.reading import ForwardPass
@@ -45,14 +46,14 @@ class Imitate(Settings):
         return [self._beside(example, encoder) for example in examples]
 
     def _beside(self, example: Example, encoder: Encoder) -> Imitated:
-        text = own_text(example) if self.rollouts else ""
+        text = _own_text(example) if self.rollouts else ""
         ids = encoder.completion(example.lesson.prompt, text) if text else []
         return Imitated(own=ids if encoder.fits(Branch(ids, example.asked)) else ())
 
     def refer(self, examples: Sequence[Example], kept: Sequence[Imitated], references: References) -> list[Imitated]:
         """What the teacher thinks of both, asked once."""
         own = [(example, one) for example, one in zip(examples, kept, strict=True) if one.own]
-        texts = [example.lesson.completion for example in examples] + [own_text(example) for example, _ in own]
+        texts = [example.lesson.completion for example in examples] + [_own_text(example) for example, _ in own]
         told = references.of(self.name, self.scorer, [*examples, *(example for example, _ in own)], texts, self.top)
         others = iter(told[len(examples) :])
         return [
@@ -79,6 +80,6 @@ class Imitate(Settings):
         return (1 - self.share) * loss + self.share * apart, {"loss": loss, self.name: apart}
 
 
-def own_text(example: Example) -> str:
-    """What the student itself wrote about a lesson's question: the mistake that it repairs, or another; empty where there is none."""
-    return example.lesson.mistaken or next(iter((*example.lesson.wrong, *example.lesson.right)), "")
+def _own_text(example: Example) -> str:
+    """What the student itself wrote about a lesson's question, its mistake first; empty where there is nothing."""
+    return mistake_of(example.lesson) or next(iter(example.lesson.right), "")

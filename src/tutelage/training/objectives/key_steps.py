@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
+from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import bounded_nll
 from tutelage.training.reading import ForwardPass
@@ -59,7 +60,7 @@ class KeySteps(Settings):
 
     def _keys(self, example: Example, encoder: Encoder) -> Keys:
         lesson, right = example.lesson, example.completion
-        text = lesson.mistaken or next(iter(lesson.wrong), "")
+        text = mistake_of(lesson)
         other = encoder.example(replace(lesson, completion=text)) if text else None
         if other is None or not encoder.fits(other.answered):
             return Keys([self.plain] * len(right), [], [])

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
-from tutelage.training.duals import Dual, dual_of, since_of
+from tutelage.training.duals import Dual, dual_of, since_of, weights_from
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.losses import completion_nll, log_odds, preference, row_means, row_sums, token_logprobs
 from tutelage.training.objectives.repair import check_repairs
@@ -66,8 +66,7 @@ class Prefer(Settings):
         check_repairs(self.name, examples)
         kept = []
         for example, mistaken in zip(examples, self._mistakes(examples), strict=True):
-            since = since_of(example, encoder)
-            weights = [float(place >= since) for place in range(len(example.completion))]
+            weights = weights_from(example, since_of(example, encoder))
             kept.append(Preferred(weights, dual_of(example, encoder, mistaken) if mistaken else None))
         if not any(one.dual for one in kept):
             raise LessonError(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
-from tutelage.training.duals import dual_of, since_of
+from tutelage.training.duals import dual_of, since_of, weights_from
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.losses import completion_nll
 from tutelage.training.reading import ForwardPass
@@ -28,11 +28,11 @@ class Repair(Settings):
     def prepare(self, examples: Sequence[Example], encoder: Encoder) -> list[list[float]]:
         """Which tokens of each completion count. Refuses lessons of which none repairs anything."""
         check_repairs(self.name, examples)
-        return [[float(place >= self._first(one, encoder)) for place in range(len(one.completion))] for one in examples]
+        return [weights_from(one, self._first(one, encoder)) for one in examples]
 
     def _first(self, example: Example, encoder: Encoder) -> int:
-        dual = dual_of(example, encoder) if self.begin == "token" else None
-        return max(dual.apart, dual.since) if dual else since_of(example, encoder)
+        since, dual = since_of(example, encoder), dual_of(example, encoder) if self.begin == "token" else None
+        return max(dual.apart, since) if dual else since
 
     def parts(self, example: Example, kept: list[float], place: str) -> list[RowPart]:
         """The completion, whose beginning is read and does not count."""

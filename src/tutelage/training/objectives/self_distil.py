@@ -10,14 +10,13 @@ from pydantic import Field
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
+from tutelage.lessons.wording import SHOWN_AGAIN
+from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import top_divergence
-from tutelage.training.objectives.imitate import own_text
 from tutelage.training.reading import ForwardPass
 from tutelage.training.references import Reference, References
 from tutelage.training.rows import RowPart
-
-SHOWN = "{prompt}\n\nAn answer to this, which is wrong:\n{mistake}\n\nWhat is wrong with it: {feedback}\n\nAnswer the question."
 
 
 class Rollout(Struct, frozen=True):
@@ -49,10 +48,10 @@ class SelfDistil(Settings):
         return kept
 
     def _rollout(self, example: Example, encoder: Encoder) -> Rollout | None:
-        lesson, mistake = example.lesson, own_text(example)
+        lesson, mistake = example.lesson, mistake_of(example.lesson)
         if not lesson.feedback or not mistake:
             return None
-        asked = SHOWN.format(prompt=lesson.prompt, mistake=mistake, feedback=lesson.feedback)
+        asked = SHOWN_AGAIN.format(question=lesson.prompt, mistake=mistake, feedback=lesson.feedback)
         ids = encoder.completion(lesson.prompt, mistake)
         shown = Branch(ids, Branch(encoder.prompt(asked)))
         return Rollout(ids, shown) if encoder.fits(shown) else None
