@@ -206,5 +206,8 @@ def test_what_became_of_every_reply_is_counted(task: Task) -> None:
     replies.append(Feedback(question="4", error="gone"))
     kept = scribe.keep_repairs(replies, task, questions, shown, 2)
     assert kept.line() == "1 lessons from 5 repairs (dropped: 1 failed, 1 unanswered, 1 keep a wrong step, 1 wrong)"
+    assert scribe.lacking_lines(kept.lessons) == ""
+    long = scribe.keep_repairs([Feedback(question="0", text=reply(diagnosis="so " * 900))], task, questions, shown, 2)
+    assert scribe.lacking_lines(long.lessons).startswith("1 repairs have no line on the mistake")
     (lesson,) = kept.lessons
     assert (lesson.kind, lesson.mistaken, lesson.feedback, lesson.round) == ("repair", MISTAKE, "7 - 2 is 5.", 2)

@@ -148,3 +148,9 @@ def keep_repairs(
             )
         )
     return Kept(lessons=tuple(lessons), source="repairs", total=calls, dropped=counts)
+
+
+def lacking_lines(lessons: Iterable[Lesson]) -> str:
+    """How many repairs have no line on the mistake, which no objective misses aloud; empty where all have one."""
+    count = sum(not lesson.feedback for lesson in lessons)
+    return f"{count} repairs have no line on the mistake: none was given, or it was too long to be one" if count else ""

@@ -190,7 +190,10 @@ def _repairs(
     asked = {question.id: question for question in chosen}
     kept = scribe.keep_repairs(replies, room.task, asked, shown, number)
     inputs = {"replies": replies, "feedback": settings, "shown": list(shown.values())}
-    return room.lessons(f"{number}-repairs", kept, inputs, needed=False), replies
+    lessons = room.lessons(f"{number}-repairs", kept, inputs, needed=False)
+    if told := scribe.lacking_lines(lessons):
+        room.note(f"{number}-repairs", told)
+    return lessons, replies
 
 
 def _corrections(
