@@ -46,7 +46,7 @@ class ExamOutcome(NamedTuple):
     attempts: Sequence[Attempt]
     mistakes: Sequence[Attempt]
     lessons: Sequence[Lesson]  # learned so far
-    step: str  # the exam in which the mistakes were made
+    step: str = ""  # the exam in which the mistakes were made; "" is that of the round the lessons are for
 
     def shown(self, most: int) -> dict[str, list[Attempt]]:
         """Up to `most` mistakes a question: those with different answers first."""
@@ -169,7 +169,7 @@ def _repairs(
     room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: ExamOutcome
 ) -> tuple[list[Lesson], list[Feedback]]:
     """The student's own right steps and how the teacher goes on from them, of one mistake a question."""
-    settings = config.feedback
+    settings, step = config.feedback, errors.step or f"{number}-exam"
     shown = {key: mistakes[0] for key, mistakes in errors.shown(min(settings.shown, 1)).items() if mistakes}
     examples = [lesson.completion for lesson in errors.lessons[:2]]
     chats = [
@@ -183,7 +183,7 @@ def _repairs(
         )
         for question in chosen
     ]
-    names = {key: (feedback.attempt_name(errors.step, mistake),) for key, mistake in shown.items()}
+    names = {key: (feedback.attempt_name(step, mistake),) for key, mistake in shown.items()}
     bounds = Bounds(settings.tokens, _trial(config, ", and feedback.form=solution asks for less"))
     sampling = settings.sampling(round_seed(room, number))
     replies = room.ask_teacher(f"{number}-scribe", config.teacher, chats, sampling, names, bounds)
@@ -206,13 +206,14 @@ def _corrections(
 ) -> tuple[list[Lesson], list[Feedback]]:
     """Whole solutions from the teacher, who is shown the mistakes; `before` are its replies of this round so far."""
     settings, wrong = config.feedback, errors.shown(config.feedback.shown)
+    step = errors.step or f"{number}-exam"
     examples = [lesson.completion for lesson in errors.lessons[:2]]
     chats = [
         feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
         for question in chosen
     ]
     names = {
-        key: tuple(feedback.attempt_name(errors.step, mistake) for mistake in mistakes)
+        key: tuple(feedback.attempt_name(step, mistake) for mistake in mistakes)
         for key, mistakes in wrong.items()
     }
     left = None if settings.tokens is None else max(0, settings.tokens - tokens_and_calls(before)[0])

@@ -51,7 +51,7 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             if over := _why_no_round(room, config, missed):
                 room.note(f"{number}-exam", over)
                 break
-            errors = ExamOutcome(train, attempts, missed, lessons, f"{number}-exam")
+            errors = ExamOutcome(train, attempts, missed, lessons)
             errors = _or_the_partner_s(room, config, number, errors)
             fresh = lessons_for(room, config, number, errors, (*dev, *test))
             if not fresh:
