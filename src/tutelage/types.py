@@ -45,6 +45,7 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mistakes: tuple[str, ...] = ()  # the wrong rationales it shows, when a teacher is asked for feedback
     solutions: int = 1  # how many it asks for then
     exercises: int = 0  # and how many new ones like it
+    diagnosis: bool = True  # and whether it wants to be told what was wrong
 
 
 class Sampling(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
 """What a teacher is asked about mistakes, and what is kept of the reply."""
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.lessons import feedback, replies, scribe
+from tutelage.lessons import feedback, offline_teacher, replies, scribe
 from tutelage.lessons.feedback import FeedbackConfig
 from tutelage.lessons.replies import FeedbackParts
 from tutelage.tasks.catalog import find_task
@@ -109,7 +110,7 @@ def test_what_is_written_is_read(parts: FeedbackParts) -> None:
         ("<solution>begun <solution>again. The answer is 7.</solution>", 1, 0),
         ("<practice><problem>P</problem><solution>S</solution></practice><solution>T</solution>", 1, 1),
         ("<solution>T</solution><practice><problem>P</problem><solution>S</solution>", 1, 0),
-        ("<practice><solution>S</solution></practice>", 0, 0),
+        ("<practice><solution>S</solution></practice>", 0, 1),  # one without its problem, which is counted
     ],
 )
 def test_replies_of_all_kinds_are_read(text: str, solutions: int, practice: int) -> None:
@@ -166,3 +167,25 @@ def test_what_was_learned_already_is_a_repetition(task: Task, question: Question
     assert [lesson.completion for lesson in new.lessons] == ["B. --> 7", "C. --> 7"]
     assert [lesson.sample for lesson in new.lessons] == [0, 1]
     assert new.line() == "2 lessons from 1 calls (dropped: 1 repeated)"
+
+
+@pytest.mark.parametrize("form", ["solution", "scribe"])
+def test_a_teacher_that_is_not_asked_what_was_wrong_writes_less(form: str) -> None:
+    task = find_task("word_problems?size=60")
+    questions = {question.id: question for question in task.load("train")}
+    teacher, cost = offline_teacher.WorkedTeacher(task, questions), []
+    for told in (True, False):
+        config = FeedbackConfig.model_validate({"form": form, "diagnosis": told, "practice": 1})
+        made = []
+        for question in questions.values():
+            wrong = f"{teacher._worked(question, 0).split('=')[0]}= 5. --> 5"
+            asking = scribe.ask_scribe(task, question, wrong, config, [], 2) if form == "scribe" else feedback.ask(task, question, [wrong], config, [], 2)  # fmt: skip
+            text = asking.messages[0].content
+            assert bool(re.search("<error>|diagnosis", text)) == told
+            if form == "solution":
+                assert re.findall(r"(?m)^\d\.", text) == (["1.", "2.", "3."] if told else ["1.", "2."])
+            made.append(teacher(asking, 0))
+            assert bool(replies.diagnosis_of(made[-1])) == told
+            assert replies.practice_in(made[-1])
+        cost.append(sum(len(reply.split()) for reply in made))
+    assert cost[1] < 0.9 * cost[0]

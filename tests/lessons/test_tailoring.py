@@ -145,9 +145,19 @@ def test_exercises_that_copy_the_test_or_have_no_answer_are_dropped() -> None:
     fresh = "A gardener plants 3 roses and 4 tulips. How many flowers are planted?"
     text = exercise(copied) + exercise(nearly) + exercise(fresh) + exercise(fresh) + exercise("What?", "No idea.")
     reply = Feedback(question="train-1", text=text, attempts=("2-exam/train-1#0",))
-    made = practice.exercises([reply], task, practice.HeldOut(test), FeedbackConfig(practice=9), 2)
+    broken = '{"keep": 0, "continuation": "So. 7", "exercises": ["What?", {"problem": 3}]}'
+    both = [reply, Feedback(question="train-2", text=broken)]
+    made = practice.exercises(both, task, practice.HeldOut(test), FeedbackConfig(practice=9), 2)
     assert [q.text for q in made.questions] == [fresh]
-    assert (made.copied, made.repeated, made.unread) == (2, 1, 1)
+    assert (made.copied, made.repeated, made.unread) == (2, 1, 3)
+    cut = practice.exercises(
+        [Feedback(question="3", text="<practice><problem>P?</problem></practice>")],
+        task,
+        practice.HeldOut([]),
+        FeedbackConfig(practice=9),
+        2,
+    )
+    assert (cut.questions, cut.unread) == ((), 1)
     (lesson,) = made.lessons
     assert (lesson.kind, lesson.completion, lesson.question) == ("practice", "3 + 4 = 7. --> 7", "train-1~2.2")
     votes = [wrong("train-1~2.2", "7", sample, verdict="right" if sample else "wrong") for sample in range(3)]

@@ -135,6 +135,10 @@ def test_the_run_s_student_is_the_student(tmp_path: Path, fitted: Noting) -> Non
         ({"partner": {}, "task": "coin_flip?size=200", "first": 300}, "partner: "),
         ({"partner": {"skew": 0.2}}, "skew"),
         ({"partner": {"use": "choice"}}, "choose"),
+        (
+            {"feedback": {"diagnosis": False}, "later": {"objective": {"likelihood": 1, "critique": 0.2}}},
+            "critique learns from the teacher.s lines",
+        ),
     ],
 )
 def test_bad_settings_are_one_sentence(tmp_path: Path, fitted: Noting, change: dict[str, Any], says: str) -> None:

@@ -11,6 +11,7 @@ from tests.contracts import architectures
 from tests.training.test_reflection import LESSONS, train
 
 from tutelage import runner
+from tutelage.errors import LessonError
 from tutelage.models.local import weights
 from tutelage.training import layout
 from tutelage.training.examples import Branch
@@ -100,3 +101,46 @@ def test_a_run_says_what_goes_a_slower_way(base_student: Path, tmp_path: Path) -
     assert [step for words, step in said.items() if "only prompts of one length share a batch" in words] == [
         "finetune_cot"
     ]
+
+
+def beside(*texts: tuple[list[int], list[int]]) -> list[Row]:
+    return [Row({"it": [RowPart("one", Branch(text, Branch(asked)), fixed=True)]}) for asked, text in texts]
+
+
+FAR = beside((list(range(3, 60)), list(range(60, 78))), (list(range(3, 9)), list(range(60, 66))))
+
+
+@pytest.mark.parametrize("window", [100, 40])
+def test_a_text_behind_a_constant_is_read_as_in_one_pass_or_refused(tmp_path: Path, window: int) -> None:
+    model = windowed(tmp_path, window).train()
+    assert layout.why_apart(model, FAR, 0) == ""  # with a window, too
+    assert model.training
+
+
+def test_a_model_that_reads_behind_a_constant_otherwise_is_refused(tmp_path: Path) -> None:
+    model = windowed(tmp_path, 100)
+    right = model.model.forward
+
+    def forgetful(*given: Any, past_key_values: Any = None, **more: Any) -> Any:
+        if past_key_values is not None and past_key_values.get_seq_length() > 40:
+            past_key_values.layers[0].values.zero_()
+        return right(*given, past_key_values=past_key_values, **more)
+
+    model.model.forward = forgetful
+    layout.why_apart(model, FAR[1:], 0)
+    with pytest.raises(
+        LessonError, match=r"behind a constant prompt otherwise than in one pass.*reflection\.variant=own"
+    ):
+        layout.why_apart(model, FAR, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("jamba", "otherwise than in one pass"), ("mamba", "keeps no cache of keys and values"), ("lfm2", "")]
+)  # fmt: skip
+def test_what_hands_on_a_state_is_looked_at(kind: str, said: str, tmp_path: Path, base_student: Path) -> None:
+    model, _ = weights.load(str(architectures.make(kind, base_student, tmp_path / kind)), torch.float32, tmp_path)
+    if not said:
+        assert layout.why_apart(model, FAR, 0) == said
+        return
+    with pytest.raises(LessonError, match=said):
+        layout.why_apart(model, FAR, 0)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from tutelage.classroom.remarks import of_training
 from tutelage.errors import LessonError
 from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig, objective_choices
@@ -64,3 +66,22 @@ def test_what_is_wrong_is_one_sentence(
 def test_one_objective_with_options_is_a_mapping() -> None:
     (choice,) = objective_choices({"name": "likelihood", "prompt_weight": 0.5})
     assert (choice.name, choice.weight, choice.options) == ("likelihood", 1.0, {"prompt_weight": 0.5})
+
+
+@pytest.mark.parametrize("objective", ["imitate", "unlikelihood", "repair"])
+def test_a_text_beside_a_lesson_that_is_too_long_is_counted_and_said(
+    objective: str, tmp_path: Path, base_student: Path
+) -> None:
+    endless = ["It is so. " * 200, "It is not. " * 200]  # of four mistakes two, each once
+    mistaken = [f"{endless[i] if i < 2 else 'It is not.'} --> {i + 1}" for i in range(4)]
+    lessons = [replace(lesson, mistaken=text) for lesson, text in zip(LESSONS, mistaken, strict=True)]
+    student = f"hf:{base_student}"
+    choice = {"name": objective, **({"scorer": student, "top": 4} if objective == "imitate" else {})}
+    chosen = [{"name": "likelihood"}, choice] if objective == "unlikelihood" else choice
+    config = TrainingConfig(epochs=2, batch=2, max_length=80, template="paper", objective=chosen)
+    spec = {"name": str(base_student), "cache": str(tmp_path), "device": "cpu"}
+    facts = fit(spec, lessons, config, 0, tmp_path / "student", Callbacks(lambda tick: None, lambda: False))
+    expected = {} if objective == "repair" else {"left_out": 2}  # a repair does not read its mistake
+    assert {key: value for key, value in facts.items() if key == "left_out"} == expected
+    told = [line for line in of_training(facts) if "longer with their questions" in line]
+    assert len(told) == len(expected)

@@ -19,6 +19,11 @@ def of_training(facts: JsonObject) -> Iterator[str]:
         f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
         f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s"
     )
+    if facts.get("left_out"):
+        yield (
+            f"{facts['left_out']} texts beside lessons, such as mistakes, are longer with their questions than training.max_length "
+            "or the student holds, and were left out"
+        )
     if facts.get("control"):
         yield f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text"
     if facts.get("apart"):

@@ -24,7 +24,7 @@ from tutelage.types import Attempt, Chat, Feedback, Lesson, Message, Question, R
 class FeedbackConfig(Settings):
     """Which mistakes go to the teacher in a round, and what it is asked for."""
 
-    newer: ClassVar[frozenset[str]] = frozenset({"match", "form", "own"})
+    newer: ClassVar[frozenset[str]] = frozenset({"match", "form", "own", "diagnosis"})
     writes: Literal["feedback", "rationales", "own"] = Field(
         "feedback",
         description="'rationales': the ablation without feedback, as many plain rationales that know no mistake; 'own': no teacher "
@@ -65,6 +65,11 @@ class FeedbackConfig(Settings):
         "the mistakes",
     )
     blind: bool = Field(False, description="the ablation in which the teacher is not told the right answer")
+    diagnosis: bool = Field(
+        True,
+        description="the teacher also says in a line or two what was wrong; without, its replies are shorter, and critique, "
+        "self_distil and `tutelage probe` have nothing to go by",
+    )
     fresh: bool = Field(
         False, description="only questions without a lesson so far go up, where there are enough of them"
     )
@@ -127,16 +132,19 @@ def ask(
     Without attempts it is the same request for a question that was not missed, or whose mistakes are kept back.
     """
     numbered = [f"Attempt {place}:\n{quoted(text)}" for place, text in enumerate(wrong, start=1)]
-    many = config.rationales
+    many, told = config.rationales, _SHOWN if wrong else _UNSHOWN
+    second = 2 if config.diagnosis else 1
     text = filled(
         "feedback",
+        diagnose=f"1. {told['diagnose']} Write this between <error> and </error>.\n" if config.diagnosis else "",
+        solve=second,
+        hard=told["hard"],
         attempts=filled("attempts", attempts="\n\n".join(numbered)) if wrong else "",
         solutions=f"{many} correct solutions that differ in their wording, each"
         if many > 1
         else "one correct solution",
-        practice=filled("practice", exercises=config.practice) if config.practice else "",
+        practice=filled("practice", place=second + 1, exercises=config.practice) if config.practice else "",
         **common(task, question, config, examples),
-        **(_SHOWN if wrong else _UNSHOWN),
     )
     return Chat(
         messages=(Message("user", text.strip()),),
@@ -146,6 +154,7 @@ def ask(
         mistakes=tuple(wrong),
         solutions=many,
         exercises=config.practice,
+        diagnosis=config.diagnosis,
     )
 
 

@@ -69,8 +69,9 @@ class WorkedTeacher:
         if chat.purpose == "scribe":
             repair = repaired(attempt, solutions, answer) if attempt else RepairParts(0, solutions[0], "")
             ending = f"{repair.continuation} The answer is {answer}.".strip()
-            return write_repair(repair._replace(continuation=ending, practice=tuple(exercises)))
-        error = repaired(attempt, solutions, answer).diagnosis if attempt else ""
+            line = repair.diagnosis if chat.diagnosis else ""
+            return write_repair(repair._replace(continuation=ending, diagnosis=line, practice=tuple(exercises)))
+        error = repaired(attempt, solutions, answer).diagnosis if attempt and chat.diagnosis else ""
         written = tuple(f"{text} The answer is {answer}." for text in solutions[: chat.solutions])
         return write_feedback(FeedbackParts(error, written, tuple(exercises)))
 

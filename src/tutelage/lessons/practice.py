@@ -20,7 +20,7 @@ class Exercises(Struct, frozen=True, kw_only=True):
 
     questions: tuple[Question, ...]
     lessons: tuple[Lesson, ...]  # one a question, for when it is voted in
-    unread: int  # without an answer, or without reasoning
+    unread: int  # without a problem, an answer, or reasoning
     copied: int  # from dev or test
     repeated: int
 
@@ -36,7 +36,8 @@ def exercises(
     for reply in replies:
         for place, (problem, solution) in enumerate(practice_in(reply.text)[: config.practice]):
             question = Question(id=f"{reply.question}~{number}.{place}", text=problem, answer="", split="practice")
-            question = replace(question, answer=readable(task, question, solution) or "")
+            answer = readable(task, question, solution) if problem and solution else None
+            question = replace(question, answer=answer or "")
             body, answer, reason = settle(task, question, solution, set()) if question.answer else ("", "", "unread")
             if reason or held_out.copies(problem) or normalized(problem) in seen:
                 counts["unread" if reason else "copied" if held_out.copies(problem) else "repeated"] += 1

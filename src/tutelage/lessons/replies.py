@@ -15,7 +15,7 @@ class FeedbackParts(NamedTuple):
 
     error: str  # which step was wrong
     solutions: tuple[str, ...]
-    practice: tuple[tuple[str, str], ...]  # new problems with their solutions
+    practice: tuple[tuple[str, str], ...]  # new problems with their solutions; "" stands for what is missing
 
 
 class RepairParts(NamedTuple):
@@ -32,8 +32,7 @@ def read_feedback(text: str) -> FeedbackParts:
     exercises = []
     for block in _between("practice", text):
         problems, solutions = _between("problem", block), _between("solution", block)
-        if problems and solutions:
-            exercises.append((problems[0], solutions[0]))
+        exercises.append((problems[0] if problems else "", solutions[0] if solutions else ""))
     outside = re.sub(r"<practice>.*?(</practice>|$)", " ", text, flags=re.DOTALL | re.IGNORECASE)
     errors = _between("error", outside)
     return FeedbackParts(errors[0] if errors else "", tuple(_between("solution", outside)), tuple(exercises))
@@ -46,7 +45,8 @@ def write_feedback(parts: FeedbackParts) -> str:
         for problem, solution in parts.practice
     ]
     solutions = [f"<solution>{solution}</solution>" for solution in parts.solutions]
-    return "\n".join([f"<error>{parts.error}</error>", *solutions, *exercises])
+    error = [f"<error>{parts.error}</error>"] if parts.error else []
+    return "\n".join([*error, *solutions, *exercises])
 
 
 def _between(tag: str, text: str) -> list[str]:
@@ -74,7 +74,8 @@ def read_repair(text: str) -> RepairParts | None:
 def write_repair(parts: RepairParts) -> str:
     """The reply that `read_repair` understands: what the offline teacher answers."""
     exercises = [{"problem": problem, "solution": solution} for problem, solution in parts.practice]
-    told = {"keep": parts.keep, "continuation": parts.continuation, "diagnosis": parts.diagnosis}
+    told: dict[str, object] = {"keep": parts.keep, "continuation": parts.continuation}
+    told |= {"diagnosis": parts.diagnosis} if parts.diagnosis else {}
     return json.dumps({**told, **({"exercises": exercises} if exercises else {})}, ensure_ascii=False)
 
 
@@ -94,9 +95,9 @@ def _objects(text: str) -> list[dict[str, object]]:
 
 def _exercises(found: dict[str, object]) -> tuple[tuple[str, str], ...]:
     given = found.get("exercises")
-    rows = [row for row in given if isinstance(row, dict)] if isinstance(given, list) else []
-    pairs = [(row.get("problem"), row.get("solution")) for row in rows]
-    return tuple((a.strip(), b.strip()) for a, b in pairs if isinstance(a, str) and isinstance(b, str))
+    rows = given if isinstance(given, list) else []
+    pairs = [(row.get("problem"), row.get("solution")) if isinstance(row, dict) else ("", "") for row in rows]
+    return tuple((a.strip() if isinstance(a, str) else "", b.strip() if isinstance(b, str) else "") for a, b in pairs)
 
 
 def diagnosis_of(text: str) -> str:

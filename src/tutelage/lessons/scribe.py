@@ -43,7 +43,7 @@ def ask_scribe(
 
     What is alike in all requests of a round stands first, for services that read it only once.
     """
-    body = reasoning(wrong)
+    body, told = reasoning(wrong), _SHOWN if wrong else _UNSHOWN
     steps = "\n".join(f"Step {place}:\n{quoted(step)}" for place, step in enumerate(split_steps(body), start=1))
     answer = wrong.strip().removeprefix(body).strip().removeprefix(ARROW.strip()).strip() or "(none)"
     text = filled(
@@ -51,7 +51,7 @@ def ask_scribe(
         attempts=filled("scribe_attempt", steps=steps, answer=quoted(answer)) if wrong else "",
         practice=filled("scribe_practice", exercises=config.practice) if config.practice else "",
         **common(task, question, config, examples),
-        **(_SHOWN if wrong else _UNSHOWN),
+        **{**told, "diagnose": f'"diagnosis": one sentence that says {told["diagnose"]}\n' if config.diagnosis else ""},
     )
     return Chat(
         messages=(Message("user", text.strip()),),
@@ -60,6 +60,7 @@ def ask_scribe(
         sample=number,
         mistakes=(wrong,) if wrong else (),
         exercises=config.practice,
+        diagnosis=config.diagnosis,
     )
 
 

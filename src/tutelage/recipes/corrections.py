@@ -191,7 +191,7 @@ def _repairs(
     kept = scribe.keep_repairs(replies, room.task, asked, shown, number)
     inputs = {"replies": replies, "feedback": settings, "shown": list(shown.values())}
     lessons = room.lessons(f"{number}-repairs", kept, inputs, needed=False)
-    if told := scribe.lacking_lines(lessons):
+    if settings.diagnosis and (told := scribe.lacking_lines(lessons)):
         room.note(f"{number}-repairs", told)
     return lessons, replies
 
@@ -213,8 +213,7 @@ def _corrections(
         for question in chosen
     ]
     names = {
-        key: tuple(feedback.attempt_name(step, mistake) for mistake in mistakes)
-        for key, mistakes in wrong.items()
+        key: tuple(feedback.attempt_name(step, mistake) for mistake in mistakes) for key, mistakes in wrong.items()
     }
     left = None if settings.tokens is None else max(0, settings.tokens - tokens_and_calls(before)[0])
     sampling = settings.sampling(round_seed(room, number))

@@ -77,6 +77,8 @@ PUBLISHED = {
         "Wang et al. 2023, the authors' code",
     ),
 }
+# Objectives that have nothing to learn from where the teacher was not asked what was wrong.
+_FROM_LINES = ("critique", "self_distil")
 
 
 class Tailored(Teaching):
@@ -127,6 +129,15 @@ class Tailored(Teaching):
     @model_validator(mode="after")
     def _later_rounds_can_train(self) -> Self:
         self.training_in(2)
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_learned_is_asked_for(self) -> Self:
+        needed = [one.name for one in self.training_in(2).choices() if one.name in _FROM_LINES]
+        if needed and not self.feedback.diagnosis:
+            raise ValueError(
+                f"the objective {needed[0]} learns from the teacher's lines on mistakes, and feedback.diagnosis=false asks for none"
+            )
         return self
 
     def training_in(self, number: int) -> TrainingConfig:

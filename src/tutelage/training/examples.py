@@ -59,6 +59,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.stops = stops
         self.limit = limit
+        self.left_out: set[tuple[int, ...]] = set()  # texts beside lessons that no row can hold
 
     def example(self, lesson: Lesson) -> Example:
         """A lesson as tokens."""
@@ -73,8 +74,11 @@ class Encoder:
         return templates.completion_ids(self.tokenizer, [Message("user", prompt)], text, self.stops)
 
     def fits(self, branch: Branch) -> bool:
-        """Whether a row can hold what ends in this branch. What cannot be held is left out, never cut."""
-        return branch.depth + len(branch.ids) <= self.limit
+        """Whether a row can hold what ends in this branch. What cannot be held is left out and counted, never cut."""
+        if branch.depth + len(branch.ids) <= self.limit:
+            return True
+        self.left_out.add((*branch.before, *branch.ids))
+        return False
 
     def touched(self, example: Example, spans: Sequence[Span]) -> list[bool]:
         """For each token of a lesson's completion whether it holds a character of one of these spans of the completion.
@@ -89,7 +93,7 @@ class Encoder:
 
 def encode_lessons(lessons: Sequence[Lesson], encoder: Encoder) -> list[Example]:
     """Lessons as tokens; one that is too long is dropped, never cut, since a cut one teaches to stop early."""
-    fitting = [example for lesson in lessons if encoder.fits((example := encoder.example(lesson)).answered)]
+    fitting = [example for lesson in lessons if (example := encoder.example(lesson)).length <= encoder.limit]
     if not fitting:
         raise LessonError(
             f"none of the {len(lessons)} lessons fits into training.max_length={encoder.limit} tokens"

@@ -1,6 +1,6 @@
 """The forward pass of training, and how rows are laid out for it: as a student's own passes show that it reads them rightly."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,8 @@ from tutelage.errors import LessonError
 from tutelage.models.local import ability
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.reading import taken
-from tutelage.training.collation import lay_apart, lay_shared, shared_mask
+from tutelage.training.collation import lay_apart, lay_behind, lay_shared, shared_mask
+from tutelage.training.examples import Branch
 from tutelage.training.rows import Row
 
 
@@ -18,28 +19,60 @@ def why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
     """Why branches of one prompt cannot share a line behind a mask, nor lines be padded on the left; empty: they can.
 
     Recurrent layers pass every column on, masked or not; others reach by a mask of their own, such as a sliding window.
-    So the longest of the rows is computed both ways by the student itself, and what it cannot do is not done.
+    So the longest of the rows is computed both ways by the student itself, and what it cannot do is not done. Raises
+    `LessonError` where rows have texts behind constants, and it reads the longest of these otherwise than in one pass.
     """
     training = model.training
     model.eval()  # dropout would make any two passes differ
     try:
-        return _why_apart(model, rows, pad)
+        return _why_apart(model, _extremes(rows), pad)
     finally:
         model.train(training)
 
 
-def _why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
+class _Extremes:
+    """Of the rows of a training those that are the hardest to read rightly."""
+
+    def __init__(self) -> None:
+        self.farthest: Row | None = None
+        self.longest: Row | None = None
+        self.behind: Branch | None = None  # the longest text behind a constant, with it
+        self.padded: Branch | None = None  # the one with the least before it: beside the longest it is padded most
+
+    def see(self, row: Row) -> None:
+        """Look at a row more."""
+        # The farthest that any token looks back decides, in a window or without one: the longest way from a prompt's first
+        # token to the end of one of its branches. The longest row is another thing, and is looked at, too.
+        if not row.is_chain:
+            if self.farthest is None or row.reach > self.farthest.reach:
+                self.farthest = row
+            if self.longest is None or row.shared_length > self.longest.shared_length:
+                self.longest = row
+        for _, part in row.beside:
+            if self.behind is None or _end(part.branch) > _end(self.behind):
+                self.behind = part.branch
+            if self.padded is None or part.branch.depth < self.padded.depth:
+                self.padded = part.branch
+
+
+def _end(branch: Branch) -> int:
+    return branch.depth + len(branch.ids)
+
+
+def _extremes(rows: Iterable[Row]) -> _Extremes:
+    found = _Extremes()
+    for row in rows:
+        found.see(row)
+    return found
+
+
+def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
     ability.check_causal(_causal(model))
+    if found.behind is not None and found.padded is not None:
+        _check_behind(model, [found.behind, found.padded])
     if not ability.pads_left(_causal(model)):
         return "padding on the left would change what it computes"
-    # The farthest that any token looks back decides, in a window or without one: the longest way from a prompt's first
-    # token to the end of one of its branches. The longest row is another thing, and is looked at, too.
-    farthest: Row | None = None
-    longest: Row | None = None
-    for row in rows:
-        if not row.is_chain:
-            farthest = row if farthest is None or row.reach > farthest.reach else farthest
-            longest = row if longest is None or row.shared_length > longest.shared_length else longest
+    farthest, longest = found.farthest, found.longest
     if farthest is None or longest is None:
         return ""
     try:
@@ -109,6 +142,30 @@ def states_behind(model: LanguageModel, laid: Mapping[str, torch.Tensor]) -> tor
         texts = {"input_ids": laid["texts"], "attention_mask": both, "position_ids": after}
         _called(model, {**texts, "past_key_values": cache, "use_cache": True})
     return states[0]
+
+
+@torch.no_grad()
+def _check_behind(model: LanguageModel, texts: Sequence[Branch]) -> None:
+    """Refuse a model that reads these texts behind constants otherwise than in one pass.
+
+    A cache that is cut to a window, or a state that padding runs through, gives other states and no error.
+    """
+    laid = {name: tensor.to(model.device) for name, tensor in lay_behind(texts).items()}
+    behind = states_behind(model, laid)
+    far = max(ability.apart(behind[line, : len(one.ids)].cpu(), _alone(model, one)) for line, one in enumerate(texts))
+    if far > ability.tolerance(_causal(model)):
+        raise LessonError(
+            f"{type(_causal(model)).__name__} reads a text behind a constant prompt otherwise than in one pass (its states move by "
+            f"{far:.1%}): choose reflection.variant=own, or another objective"
+        )
+
+
+def _alone(model: LanguageModel, branch: Branch) -> torch.Tensor:
+    """The last states of a branch in one pass over all that it goes on from."""
+    ids = torch.tensor([[*branch.before, *branch.ids]], device=model.device)
+    with last_states(model) as states:
+        _called(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False})
+    return states[0][0, branch.depth :].cpu()
 
 
 def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

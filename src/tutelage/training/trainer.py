@@ -1,6 +1,5 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
-import json
 import math
 import shutil
 import time
@@ -9,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from tutelage.errors import Interrupted, LessonError, RunError
-from tutelage.models.local import control, kernels, precision, templates, weights
+from tutelage.errors import Interrupted, LessonError
+from tutelage.models.local import control, kernels, precision, weights
 from tutelage.models.local.hf import choose_device
-from tutelage.models.local.pretrained import LanguageModel, Tokenizer
-from tutelage.training import batches, layout
+from tutelage.training import batches, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches
 from tutelage.training.mixing import Mix
 from tutelage.training.references import References
-from tutelage.training.settings import USUAL, LoraConfig, TrainingConfig
+from tutelage.training.settings import USUAL, TrainingConfig
 from tutelage.types import JsonObject, Lesson
 
 
@@ -91,12 +88,12 @@ def fit(
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
-    model, tokenizer, stops = _begin_with(student, config)
+    model, tokenizer, stops = learner.begin_with(student, config)
     encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
     # What is refused is refused before anything is moved to the device or computed.
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
-    model = _ready(model, config, device)
+    model = learner.ready(model, config, device)
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
@@ -116,22 +113,25 @@ def fit(
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, callbacks.stopping)
-    _save(model, tokenizer, stops, folder)
+    learner.write_student(model, tokenizer, stops, folder)
+    shutil.rmtree(folder / "trainer", ignore_errors=True)
     return {
         "lessons": len(prepared.examples),
         "too_long": len(lessons) - len(fitting),
         "unused": len(fitting) - len(prepared.examples),
-        "steps": len(plan),
-        **(_account(trainer, dataset) | _control(tokenizer, lessons)),
+        **(_account(trainer, dataset) | _noticed(encoder, lessons)),
         "seconds": round(time.monotonic() - begun, 1),
     }
 
 
-def _control(tokenizer: Tokenizer, lessons: Sequence[Lesson]) -> JsonObject:
-    """How many lessons hold what reads like a control token, and the first such token."""
-    found = [control.first_token(tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons]
+def _noticed(encoder: Encoder, lessons: Sequence[Lesson]) -> JsonObject:
+    """How many texts beside lessons no row can hold; how many lessons hold what reads like a control token, and the first of these."""
+    out: JsonObject = {"left_out": len(encoder.left_out)} if encoder.left_out else {}
+    found = [
+        control.first_token(encoder.tokenizer, (one.prompt, one.completion, *one.wrong, *one.right)) for one in lessons
+    ]
     held = [token for token in found if token]
-    return {"control": len(held), "control_token": held[0]} if held else {}
+    return out | ({"control": len(held), "control_token": held[0]} if held else {})
 
 
 def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
@@ -146,6 +146,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     shares = dataset.prepared.shares()
     read, predicted = dataset.tokens()
     return {
+        "steps": trainer.state.max_steps,
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
         **({"numbers": numbers} if numbers else {}),
@@ -156,61 +157,6 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "last_loss": losses[-1],
         "losses": losses,
     }
-
-
-def _begin_with(student: JsonObject, config: TrainingConfig) -> tuple[LanguageModel, Tokenizer, set[int]]:
-    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
-    trust = bool(student.get("trust_remote_code", False))
-    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
-    templates.prepare(tokenizer)
-    if config.template == "paper" or not tokenizer.chat_template:
-        templates.install_paper_template(tokenizer)
-    return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
-
-
-def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[LanguageModel, Tokenizer]:
-    """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
-    if lora is None or not weights.is_adapter(name):
-        return weights.load(name, torch.float32, cache, trust)
-    model, tokenizer = weights.load_adapter(name, torch.float32, cache, trust, train=True)
-    rank = model.peft_config["default"].r
-    if rank != lora.r:
-        raise LessonError(
-            f"the student {name} is an adapter of rank {rank}, and training.lora.r is {lora.r}: training goes on with the "
-            "adapter as it is, so give its rank, or begin from another student"
-        )
-    return model, tokenizer
-
-
-def _ready(model: LanguageModel, config: TrainingConfig, device: str) -> LanguageModel:
-    """Move to the device, and choose what is trained."""
-    if device == "cpu":
-        # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
-        model.set_attn_implementation("eager")
-    if config.lora is not None and not hasattr(model, "peft_config"):
-        model = _with_adapters(model, config.lora)
-    return model.to(device)
-
-
-def _with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:
-    from peft import LoraConfig as Adapters
-    from peft import get_peft_model
-
-    adapters = Adapters(
-        r=config.r,
-        lora_alpha=int(config.alpha) if config.alpha == int(config.alpha) else config.alpha,  # type: ignore[arg-type]
-        lora_dropout=config.dropout,
-        target_modules=config.targets,
-        task_type="CAUSAL_LM",
-        exclude_modules=_past_adapters(model) or None,
-    )
-    return get_peft_model(model, adapters)
-
-
-def _past_adapters(model: LanguageModel) -> list[str]:
-    """Layers of a Mamba block whose weights a fused kernel reads by itself: an adapter there would be learned for nothing."""
-    blocks = [name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")]
-    return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
 
 
 def _arguments(
@@ -277,21 +223,3 @@ def _printer() -> type[TrainerCallback]:
     from transformers import PrinterCallback
 
     return PrinterCallback
-
-
-def _save(model: LanguageModel, tokenizer: Tokenizer, stops: set[int], folder: Path) -> None:
-    """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
-    target = model.get_base_model() if hasattr(model, "get_base_model") else model
-    target.generation_config.eos_token_id = sorted(stops)
-    target.generation_config.pad_token_id = tokenizer.pad_token_id
-    try:
-        with weights.quiet():
-            model.save_pretrained(folder)
-    except SafetensorError as error:  # how a full disk shows here
-        raise RunError(
-            f"cannot write the student into {folder}: {error}. Finished steps are kept; make room and run the same command again"
-        ) from error
-    target.generation_config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    (folder / "student.json").write_text(json.dumps({"form": "taught"}))
-    shutil.rmtree(folder / "trainer", ignore_errors=True)

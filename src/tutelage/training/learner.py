@@ -1,0 +1,85 @@
+"""The student that is trained: its weights and tokenizer, what of it learns, and how it is kept."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from tutelage.errors import LessonError, RunError
+from tutelage.models.local import templates, weights
+from tutelage.models.local.pretrained import LanguageModel, Tokenizer
+from tutelage.training.settings import LoraConfig, TrainingConfig
+from tutelage.types import JsonObject
+
+
+def begin_with(student: JsonObject, config: TrainingConfig) -> tuple[LanguageModel, Tokenizer, set[int]]:
+    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
+    trust = bool(student.get("trust_remote_code", False))
+    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
+    templates.prepare(tokenizer)
+    if config.template == "paper" or not tokenizer.chat_template:
+        templates.install_paper_template(tokenizer)
+    return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
+
+
+def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[LanguageModel, Tokenizer]:
+    """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
+    if lora is None or not weights.is_adapter(name):
+        return weights.load(name, torch.float32, cache, trust)
+    model, tokenizer = weights.load_adapter(name, torch.float32, cache, trust, train=True)
+    rank = model.peft_config["default"].r
+    if rank != lora.r:
+        raise LessonError(
+            f"the student {name} is an adapter of rank {rank}, and training.lora.r is {lora.r}: training goes on with the "
+            "adapter as it is, so give its rank, or begin from another student"
+        )
+    return model, tokenizer
+
+
+def ready(model: LanguageModel, config: TrainingConfig, device: str) -> LanguageModel:
+    """Move to the device, and choose what is trained."""
+    if device == "cpu":
+        # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
+        model.set_attn_implementation("eager")
+    if config.lora is not None and not hasattr(model, "peft_config"):
+        model = _with_adapters(model, config.lora)
+    return model.to(device)
+
+
+def _with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:
+    from peft import LoraConfig as Adapters
+    from peft import get_peft_model
+
+    adapters = Adapters(
+        r=config.r,
+        lora_alpha=int(config.alpha) if config.alpha == int(config.alpha) else config.alpha,  # type: ignore[arg-type]
+        lora_dropout=config.dropout,
+        target_modules=config.targets,
+        task_type="CAUSAL_LM",
+        exclude_modules=_past_adapters(model) or None,
+    )
+    return get_peft_model(model, adapters)
+
+
+def _past_adapters(model: LanguageModel) -> list[str]:
+    """Layers of a Mamba block whose weights a fused kernel reads by itself: an adapter there would be learned for nothing."""
+    blocks = [name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")]
+    return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
+
+
+def write_student(model: LanguageModel, tokenizer: Tokenizer, stops: set[int], folder: Path) -> None:
+    """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
+    target = model.get_base_model() if hasattr(model, "get_base_model") else model
+    target.generation_config.eos_token_id = sorted(stops)
+    target.generation_config.pad_token_id = tokenizer.pad_token_id
+    try:
+        with weights.quiet():
+            model.save_pretrained(folder)
+    except SafetensorError as error:  # how a full disk shows here
+        raise RunError(
+            f"cannot write the student into {folder}: {error}. Finished steps are kept; make room and run the same command again"
+        ) from error
+    target.generation_config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "student.json").write_text(json.dumps({"form": "taught"}))
