@@ -149,8 +149,8 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Label(Struct, frozen=True, kw_only=True):
     """What a step of a run is, for whoever reads the run: whoever makes the step says it, and no reader asks its name.
 
-    `kind`: exam, review (of what was just taught), rationales or votes (a teacher's exams, whose right answers are taught), feedback, lessons, training, or
-    award (of a student to be the run's). `who`: student, teacher, or baseline, a student without the method or parts of it.
+    `kind`: exam, review (of what was just taught), rationales or votes (a teacher's exams, whose right answers are taught), feedback, lessons, training,
+    forgetting (an exam about another task), or award (of a student to be the run's). `who`: student, teacher, or baseline, a student without the method or parts of it.
     Both are open, so that a run of a later version can be read.
     """
 

@@ -1,5 +1,6 @@
 """The classroom: where a task, models, verbs and a run directory meet, so that recipes can read like algorithms."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -64,12 +65,23 @@ class Classroom:
 
     def questions(self, split: str, limit: int | None = None) -> list[Question]:
         """The questions of a split, or a fixed subset; their gold answers are audited before anything is spent."""
-        chosen = subset(self.task.load(split), limit)
-        audit(self.task, chosen)
+        chosen = self.drawn(split, limit)
         fresh = [question for question in chosen if question.id not in self._asked]
         self._asked |= {question.id: question for question in fresh}
         self.run.know(chosen)
         return chosen
+
+    def drawn(self, split: str, limit: int | None = None) -> list[Question]:
+        """The same, of which the run keeps nothing: questions that are asked beside its own."""
+        chosen = subset(self.task.load(split), limit)
+        audit(self.task, chosen)
+        return chosen
+
+    def on(self, task: Task) -> "Classroom":
+        """The same room, in which exams are about another task; the names of its steps, and all else, are shared."""
+        other = copy.copy(self)
+        other.task = task
+        return other
 
     def open(self, who: Who) -> Model:
         """A model from its spec or checkpoint. Services stay open; of weights on this machine one spec at a time is kept."""

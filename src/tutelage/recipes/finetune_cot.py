@@ -9,6 +9,7 @@ from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams
 from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Recipe
@@ -55,13 +56,16 @@ def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:
 def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     """Ask, keep what is right, train, examine; the baselines are the same exam without parts of it."""
     room.check(config.teacher, config.student)
+    elsewhere = Elsewhere(room, config)
     splits = config.questions
     test = room.questions(splits.test, splits.test_limit)
     train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
     check_context(room, config, test, train)
+    elsewhere.sit(config.student, 0)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
     student = room.fit("student", config.student, taught, config.training)
+    elsewhere.sit(student, 1)
     room.sit("finetune_cot", student, test, config.exam.setup("taught", room.seed))
     return student
 

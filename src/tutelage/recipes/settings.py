@@ -1,6 +1,6 @@
 """The settings of every recipe that teaches: which questions, how the teacher reasons aloud, who and what is compared."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -78,8 +78,21 @@ class RationalesConfig(Settings):
         return self.over(exam).setup(self.form, seed)
 
 
+class ForgettingConfig(Settings):
+    """The exam on another task."""
+
+    task: str | JsonObject = Field(description="another task than the one that is taught")
+    split: str = Field("test", description="of that task")
+    questions: Annotated[int, Field(ge=1)] = Field(100, description="a fixed random subset of that split")
+    form: Literal["zero_shot", "zero_shot_cot", "one_call_cot"] = Field(
+        "zero_shot", description="how it is asked, before and after alike: a student as it came knows no taught format"
+    )
+
+
 class Teaching(WithPresets):
     """The settings of every recipe that teaches a student with a teacher's rationales."""
+
+    newer: ClassVar[frozenset[str]] = frozenset({"forgetting"})
 
     recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
     preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
@@ -94,6 +107,9 @@ class Teaching(WithPresets):
     baselines: tuple[Baseline, ...] = Field(
         ("zero_shot", "zero_shot_cot", "few_shot_cot", "fine_tune", "teacher"),
         description="what stands beside it in the table [Ho et al. 2022, section 4]",
+    )
+    forgetting: ForgettingConfig | None = Field(
+        None, description="an exam on another task, before any training and after each; once it is set:"
     )
     shots: Annotated[int, Field(ge=1)] | None = Field(
         None,

@@ -11,6 +11,7 @@ from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams, shots_for
 from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
 from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.partner import first_questions, partner_student, with_partner
 from tutelage.recipes.planning import aloud, of_teaching
 from tutelage.recipes.recipe import Expected, Recipe
@@ -33,12 +34,14 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
     """Round 1 learns plain rationales; each further round learns from the mistakes of the student before it."""
     room.check(config.teacher, config.student)
     _check_practice(room, config)
+    elsewhere = Elsewhere(room, config)
     train, dev = _train_and_dev(room, config.questions)
     test = room.questions(config.questions.test, config.questions.test_limit)
     train = without_copies(room, config.questions, train, (*dev, *test))
     check_context(room, config, [*train, *dev, *test], train)
     setup = config.exam.setup("taught", room.seed)
 
+    elsewhere.sit(config.student, 0)
     lessons = first_lessons(room, config, first_questions(train, config.first, config.partner, room.seed))
     baselines(room, config, lessons, train, test)
     student: Who = config.student
@@ -63,15 +66,8 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
         taught = reflection.against(lessons, missed, own)
         trained = room.fit(f"{number}-student", begin, taught, config.training_in(number))
         student = trained
-        mended = [question for question in train if question.id in {lesson.question for lesson in fresh}]
-        if config.review and mended:
-            room.sit(
-                f"{number}-review",
-                trained,
-                subset(mended, config.review),
-                setup,
-                label=_told("taught questions again", number, config.questions.train, "review"),
-            )
+        elsewhere.sit(student, number)
+        _review(room, config, number, trained, [one for one in train if one.id in {two.question for two in fresh}])
         label = _told("dev questions", number, config.questions.dev or "dev")
         sat.append((room.sit(f"{number}-dev", trained, dev, setup, label=label), trained))
         room.sit(f"{number}-test", trained, test, setup)
@@ -79,6 +75,14 @@ def teach(room: Classroom, config: Tailored) -> Checkpoint:
             break
     best = latest_that_holds([attempts for attempts, _ in sat])
     return room.promote("student", sat[best][1], why_kept(best, [attempts for attempts, _ in sat]))
+
+
+def _review(room: Classroom, config: Tailored, number: int, student: Checkpoint, mended: Sequence[Question]) -> None:
+    """What went up to the teacher in a round, asked again."""
+    if config.review and mended:
+        label = _told("taught questions again", number, config.questions.train, "review")
+        setup = config.exam.setup("taught", room.seed)
+        room.sit(f"{number}-review", student, subset(mended, config.review), setup, label=label)
 
 
 def _why_no_round(room: Classroom, config: Tailored, missed: Sequence[Attempt]) -> str:

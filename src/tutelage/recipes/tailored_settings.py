@@ -85,7 +85,7 @@ class Tailored(Teaching):
     """Teach in rounds: the student sits an exam, and its mistakes become its next lessons."""
 
     published: ClassVar[Mapping[str, Published]] = PUBLISHED
-    newer: ClassVar[frozenset[str]] = frozenset({"partner"})
+    newer: ClassVar[frozenset[str]] = Teaching.newer | {"partner"}
 
     recipe: Literal["tailored"] = Field("tailored", description="which recipe: its name, or package.module:RECIPE")
     questions: TailoredSplits = TailoredSplits()

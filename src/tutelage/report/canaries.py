@@ -1,8 +1,12 @@
 """How a student's answers change from round to round beside being right: their length, their ends, and how alike they are."""
 
+from collections.abc import Sequence
+
 from tutelage.evaluation.canaries import canaries
+from tutelage.evaluation.pairs import compare_exams
+from tutelage.evaluation.scoreboard import score
 from tutelage.report.sections import Section, Table
-from tutelage.runs.history import RunHistory
+from tutelage.runs.history import ExamView, RunHistory
 
 HEADINGS = (
     "exam of the student",
@@ -19,6 +23,7 @@ NOTE = (
     "another's: answers that are letter for letter the answer to another question. A change from round to round is a sign to look at the "
     "answers, not a measurement."
 )
+FORGETTING = "The same questions of a task that is not taught, asked in the same words before any training and after each: what is lost was forgotten."
 
 
 def signs(run: RunHistory, of: str) -> Section:
@@ -28,12 +33,31 @@ def signs(run: RunHistory, of: str) -> Section:
         for one in run.exam_views
         if one.label.who == "student" and one.label.kind in ("exam", "review") and one.attempts
     ]
+    tables = [_elsewhere(run.elsewhere)] if run.elsewhere else []
     if len(sat) < 2:
-        return Section("")
+        return Section(f"Signs{of}", tables=tables) if tables else Section("")
     sampled = any(found.once is not None for _, found in sat)
     rows = []
     for title, found in sat:
         told = [f"{found.cut:.1%}", f"{found.ended:.1%}", f"{found.shrinks:.2f}", f"{found.alike:.1%}"]
         once = ["", ""] if found.once is None else [f"{found.once:.1%}", f"{found.several:.1%} (n={found.samples})"]
         rows.append([title, str(found.answers), f"{found.tokens:.1f}", *told, *(once if sampled else [])])
-    return Section(f"Signs{of}", tables=[Table((*HEADINGS, *(SEVERAL if sampled else ())), rows, NOTE)])
+    return Section(f"Signs{of}", tables=[Table((*HEADINGS, *(SEVERAL if sampled else ())), rows, NOTE), *tables])
+
+
+def _elsewhere(views: Sequence[ExamView]) -> Table:
+    """What the student keeps of another task: each exam about it, and its difference from that of the student as it came."""
+    rows = []
+    for view in [view for view in views if view.attempts]:
+        told = score(view.attempts)
+        sure = f"{told.accuracy:.1%} [{told.low:.1%}, {told.high:.1%}]"
+        rows.append([view.label.title, str(told.questions), sure, f"{told.unread:.1%}", _since(views[0], view)])
+    return Table(("another task", "n", "accuracy", "unread", "since it came"), rows, FORGETTING)
+
+
+def _since(first: ExamView, view: ExamView) -> str:
+    """The paired difference of two whole exams on the same questions."""
+    if view is first or not (first.whole and view.whole):
+        return ""
+    found = compare_exams(first.attempts, view.attempts)
+    return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"

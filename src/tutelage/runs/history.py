@@ -17,7 +17,7 @@ from tutelage.runs.reading import Reader
 from tutelage.types import Attempt, Feedback, JsonObject, Label, Lesson, Question, Spent
 
 SAT = ("exam", "review", "rationales", "votes")  # the kinds of step that hold graded answers
-_RECORDS: JsonObject = {**dict.fromkeys(SAT, Attempt), "lessons": Lesson, "feedback": Feedback}
+_RECORDS: JsonObject = {**dict.fromkeys((*SAT, "forgetting"), Attempt), "lessons": Lesson, "feedback": Feedback}
 State = Literal["running", "finished", "stopped", "failed"]
 
 
@@ -70,6 +70,7 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     tick: JsonObject  # the last sign of progress
     steps: list[Step]
     exam_views: list[ExamView]
+    elsewhere: list[ExamView]  # exams about another task
     promised: dict[str, Label]  # the exams of the final table, by step, in the order to be read
     questions: dict[str, Question]
     lessons: list[Lesson]
@@ -163,11 +164,8 @@ def open_run(path: Path) -> RunHistory:
         facts=facts,
         tick=look.tick(path / "progress.json"),
         steps=steps,
-        exam_views=[
-            ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name])
-            for step in steps
-            if step.label.kind in SAT
-        ],
+        exam_views=_views(steps, kept, SAT),
+        elsewhere=_views(steps, kept, ("forgetting",)),
         promised=promised,
         questions={question.id: question for question in look.records(path / "questions.jsonl", Question)},
         lessons=[lesson for step in steps if step.label.kind == "lessons" for lesson in kept[step.name]],
@@ -177,6 +175,14 @@ def open_run(path: Path) -> RunHistory:
         events=events,
         unread=look.unread,
     )
+
+
+def _views(steps: list[Step], kept: JsonObject, kinds: tuple[str, ...]) -> list[ExamView]:
+    return [
+        ExamView(step=step.name, label=step.label, whole=step.whole, attempts=kept[step.name])
+        for step in steps
+        if step.label.kind in kinds
+    ]
 
 
 def steps(path: Path) -> list[Step]:
