@@ -17,12 +17,14 @@ from tutelage.models.local.hf import Hf
 from tutelage.training import layout
 from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
+from tutelage.training import heads
 from tutelage.training.trainer import fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
 ROOT = Path(__file__).parents[2]
 SHOTS = "Maya flips the coin. Is the coin still heads up? It was flipped once, so the answer is no. " * 3
 TEXTS = ["A coin is heads up.", "Maya flips the coin. " * 6, "Is it heads up?", "yes", SHOTS[:170]]
+WHOLE: tuple[str, ...] = ()  # whose logits cannot be made in pieces
 NEW = 8  # tokens of an answer
 OWN_STATE_IS_WRONG = ("rwkv", "xlstm")  # going on from it, transformers says something else than in one pass
 ENDS = ("e", "a")  # where a text stops, so that rows leave the batch at different times
@@ -164,3 +166,15 @@ def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder
             gguf.check_student(tmp_path / "reflected")
     row = architectures.row(folder.name, taught.way, facts["apart"])
     assert row in (ROOT / "docs" / "students.md").read_text(), f"python -m tests.contracts.architectures: {row}"
+
+
+def test_logits_in_pieces_are_the_model_s_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands behind its decoder: caps, scales, biases."""
+    facts = train(folder, tmp_path / "whole")
+    monkeypatch.setattr(heads, "WHOLE", 0)
+    monkeypatch.setattr(heads, "PIECE", 5 * 4 * architectures.VOCABULARY)
+    pieces = train(folder, tmp_path / "pieces")
+    assert pieces["losses"] == pytest.approx(facts["losses"], abs=1e-5)
+    assert bool(pieces.get("whole")) == (folder.name in WHOLE)

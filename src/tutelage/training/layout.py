@@ -10,8 +10,10 @@ from tutelage.errors import LessonError
 from tutelage.models.local import ability
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.reading import taken
+from tutelage.training import heads
 from tutelage.training.collation import lay_apart, lay_behind, lay_shared, shared_mask
 from tutelage.training.examples import Branch
+from tutelage.training.heads import Head
 from tutelage.training.rows import Row
 
 
@@ -114,6 +116,28 @@ def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int
     if "segments" in tensors:
         inputs["attention_mask"] = _mask(model, tensors)
     return _called(model, {**inputs, "logits_to_keep": keep, "use_cache": False})
+
+
+def head_for(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> Head | None:
+    """The model's head where the logits of a pass are so many that they are better made in pieces, and can be; see `heads`."""
+    causal = _causal(model)
+    if not heads.too_many(causal, len(tensors["input_ids"]), int(tensors["keep"])):
+        return None
+
+    def states_of(ids_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with last_states(causal) as states:
+            out = _called(causal, {"input_ids": ids_T[None], "use_cache": False})
+        return states[0], out.logits
+
+    if not hasattr(causal, "_tutelage_head"):  # looked at once a model
+        causal._tutelage_head = heads.head_of(causal, states_of)
+    found: Head | None = causal._tutelage_head
+    return found
+
+
+def holds_whole(model: LanguageModel) -> bool:
+    """Whether some pass had so many logits that pieces were wanted, and could not be made."""
+    return getattr(_causal(model), "_tutelage_head", True) is None
 
 
 def _called(model: LanguageModel, given: Mapping[str, Any]) -> Any:

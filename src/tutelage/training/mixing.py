@@ -10,8 +10,9 @@ from tutelage.errors import ConfigError, LessonError, nearest
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
+from tutelage.training.heads import watched
 from tutelage.training.objectives.objective import Objective, find_objective
-from tutelage.training.reading import ForwardPass
+from tutelage.training.reading import ForwardPass, Read
 from tutelage.training.references import References
 from tutelage.training.rows import Inputs, Row
 from tutelage.training.settings import ObjectiveChoice
@@ -124,15 +125,16 @@ class Mix:
         reads_states = any(
             "sources" not in part and "texts" not in part for own in inputs["parts"].values() for part in own.values()
         )
-        with layout.last_states(plain, reads_states) as states:
-            out = layout.forward(model, inputs, inputs["keep"])
+        head = layout.head_for(plain, inputs)
+        with layout.last_states(plain, reads_states or head is not None) as states, watched(head):
+            out = layout.forward(model, inputs, 1 if head else inputs["keep"])
         # A micro-batch without lessons still needs a loss with a gradient, of nothing.
         total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
         for objective, weight in self.members:
             if objective.name in inputs["parts"]:
-                given = out.logits, states[0] if states else None
+                read = Read(out.logits, states[0] if states else None, head)
                 behind = partial(layout.states_behind, plain)
-                seen = ForwardPass(objective.name, inputs, given, self._check_part, behind)
+                seen = ForwardPass(objective.name, inputs, read, self._check_part, behind)
                 loss, told = _told(objective, seen)
                 total = total + weight * loss
                 if doubled := next((name for name in told if name in numbers), ""):

@@ -149,6 +149,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "steps": trainer.state.max_steps,
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
+        **({"whole": True} if layout.holds_whole(trainer.model) else {}),
         **({"numbers": numbers} if numbers else {}),
         **({"active": shares} if [*shares] != [USUAL] or min(shares.values()) < 1 else {}),
         "tokens": read,

@@ -17,7 +17,7 @@ def measure(model: PreTrainedModel) -> Way:
     Whether padding leaks into a recurrent state and whether a cache survives being repeated is a matter of each
     architecture's code, so it is looked at, not looked up. A model that looks at later tokens is refused.
     """
-    rows = [_tokens(model, length + _STEPS, seed) for seed, length in enumerate((_LONG, _SHORT, _LONG))]
+    rows = [sample_tokens(model, length + _STEPS, seed) for seed, length in enumerate((_LONG, _SHORT, _LONG))]
     alone = [model(**_given(model, input_ids=row[None])).logits[0].float() for row in rows]
     check_causal(model)
     for way in _KEPT:
@@ -32,8 +32,8 @@ def measure(model: PreTrainedModel) -> Way:
 @torch.inference_mode()
 def check_causal(model: PreTrainedModel) -> None:
     """Refuse a model whose scores depend on later tokens: it would be trained to copy and could not write."""
-    one = _tokens(model, 12, 0)
-    other = torch.cat([one[:8], _tokens(model, 4, 1)])
+    one = sample_tokens(model, 12)
+    other = torch.cat([one[:8], sample_tokens(model, 4, 1)])
     first, second = (model(**_given(model, input_ids=ids[None])).logits[0, :8].float() for ids in (one, other))
     if apart(first, second) > tolerance(model):
         raise ModelError(
@@ -45,7 +45,7 @@ def check_causal(model: PreTrainedModel) -> None:
 @torch.inference_mode()
 def pads_left(model: PreTrainedModel) -> bool:
     """Whether padding on the left of a row changes none of its scores in a pass over whole rows, as in training."""
-    row, padding = _tokens(model, _SHORT + _STEPS, 1), torch.zeros(_LONG, dtype=torch.long, device=model.device)
+    row, padding = sample_tokens(model, _SHORT + _STEPS, 1), torch.zeros(_LONG, dtype=torch.long, device=model.device)
     mask_1T = torch.cat([padding, torch.ones_like(row)])[None]
     given = {"attention_mask": mask_1T, "position_ids": (mask_1T.cumsum(-1) - 1).clamp(min=0)}
     padded = model(**_given(model, input_ids=torch.cat([padding, row])[None], **given)).logits[0, _LONG:]
@@ -103,7 +103,8 @@ def _agrees_in(
     return True
 
 
-def _tokens(model: PreTrainedModel, count: int, seed: int) -> torch.Tensor:
+def sample_tokens(model: PreTrainedModel, count: int, seed: int = 0) -> torch.Tensor:
+    """So many tokens drawn at random, the same each time."""
     generator = torch.Generator().manual_seed(seed)
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, torch.Tensor)

@@ -1,6 +1,7 @@
 """Say what is wrong with one's own mistake, as the teacher said it: one line that is paid for already [after Wang et al. 2025, arXiv 2501.17703]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -52,5 +53,5 @@ class Critique(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """What the lines cost, a target token."""
         targets = seen.targets("said")
-        term = completion_nll(targets.logits_NV, targets.labels_N, seen.total("said"))
+        term = targets.sum(partial(completion_nll, targets=seen.total("said")), targets.labels_N)
         return term, {self.name: term}

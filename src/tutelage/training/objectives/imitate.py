@@ -1,6 +1,7 @@
 """Think of each next token as a teacher does whose probabilities are known [Hinton et al. 2015, arXiv 1503.02531]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -73,10 +74,10 @@ class Imitate(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Likelihood and divergence, a token each; both are told."""
         targets = seen.targets("completion")
-        loss = completion_nll(targets.logits_NV, targets.labels_N, seen.total("completion"))
+        loss = targets.sum(partial(completion_nll, targets=seen.total("completion")), targets.labels_N)
         both = seen.targets("completion", "own") if "own" in seen else targets
         names = ("completion", "own") if self.rollouts else ("completion",)
-        apart = top_divergence(both.logits_NV, both.more["top_ids"], both.more["top_logprobs"]) / seen.total(*names)
+        apart = both.sum(top_divergence, both.more["top_ids"], both.more["top_logprobs"]) / seen.total(*names)
         return (1 - self.share) * loss + self.share * apart, {"loss": loss, self.name: apart}
 
 

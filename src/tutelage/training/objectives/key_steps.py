@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from tutelage.errors import LessonError
 from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
 from tutelage.training.losses import bounded_nll
-from tutelage.training.reading import ForwardPass
+from tutelage.training.reading import ForwardPass, Targets
 from tutelage.training.rows import RowPart
 
 
@@ -87,9 +88,12 @@ class KeySteps(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """The weighted sums, a mean over the lessons."""
         targets = seen.targets("right")
-        loss = bounded_nll(targets.logits_NV, targets.labels_N, targets.weights_N, float("inf")) / seen.rows("right")
+        loss = self._nll(targets, float("inf")) / seen.rows("right")
         if "wrong" not in seen:
             return loss, {"loss": loss}
         targets = seen.targets("wrong")
-        term = bounded_nll(targets.logits_NV, targets.labels_N, targets.weights_N, self.most) / seen.rows("right")
+        term = self._nll(targets, self.most) / seen.rows("right")
         return loss + term, {"loss": loss, self.name: term}
+
+    def _nll(self, targets: Targets, most: float) -> torch.Tensor:
+        return targets.sum(partial(bounded_nll, most=most), targets.labels_N, targets.weights_N)

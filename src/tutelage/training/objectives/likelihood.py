@@ -1,6 +1,7 @@
 """Write what the lesson writes: negative log-likelihood of a lesson's completion [Ho et al. 2022, section 3.3]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -36,7 +37,7 @@ class Likelihood(Settings):
         parts = ("completion", "prompt") if self.prompt_weight else ("completion",)
         targets, total = seen.targets(*parts), seen.total(*parts)
         if self.prompt_weight:
-            loss = weighted_nll(targets.logits_NV, targets.labels_N, targets.weights_N, total)
+            loss = targets.sum(partial(weighted_nll, total=total), targets.labels_N, targets.weights_N)
         else:
-            loss = completion_nll(targets.logits_NV, targets.labels_N, total)
+            loss = targets.sum(partial(completion_nll, targets=total), targets.labels_N)
         return loss, {"loss": loss}

@@ -1,6 +1,7 @@
 """Prefer the right step to one's own wrong one, where they part [SimPO, Meng et al. 2024; ORPO, Hong et al. 2024; DPO, Rafailov et al. 2023]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -117,7 +118,7 @@ class Prefer(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """What the repairs cost a token, and the preference a lesson that has a mistake; both are told."""
         targets = seen.targets("completion")
-        loss = completion_nll(targets.logits_NV, targets.labels_N, seen.total("completion"))
+        loss = targets.sum(partial(completion_nll, targets=seen.total("completion")), targets.labels_N)
         if "worse" not in seen:
             return loss, {"loss": loss}
         better_A, worse_A = (self._score(seen, part) for part in ("better", "worse"))
@@ -129,7 +130,7 @@ class Prefer(Settings):
 
     def _score(self, seen: ForwardPass, part: str) -> torch.Tensor:
         targets = seen.targets(part)
-        logprobs_N = token_logprobs(targets.logits_NV, targets.labels_N)
+        logprobs_N = targets.each(token_logprobs, targets.labels_N)
         if self.form == "dpo":
             return row_sums(logprobs_N - targets.more["reference"], targets.rows_N)
         means_A = row_means(logprobs_N, targets.rows_N)

@@ -1,6 +1,7 @@
 """Go on from one's own right steps: likelihood of what comes behind them, and never of what stands before."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -41,7 +42,7 @@ class Repair(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """What the repairs cost, a target token."""
         targets = seen.targets("completion")
-        loss = completion_nll(targets.logits_NV, targets.labels_N, seen.total("completion"))
+        loss = targets.sum(partial(completion_nll, targets=seen.total("completion")), targets.labels_N)
         return loss, {"loss": loss}
 
 

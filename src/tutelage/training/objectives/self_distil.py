@@ -1,6 +1,7 @@
 """Think of one's own text as one would with the teacher's line on it in sight [after Agarwal et al. 2023, arXiv 2306.13649, and Snell et al. 2022, arXiv 2209.15189]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -70,6 +71,7 @@ class SelfDistil(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """The divergence, a token."""
         targets = seen.targets("own")
-        found = top_divergence(targets.logits_NV, targets.more["top_ids"], targets.more["top_logprobs"], self.most)
+        given = targets.more["top_ids"], targets.more["top_logprobs"]
+        found = targets.sum(partial(top_divergence, most=self.most), *given)
         term = found / seen.total("own")
         return term, {self.name: term}

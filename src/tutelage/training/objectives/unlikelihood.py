@@ -1,6 +1,7 @@
 """Make one's own wrong step less likely where it begins [Welleck et al. 2019, arXiv 1908.04319]."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -40,5 +41,5 @@ class Unlikelihood(Settings):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """How likely the mistakes' first tokens are, as -log(1 - p), a token."""
         targets = seen.targets("worse")
-        term = unlikely(targets.logits_NV, targets.labels_N, self.above, seen.total("worse"))
+        term = targets.sum(partial(unlikely, above=self.above, total=seen.total("worse")), targets.labels_N)
         return term, {self.name: term}

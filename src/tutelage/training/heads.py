@@ -1,0 +1,118 @@
+"""Logits from last states by a model's own last layers, a piece at a time, so that those of a long text are never held together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from tutelage.models.local import ability
+from tutelage.models.local.pretrained import LanguageModel
+from tutelage.models.local.reading import taken
+
+WHOLE = 2**29  # bytes of logits in float32 that are held at once; more are made in pieces
+PIECE = 2**26  # bytes of a piece
+
+
+class Head:
+    """What a language model makes of its decoder's last states: everything that it does behind the decoder."""
+
+    def __init__(self, causal: LanguageModel, decoder: torch.nn.Module) -> None:
+        self._causal, self._decoder = causal, decoder
+        self._computes: tuple[bool, torch.dtype] = (False, torch.float32)  # autocast, as the decoder saw it
+        self._kind: type = BaseModelOutputWithPast  # of what the decoder hands on
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note in which arithmetic the decoder is run inside, which the last layers shall use, too, and what it hands them."""
+
+        def note(module: torch.nn.Module, given: object, out: object) -> None:
+            kind = next(module.parameters()).device.type
+            self._computes, self._kind = (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), type(out)
+
+        hook = self._decoder.register_forward_hook(note)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def logits(self, states_NH: torch.Tensor) -> torch.Tensor:
+        """The logits (NV) of so many states, by the model's own code."""
+        out = self._kind(last_hidden_state=states_NH[None])
+        usual = self._decoder.forward
+        given = {"input_ids": torch.zeros(1, len(states_NH), dtype=torch.long, device=states_NH.device)}
+        known = {name: value for name, value in {**given, "use_cache": False}.items() if name in taken(self._causal)}
+        enabled, kind = self._computes
+        self._decoder.forward = lambda *args, **more: out
+        try:
+            with torch.autocast(states_NH.device.type, dtype=kind, enabled=enabled):
+                logits: torch.Tensor = self._causal(**known).logits[0]
+        finally:
+            self._decoder.forward = usual
+        return logits
+
+    def values(
+        self, states_NH: torch.Tensor, value: Callable[..., torch.Tensor], given: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """`value(logits_CV, *given)` of each piece of C states, with a gradient for which the logits are made again."""
+        size = max(1, PIECE // (4 * _vocabulary(self._causal)))
+
+        def of(states_CH: torch.Tensor, *own: torch.Tensor) -> torch.Tensor:
+            return value(self.logits(states_CH), *own)
+
+        pieces = [torch.split(one, size) for one in (states_NH, *given)]
+        return [checkpoint(of, *piece, use_reentrant=False) for piece in zip(*pieces, strict=True)]
+
+
+def too_many(causal: LanguageModel, lines: int, columns: int) -> bool:
+    """Whether the logits of so many tokens are more than shall be held at once."""
+    return lines * columns * _vocabulary(causal) * 4 > WHOLE
+
+
+def _vocabulary(causal: LanguageModel) -> int:
+    head = causal.get_output_embeddings()
+    return int(causal.config.get_text_config().vocab_size) if head is None else int(head.weight.shape[0])
+
+
+@contextmanager
+def watched(head: Head | None) -> Iterator[None]:
+    """`Head.watching`, where there is one."""
+    if head is None:
+        yield
+    else:
+        with head.watching():
+            yield
+
+
+@torch.no_grad()
+def head_of(
+    causal: LanguageModel, states_of: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+) -> Head | None:
+    """A model's head, where what it says of a short text is what the model says; else None.
+
+    `states_of` runs the model on tokens, and returns the last states (BTH) and the logits.
+    """
+    training = causal.training
+    causal.eval()
+    try:
+        places = (causal.get_decoder(), getattr(causal, "model", None), causal.base_model)
+        for decoder in dict.fromkeys(place for place in places if place is not None and place is not causal):
+            head = Head(causal, decoder)
+            if _agrees(head, causal, states_of):
+                return head
+        return None
+    finally:
+        causal.train(training)
+
+
+def _agrees(
+    head: Head, causal: LanguageModel, states_of: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+) -> bool:
+    try:
+        with head.watching():
+            states_BTH, logits_BTV = states_of(ability.sample_tokens(causal, 12))
+        far = ability.apart(head.logits(states_BTH[0]).float(), logits_BTV[0].float())
+    except Exception:  # whatever a model of one's own does behind its decoder
+        return False
+    return far <= ability.tolerance(causal)
