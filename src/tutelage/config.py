@@ -38,7 +38,7 @@ class Settings(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
         told: JsonObject = handler(self)
-        usual = {name: type(self).model_fields[name].default for name in self.newer}
+        usual = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in self.newer}
         return {key: value for key, value in told.items() if key not in usual or value != usual[key]}
 
 

@@ -29,7 +29,7 @@ from tutelage.runs.naming import described
 from tutelage.runs.run import Listener, Run
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.task import Task
-from tutelage.training.settings import objective_choices
+from tutelage.training.settings import TrainingConfig, objective_choices
 from tutelage.types import JsonObject, Question
 
 
@@ -160,6 +160,7 @@ def _working(
         for spec in filter(None, plain[role] if isinstance(plain[role], list) else [plain[role]]):
             specs.check_key(spec)
     _check_objectives(plain)
+    _check_trainer(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
     written = {step: labels.label_as_json(label) for step, label in promised.items()}
     cache = expand_path(config.cache) if config.cache else None  # what is no path is said before anything is written
@@ -207,6 +208,16 @@ def _check_objectives(config: Mapping[str, Any]) -> None:
         from tutelage.training.mixing import Mix
 
         Mix(chosen)
+
+
+def _check_trainer(config: Mapping[str, Any]) -> None:
+    """What transformers' Trainer would refuse is said then, too."""
+    for training in (config.get("training"), config.get("later")):
+        if isinstance(training, Mapping) and training.keys() & {"optimizer", "report_to", "trainer"}:
+            from tutelage.training import arguments  # loads transformers
+
+            given = {name: training[name] for name in ("optimizer", "report_to", "trainer") if name in training}
+            arguments.check(TrainingConfig.model_validate(given))
 
 
 def identity_of(config: Mapping[str, Any], roles: Sequence[str]) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from tutelage.exporting import gguf
 from tutelage.exporting.student import save
 from tutelage.models.local import templates, weights
 from tutelage.models.local.hf import Hf
-from tutelage.training import layout
+from tutelage.training import heads, layout
 from tutelage.training.job import Callbacks
 from tutelage.training.settings import TrainingConfig
-from tutelage.training import heads
 from tutelage.training.trainer import fit
 from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 
@@ -168,9 +167,7 @@ def test_the_loss_is_that_of_separate_passes_and_the_student_is_handed_on(folder
     assert row in (ROOT / "docs" / "students.md").read_text(), f"python -m tests.contracts.architectures: {row}"
 
 
-def test_logits_in_pieces_are_the_model_s_own(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logits_in_pieces_are_the_model_s_own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands behind its decoder: caps, scales, biases."""
     facts = train(folder, tmp_path / "whole")
     monkeypatch.setattr(heads, "WHOLE", 0)

@@ -19,6 +19,8 @@ def of_training(facts: JsonObject) -> Iterator[str]:
         f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
         f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s"
     )
+    if facts.get("halved"):
+        yield f"out of memory {facts['halved']} times: {facts['at_once']} lessons at once (training.micro_batch={facts['at_once']} begins so)"
     if facts.get("whole"):
         yield "the logits of long texts are held whole, which takes memory: this student's last layers cannot be run by themselves"
     if facts.get("left_out"):

@@ -12,22 +12,32 @@ from tutelage.models.local.pretrained import LanguageModel, Tokenizer
 from tutelage.training.settings import LoraConfig, TrainingConfig
 from tutelage.types import JsonObject
 
+_PLAIN = 1024  # tokens up to which plain attention is faster on a CPU; its memory grows with their square
 
-def begin_with(student: JsonObject, config: TrainingConfig) -> tuple[LanguageModel, Tokenizer, set[int]]:
-    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply."""
+
+def begin_with(student: JsonObject, config: TrainingConfig, products: str) -> tuple[LanguageModel, Tokenizer, set[int]]:
+    """The student's weights, its tokenizer with the template that it is taught and examined with, and what ends a reply.
+
+    What is trained is float32; `products` is what weights are kept in that are not, unless the settings say.
+    """
     trust = bool(student.get("trust_remote_code", False))
-    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora)
+    base = torch.float32
+    if config.lora is not None and (products if config.lora.base == "auto" else config.lora.base) == "bfloat16":
+        base = torch.bfloat16
+    model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora, base)
     templates.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
         templates.install_paper_template(tokenizer)
     return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
 
 
-def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple[LanguageModel, Tokenizer]:
+def _load(
+    name: str, cache: Path, trust: bool, lora: LoraConfig | None, base: torch.dtype
+) -> tuple[LanguageModel, Tokenizer]:
     """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
     if lora is None or not weights.is_adapter(name):
-        return weights.load(name, torch.float32, cache, trust)
-    model, tokenizer = weights.load_adapter(name, torch.float32, cache, trust, train=True)
+        return weights.load(name, base, cache, trust)
+    model, tokenizer = weights.load_adapter(name, base, cache, trust, train=True)
     rank = model.peft_config["default"].r
     if rank != lora.r:
         raise LessonError(
@@ -37,14 +47,23 @@ def _load(name: str, cache: Path, trust: bool, lora: LoraConfig | None) -> tuple
     return model, tokenizer
 
 
-def ready(model: LanguageModel, config: TrainingConfig, device: str) -> LanguageModel:
-    """Move to the device, and choose what is trained."""
-    if device == "cpu":
+def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: int) -> LanguageModel:
+    """Move to the device, and choose what is trained; `longest` is the longest lesson in tokens."""
+    if config.attention != "auto":
+        _attend(model, config.attention)
+    elif device == "cpu" and longest <= _PLAIN:
         # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
         model.set_attn_implementation("eager")
     if config.lora is not None and not hasattr(model, "peft_config"):
         model = _with_adapters(model, config.lora)
     return model.to(device)
+
+
+def _attend(model: LanguageModel, how: str) -> None:
+    try:
+        model.set_attn_implementation(how)
+    except (ValueError, ImportError) as error:
+        raise LessonError(f"training.attention={how}: this student cannot have it here: {error}") from error
 
 
 def _with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:

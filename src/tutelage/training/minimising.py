@@ -1,6 +1,6 @@
 """What transformers' Trainer is given: the planned batches, and a loss that is the sum of the training's objectives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,12 @@ from tutelage.training.mixing import Mix, Prepared
 from tutelage.training.rows import Inputs, Row, Totals, totals_of
 
 Item = tuple[list[Row], Totals]
+NUMBER = "objective/"  # before the name of what an objective tells, in a log of a step
+
+
+def numbers_in(logs: Mapping[str, Any]) -> dict[str, float]:
+    """What objectives told in the log of a step, by name."""
+    return {name.removeprefix(NUMBER): value for name, value in logs.items() if name.startswith(NUMBER)}
 
 
 class PlannedBatches(Dataset[Item]):
@@ -91,7 +97,10 @@ class LessonTrainer(Trainer):
             lessons = numbers.pop("loss", None)
             if lessons is not None and not self.mix.is_single:
                 logs = {**logs, "loss": lessons}
-            logs = {**logs, "numbers": numbers} if numbers else logs  # type: ignore[dict-item]
+            logs = {
+                **logs,
+                **{f"{NUMBER}{name}": number for name, number in numbers.items()},
+            }  # trackers draw no mappings
         super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:

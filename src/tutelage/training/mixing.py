@@ -12,7 +12,7 @@ from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.heads import watched
 from tutelage.training.objectives.objective import Objective, find_objective
-from tutelage.training.reading import ForwardPass, Read
+from tutelage.training.reading import ForwardPass, PassOutput
 from tutelage.training.references import References
 from tutelage.training.rows import Inputs, Row
 from tutelage.training.settings import ObjectiveChoice
@@ -132,7 +132,7 @@ class Mix:
         total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
         for objective, weight in self.members:
             if objective.name in inputs["parts"]:
-                read = Read(out.logits, states[0] if states else None, head)
+                read = PassOutput(out.logits, states[0] if states else None, head)
                 behind = partial(layout.states_behind, plain)
                 seen = ForwardPass(objective.name, inputs, read, self._check_part, behind)
                 loss, told = _told(objective, seen)

@@ -10,7 +10,7 @@ from tutelage.training.losses import pool
 from tutelage.training.rows import Inputs
 
 
-class Read(NamedTuple):
+class PassOutput(NamedTuple):
     """What a forward pass gave: logits, and the last states where any part asks for them or logits are made from them in pieces."""
 
     logits_BTV: torch.Tensor
@@ -26,7 +26,7 @@ class Targets:
     `each`, so that those of a long text need not be there at once, or for all of them as `logits_NV`.
     """
 
-    def __init__(self, read: Read, one: Mapping[str, torch.Tensor], width: int) -> None:
+    def __init__(self, read: PassOutput, one: Mapping[str, torch.Tensor], width: int) -> None:
         self._read, self._width = read, width
         self._lines, self._sources = one["lines"], one["sources"]
         self.labels_N, self.weights_N, self.rows_N = one["labels"], one["weights"], one["rows"]
@@ -65,7 +65,7 @@ class ForwardPass:
         self,
         objective: str,
         inputs: Inputs,
-        read: Read,
+        read: PassOutput,
         check: Callable[[str, str], None],
         behind: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
     ) -> None:

@@ -64,6 +64,11 @@ class LoraConfig(Settings):
     alpha: Annotated[float, Field(gt=0)] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = Field("all-linear", description="module names, or peft's 'all-linear'")
+    newer: ClassVar[frozenset[str]] = frozenset({"base"})
+    base: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="what the frozen weights are kept in; adapters are float32. auto: bfloat16 where products are, which halves their memory",
+    )
 
 
 class ReflectionOptions(Settings):
@@ -91,7 +96,9 @@ class ReflectionConfig(ReflectionOptions):
 class TrainingConfig(Settings):
     """How a student learns its lessons."""
 
-    newer: ClassVar[frozenset[str]] = frozenset({"objective"})
+    newer: ClassVar[frozenset[str]] = frozenset(
+        {"objective", "optimizer", "attention", "gradient_checkpointing", "report_to", "trainer"}
+    )
     epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the lessons")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         2e-4, description="AdamW; chosen on dev at 135M parameters: a larger student wants less, unless by adapters"
@@ -134,6 +141,24 @@ class TrainingConfig(Settings):
         description="of the products; weights stay float32. auto: on a CPU whichever is measured to be faster, on a GPU bfloat16 "
         "where it computes in it",
     )
+    optimizer: str = Field(
+        "adamw_torch_fused", description="by transformers' name, such as adamw_8bit, paged_adamw_8bit or adafactor"
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto",
+        description="auto: on a CPU plain products up to 1,024 tokens a lesson, which are faster there; else transformers' own choice",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute each layer again for its gradient: less memory, about a third more time"
+    )
+    report_to: list[str] = Field(
+        default_factory=list,
+        description="trackers that follow each training, such as tensorboard, wandb, mlflow or trackio; each must be installed",
+    )
+    trainer: JsonObject = Field(
+        default_factory=dict,
+        description="any other field of transformers' TrainingArguments, such as {adam_beta2: 0.95}",
+    )
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         10.0, description="how often a long training is saved, so that a killed one goes on there"
     )
@@ -152,6 +177,14 @@ class TrainingConfig(Settings):
         names = [choice.name for choice in objective_choices(self.objective)]
         if self.reflection is not None and "reflection" in names:
             raise ValueError("reflection is named in objective, too; give its options in one place")
+        if self.gradient_checkpointing and any(one.options.get("variant") == "paper" for one in self.choices()):
+            raise ValueError(
+                "gradient_checkpointing keeps no cache in training, which reflection.variant=paper reads; leave one of them out"
+            )
+        if self.precision == "float32" and self.lora is not None and self.lora.base == "bfloat16":
+            raise ValueError(
+                "lora.base=bfloat16 needs products in bfloat16; leave precision at auto, or the base at float32"
+            )
         if self.prompt_weight and USUAL not in names:
             raise ValueError(f"prompt_weight is of the objective {USUAL!r}, which objective does not name")
         return self

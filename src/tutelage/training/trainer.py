@@ -1,23 +1,23 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
+import gc
 import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError
-from tutelage.models.local import control, kernels, precision, weights
+from tutelage.models.local import control, kernels, weights
 from tutelage.models.local.hf import choose_device
-from tutelage.training import batches, layout, learner
+from tutelage.training import arguments, batches, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
-from tutelage.training.minimising import LessonTrainer, PlannedBatches
+from tutelage.training.minimising import LessonTrainer, PlannedBatches, numbers_in
 from tutelage.training.mixing import Mix
 from tutelage.training.references import References
 from tutelage.training.settings import USUAL, TrainingConfig
@@ -54,7 +54,8 @@ class Watch(TrainerCallback):
         """Pass each step's loss and its objectives' numbers on."""
         if logs and "loss" in logs:
             self._check(logs, state.global_step)
-            told = {"loss": float(logs["loss"]), **({"numbers": logs["numbers"]} if "numbers" in logs else {})}
+            numbers = numbers_in(logs)
+            told = {"loss": float(logs["loss"]), **({"numbers": numbers} if numbers else {})}
             self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **told})
 
     def _check(self, logs: Mapping[str, float], step: int) -> None:
@@ -83,24 +84,63 @@ def fit(
     """Train a student on lessons and save it into `folder` as safetensors with its tokenizer; returns facts about it.
 
     `student` holds the options of `models.hf.Hf` (`name`, `cache`, …). A training that was interrupted goes on from
-    the last checkpoint in `folder`, and ends as if it had not been.
+    the last checkpoint in `folder`, and ends as if it had not been. One that runs out of memory begins there anew with half
+    as many lessons at once, which changes its batches in nothing but rounding.
     """
+    halved, at_once = 0, min(config.micro_batch or config.batch, config.batch)
+    while True:
+        try:
+            facts = _fit(student, lessons, config, seed, folder, callbacks)
+            return facts | ({"halved": halved, "at_once": at_once} if halved else {})
+        except (RuntimeError, MemoryError) as error:
+            if not _is_memory(error):
+                raise
+            if at_once == 1:
+                raise LessonError(
+                    "the memory does not hold the training of one lesson at once: set training.gradient_checkpointing=true or "
+                    "training.lora={}, lower training.max_length, or take a smaller student"
+                ) from error
+        # Only here, where nothing holds the tensors of what failed any more, is their memory free.
+        halved, at_once = halved + 1, (at_once + 1) // 2
+        config = config.model_copy(update={"micro_batch": at_once})
+        _free_memory()
+
+
+def _is_memory(error: BaseException) -> bool:
+    told = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in told
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _fit(
+    student: JsonObject,
+    lessons: Sequence[Lesson],
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    callbacks: Callbacks,
+) -> JsonObject:
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
-    model, tokenizer, stops = learner.begin_with(student, config)
+    model, tokenizer, stops = learner.begin_with(student, config, arguments.products(config, device))
     encoder = Encoder(tokenizer, stops, min(config.max_length, weights.room_of(model.config)))
     # What is refused is refused before anything is moved to the device or computed.
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
-    model = learner.ready(model, config, device)
+    model = learner.ready(model, config, device, max(example.length for example in fitting))
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
     trainer = LessonTrainer(
         model=model,
-        args=_arguments(config, seed, folder / "trainer", (len(plan), parts), device),
+        args=arguments.made(config, seed, folder / "trainer", (len(plan), parts), device),
         train_dataset=dataset,
         data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
         callbacks=[Watch(callbacks, config.checkpoint_minutes)],
@@ -138,7 +178,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     """What was spent, how the loss went, and what each objective told at each step."""
     history = [row for row in trainer.state.log_history if "loss" in row]
     losses = [row["loss"] for row in history]
-    told: list[Any] = [row.get("numbers", {}) for row in history]
+    told = [numbers_in(row) for row in history]
     # A step whose lessons are none of an objective's has nothing of its number.
     numbers = {
         name: [row.get(name, 0.0) for row in told] for name in dict.fromkeys(name for row in told for name in row)
@@ -158,54 +198,6 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "last_loss": losses[-1],
         "losses": losses,
     }
-
-
-def _arguments(
-    config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str
-) -> TrainingArguments:
-    chosen = precision.choose("training", device) if config.precision == "auto" else config.precision
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=1,  # an item of the data set is a whole micro-batch
-        gradient_accumulation_steps=steps[1],
-        max_steps=steps[0],
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule
-        if config.warmup == 0 or config.schedule != "constant"
-        else "constant_with_warmup",
-        warmup_steps=round(config.warmup * steps[0] if config.warmup < 1 else config.warmup),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm or 0.0,  # transformers' word for never
-        optim="adamw_torch_fused",
-        bf16=chosen == "bfloat16",
-        use_cpu=device == "cpu",
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # else a loss that is no number is shown as the one before
-        save_strategy="no",
-        save_total_limit=1,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=device != "cpu",
-        # Trainer seeds everything again: the same seed for the same numbers.
-        seed=seed,
-    )
-    return _on_one_device(arguments)
-
-
-def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
-    """Keep transformers from sharing batches out among all GPUs it sees: an item of our data set is a whole micro-batch.
-
-    Its loader would take as many items at once as there are GPUs, and the collator would have to drop all but one.
-    """
-    if arguments.world_size > 1:
-        raise LessonError(
-            f"the training was started as one of {arguments.world_size} processes, and would repeat itself in each: start it "
-            "as one process, which trains on one device"
-        )
-    if arguments.n_gpu > 1:
-        arguments._n_gpu = 1
-    return arguments
 
 
 def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -> None:

@@ -1,0 +1,166 @@
+"""What transformers' Trainer is told: our settings, and beside them whatever of its own the user asks for."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
+from transformers.training_args import OptimizerNames
+
+from tutelage.errors import ConfigError, LessonError, nearest
+from tutelage.models.local import precision
+from tutelage.training.settings import TrainingConfig
+
+# Whose values a setting of ours gives, and where each is set instead; what follows from how lessons are planned is nobody's to set.
+OURS = {
+    "learning_rate": "training.learning_rate",
+    "lr_scheduler_type": "training.schedule",
+    "warmup_steps": "training.warmup",
+    "weight_decay": "training.weight_decay",
+    "max_grad_norm": "training.max_grad_norm",
+    "optim": "training.optimizer",
+    "bf16": "training.precision",
+    "gradient_checkpointing": "training.gradient_checkpointing",
+    "report_to": "training.report_to",
+    "num_train_epochs": "training.epochs",
+    "per_device_train_batch_size": "training.batch and training.micro_batch",
+    "gradient_accumulation_steps": "training.batch and training.micro_batch",
+    "seed": "seed",
+    "use_cpu": "the student's device",
+    "fp16": "training.precision",
+}
+_PLANNED = [
+    "output_dir",
+    "max_steps",
+    "gradient_checkpointing_kwargs",
+    "logging_steps",
+    "logging_strategy",
+    "logging_first_step",
+    "logging_nan_inf_filter",
+    "save_strategy",
+    "save_steps",
+    "save_total_limit",
+    "save_only_model",
+    "disable_tqdm",
+    "remove_unused_columns",
+    "dataloader_pin_memory",
+    "data_seed",
+    "train_sampling_strategy",
+    "dataloader_drop_last",
+    "auto_find_batch_size",
+    "resume_from_checkpoint",
+    "do_train",
+    "do_eval",
+    "do_predict",
+    "eval_strategy",
+    "load_best_model_at_end",
+    "push_to_hub",
+    "hub_token",
+    "enable_jit_checkpoint",
+    "ignore_data_skip",
+    "label_names",
+    "use_cache",
+    "average_tokens_across_devices",
+]
+
+
+def check(config: TrainingConfig) -> None:
+    """Refuse an optimiser, a tracker or a field of transformers' that is none, or that is set elsewhere; one sentence each."""
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
+    for name in config.trainer:
+        if name in OURS:
+            raise ConfigError(f"training.trainer sets {name!r}, which is set by {OURS[name]}")
+        if name in _PLANNED:
+            raise ConfigError(
+                f"training.trainer sets {name!r}, which follows from how lessons are planned and kept; leave it out"
+            )
+        if name not in fields:
+            raise ConfigError(
+                f"training.trainer: transformers' TrainingArguments has no field {name!r}; {nearest(name, fields)}"
+            )
+    optimizers = [one.value for one in OptimizerNames]
+    if config.optimizer not in optimizers:
+        raise ConfigError(
+            f"training.optimizer: unknown optimiser {config.optimizer!r}; {nearest(config.optimizer, optimizers)}"
+        )
+    there = get_available_reporting_integrations()
+    for name in config.report_to:
+        if name not in there:
+            known = f"; installed are {', '.join(there)}" if there else ""
+            raise ConfigError(
+                f"training.report_to: the tracker {name!r} is not installed, or transformers does not know it (pip install {name}){known}"
+            )
+
+
+def made(config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str) -> TrainingArguments:
+    """The arguments of a training of so many steps and micro-batches a step; Trainer seeds everything again, alike each time."""
+    check(config)
+    return _on_one_device(
+        _built({**config.trainer, **_chosen(config, steps[0], device), **_fixed(folder, steps, device), "seed": seed})
+    )
+
+
+def _chosen(config: TrainingConfig, steps: int, device: str) -> dict[str, Any]:
+    """What settings of ours say."""
+    constant = config.schedule == "constant" and config.warmup != 0
+    return {
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup" if constant else config.schedule,
+        "warmup_steps": round(config.warmup * steps if config.warmup < 1 else config.warmup),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm or 0.0,  # transformers' word for never
+        "optim": config.optimizer,
+        "bf16": products(config, device) == "bfloat16",
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if config.gradient_checkpointing else None,
+        "report_to": list(config.report_to) or "none",
+    }
+
+
+def _fixed(folder: Path, steps: tuple[int, int], device: str) -> dict[str, Any]:
+    """What follows from how lessons are planned and kept."""
+    return {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 1,  # an item of the data set is a whole micro-batch
+        "max_steps": steps[0],
+        "gradient_accumulation_steps": steps[1],
+        "use_cpu": device == "cpu",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # else a loss that is no number is shown as the one before
+        "save_strategy": "no",
+        "save_total_limit": 1,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": device != "cpu",
+    }
+
+
+def products(config: TrainingConfig, device: str) -> str:
+    """The arithmetic of a training's products, "float32" or "bfloat16"."""
+    if config.lora is not None and config.lora.base not in ("auto", "float32"):
+        return "bfloat16"  # what the base is kept in; the settings refuse another precision beside it
+    return precision.choose("training", device) if config.precision == "auto" else config.precision
+
+
+def _built(values: Mapping[str, Any]) -> TrainingArguments:
+    try:
+        return TrainingArguments(**values)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"training.trainer: transformers refuses it: {error}") from error
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """Keep transformers from sharing batches out among all GPUs it sees: an item of our data set is a whole micro-batch.
+
+    Its loader would take as many items at once as there are GPUs, and the collator would have to drop all but one.
+    """
+    if arguments.world_size > 1:
+        raise LessonError(
+            f"the training was started as one of {arguments.world_size} processes, and would repeat itself in each: start it "
+            "as one process, which trains on one device"
+        )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
