@@ -33,7 +33,22 @@ ARMS: dict[str, tuple[int, int, dict[str, Any]]] = {  # lessons a step, tokens e
 
 def lessons(count: int, tokens: int) -> list[Lesson]:
     """So many lessons of about so many tokens, all but a few of them in the completion."""
-    words = "seven plus eight is fifteen and then we look again at what is left of it ".split()
+    words = [
+        "seven",
+        "plus",
+        "eight",
+        "is",
+        "fifteen",
+        "and",
+        "then",
+        "we",
+        "look",
+        "again",
+        "at",
+        "what",
+        "is",
+        "left",
+    ]
     return [
         Lesson(
             question=str(place),
