@@ -24,6 +24,8 @@ ARMS: dict[str, tuple[int, int, dict[str, Any]]] = {  # lessons a step, tokens e
     "lora, float32 base": (8, 160, {"lora": {**LORA, "base": "float32"}}),
     "lora, bfloat16 base": (8, 160, {"lora": {**LORA, "base": "bfloat16"}}),
     "lora, bfloat16 base, layers again": (8, 160, {"lora": LORA, "gradient_checkpointing": True}),
+    "lora, float32 base, 1 at once": (1, 160, {"lora": {**LORA, "base": "float32"}}),
+    "lora, bfloat16 base, 1 at once": (1, 160, {"lora": {**LORA, "base": "bfloat16"}}),
     "4 lessons of 2,048": (4, 2048, {"gradient_checkpointing": True}),
     "1 lesson of 8,192": (1, 8192, {"gradient_checkpointing": True}),
     "4 lessons of 2,048, whole logits": (4, 2048, {"gradient_checkpointing": True}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -11,8 +12,8 @@ from tutelage.models.local import ability
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.reading import taken
 
-WHOLE = 2**29  # bytes of logits in float32 that are held at once; more are made in pieces
-PIECE = 2**26  # bytes of a piece
+WHOLE = 2**27  # bytes of logits in float32 that are held at once; more are made in pieces
+PIECE = 2**27  # bytes of a piece
 
 
 class Head:
@@ -22,6 +23,7 @@ class Head:
         self._causal, self._decoder = causal, decoder
         self._computes: tuple[bool, torch.dtype] = (False, torch.float32)  # autocast, as the decoder saw it
         self._kind: type = BaseModelOutputWithPast  # of what the decoder hands on
+        self._weights: list[torch.Tensor] | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -43,26 +45,93 @@ class Head:
         usual = self._decoder.forward
         given = {"input_ids": torch.zeros(1, len(states_NH), dtype=torch.long, device=states_NH.device)}
         known = {name: value for name, value in {**given, "use_cache": False}.items() if name in taken(self._causal)}
-        enabled, kind = self._computes
         self._decoder.forward = lambda *args, **more: out
         try:
-            with torch.autocast(states_NH.device.type, dtype=kind, enabled=enabled):
+            with self._computing(states_NH.device.type):
                 logits: torch.Tensor = self._causal(**known).logits[0]
         finally:
             self._decoder.forward = usual
         return logits
 
+    def total(
+        self, states_NH: torch.Tensor, value: Callable[..., torch.Tensor], given: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """The sum of `value(logits_CV, *given)` over the pieces, each of which gives up its logits before the next has any."""
+        pieces = self._pieces(states_NH, given)
+        if not torch.is_grad_enabled():
+            return torch.stack([value(self.logits(states_CH), *own) for states_CH, *own in pieces]).sum()
+        total: torch.Tensor = _Total.apply(states_NH, self, value, given, *self._learned(states_NH[:1]))  # type: ignore[no-untyped-call]
+        return total
+
+    def _learned(self, states_1H: torch.Tensor) -> list[torch.Tensor]:
+        """The weights behind the decoder that are trained: those to which a gradient of the logits comes."""
+        if self._weights is None:
+            with torch.enable_grad():
+                logits = self.logits(states_1H.detach().requires_grad_())
+            self._weights = _leaves(logits.grad_fn)
+        return self._weights
+
+    def _pieces(self, states_NH: torch.Tensor, given: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, ...]]:
+        size = max(1, PIECE // (4 * _vocabulary(self._causal)))
+        return list(zip(*(torch.split(one, size) for one in (states_NH, *given)), strict=True))
+
+    @contextmanager
+    def _computing(self, device: str) -> Iterator[None]:
+        """In the arithmetic of the decoder; weights that it rounds are rounded once inside."""
+        enabled, kind = self._computes
+        with torch.autocast(device, dtype=kind, enabled=enabled):
+            yield
+
     def values(
         self, states_NH: torch.Tensor, value: Callable[..., torch.Tensor], given: Sequence[torch.Tensor]
     ) -> list[torch.Tensor]:
         """`value(logits_CV, *given)` of each piece of C states, with a gradient for which the logits are made again."""
-        size = max(1, PIECE // (4 * _vocabulary(self._causal)))
 
         def of(states_CH: torch.Tensor, *own: torch.Tensor) -> torch.Tensor:
             return value(self.logits(states_CH), *own)
 
-        pieces = [torch.split(one, size) for one in (states_NH, *given)]
-        return [checkpoint(of, *piece, use_reentrant=False) for piece in zip(*pieces, strict=True)]
+        return [checkpoint(of, *piece, use_reentrant=False) for piece in self._pieces(states_NH, given)]
+
+
+class _Total(torch.autograd.Function):
+    """A sum over pieces whose gradient is found piece by piece on the way, since a sum needs nothing else to know it."""
+
+    @staticmethod
+    def forward(ctx: Any, states_NH: torch.Tensor, head: Head, value: Any, given: Any, *weights: torch.Tensor) -> Any:
+        found = [torch.zeros_like(states_NH), *(torch.zeros_like(one) for one in weights)]
+        total, start = states_NH.new_zeros((), dtype=torch.promote_types(states_NH.dtype, torch.float32)), 0
+        with torch.enable_grad(), head._computing(states_NH.device.type):
+            for states_CH, *own in head._pieces(states_NH.detach(), given):
+                piece_CH = states_CH.requires_grad_()
+                one = value(head.logits(piece_CH), *own)
+                grads = torch.autograd.grad(one, [piece_CH, *weights], allow_unused=True)
+                found[0][start : start + len(piece_CH)] = 0 if grads[0] is None else grads[0]
+                for so_far, grad in zip(found[1:], grads[1:], strict=True):
+                    if grad is not None:
+                        so_far.add_(grad)
+                total, start = total + one.detach(), start + len(piece_CH)
+        ctx.found = found
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        found, ctx.found = ctx.found, None  # read once, and as large as the weights: scaled where it lies
+        states_NH, *weights = (one.mul_(grad) for one in found)
+        return states_NH, None, None, None, *weights
+
+
+def _leaves(node: Any) -> list[torch.Tensor]:
+    """The tensors at the ends of a graph that are no piece of states: a model's own weights."""
+    met, todo, found = set[Any](), [node], list[torch.Tensor]()
+    while todo:
+        one = todo.pop()
+        if one is None or one in met:
+            continue
+        met.add(one)
+        if (leaf := getattr(one, "variable", None)) is not None and isinstance(leaf, torch.nn.Parameter):
+            found.append(leaf)
+        todo += [parent for parent, _ in one.next_functions]
+    return found
 
 
 def too_many(causal: LanguageModel, lines: int, columns: int) -> bool:

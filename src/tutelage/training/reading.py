@@ -49,7 +49,7 @@ class Targets:
         """The sum of `value(logits, *given)` over the tokens; `value` sums over those it is shown. `given` has a row a token."""
         if self._read.head is None or not len(self.labels_N):
             return value(self.logits_NV, *given)
-        return torch.stack(self._read.head.values(self._states, value, given)).sum()
+        return self._read.head.total(self._states, value, given)
 
     def each(self, value: Callable[..., torch.Tensor], *given: torch.Tensor) -> torch.Tensor:
         """`value(logits, *given)` of every token, in their order; `value` gives one a token that it is shown."""
