@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tutelage.cli import demo
 from tutelage.cli.demo import demo_config, show_answers
-from tutelage.models.local import hf, precision
+from tutelage.models.local import devices, precision
 from tutelage.recipes.catalog import check_config
 from tutelage.runs import records
 from tutelage.tasks.catalog import find_task
@@ -88,14 +88,14 @@ def test_the_estimate_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> No
     rates = {"training": {"float32": 50.0, "bfloat16": 10.0}, "decoding": {"float32": 10.0, "bfloat16": 40.0}}
     monkeypatch.setattr(precision, "measured", lambda: rates)
     monkeypatch.setattr(precision, "choose", lambda use, device: "float32" if use == "training" else "bfloat16")
-    monkeypatch.setattr(hf, "choose_device", lambda wanted: "cpu")
+    monkeypatch.setattr(devices, "choose_device", lambda wanted: "cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     slow = demo.estimate()
     assert "50 GFLOP/s in training (float32) and 40 GFLOP/s in decoding (bfloat16)" in slow
     rates["training"]["float32"] = 500.0
     minutes = [int(re.search(r"about (\d+) minutes", said)[1]) for said in (slow, demo.estimate())]  # type: ignore[index]
     assert minutes[0] > minutes[1]
-    monkeypatch.setattr(hf, "choose_device", lambda wanted: "cuda")
+    monkeypatch.setattr(devices, "choose_device", lambda wanted: "cuda")
     assert "about a minute on this machine's cuda" in demo.estimate()
 
 

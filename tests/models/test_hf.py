@@ -117,7 +117,7 @@ def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: py
 def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _, _ = student(base_student).loaded()
     assert hf.fitting(model, 100) == 64
-    monkeypatch.setattr(hf, "_free_memory", lambda: 40_000_000)
+    monkeypatch.setattr(hf, "free_memory", lambda kind: 40_000_000)
     assert 1 <= hf.fitting(model, 10_000) < 32
 
 

@@ -11,9 +11,9 @@ from tutelage.types import Model
 
 def settled(run: Run, use: Literal["training", "decoding"], spec: Mapping[str, Any]) -> str:
     """The precision a run computes in; a run that goes on keeps the one it began with, wherever it goes on."""
-    from tutelage.models.local import hf, precision
+    from tutelage.models.local import devices, precision
 
-    device = hf.choose_device(str(spec.get("device", "auto")))
+    device = devices.choose_device(str(spec.get("device", "auto")))
     chosen: str = run.settle(use, lambda: precision.choose(use, device))
     return chosen
 

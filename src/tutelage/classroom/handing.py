@@ -35,7 +35,7 @@ def hand_over(
     are in the run's own steps, and whatever stands in a student's folder is handed on with the student. One that an
     interrupted training left is written anew: the inputs are the same, so the lessons are.
     """
-    from tutelage.models.local.hf import choose_device
+    from tutelage.models.local.devices import choose_device
 
     settings = dict(job.settings)
     if settings["precision"] == "auto":  # chosen once a run, so that a run that goes on elsewhere rounds as it began

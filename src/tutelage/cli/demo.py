@@ -27,9 +27,9 @@ _REST = 23.0  # seconds of everything else
 def estimate() -> str:
     """How long the demo will take on this machine, by its speed in products of matrices."""
     from tutelage.machine import machine
-    from tutelage.models.local import hf, precision
+    from tutelage.models.local import devices, precision
 
-    device = hf.choose_device("auto")
+    device = devices.choose_device("auto")
     if device != "cpu":
         return f"about a minute on this machine's {device}; on one H200 it took 52 seconds (LOG.md)"
     rates, threads = precision.measured(), machine()["threads"]

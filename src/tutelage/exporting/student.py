@@ -12,7 +12,7 @@ from tutelage.errors import RunError
 from tutelage.exporting.modelfile import Format
 from tutelage.exporting.source import Source
 from tutelage.models.local import precision, templates, weights
-from tutelage.models.local.hf import choose_device
+from tutelage.models.local.devices import choose_device
 from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Message
 

@@ -13,7 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import control, kernels, weights
-from tutelage.models.local.hf import choose_device
+from tutelage.models.local.devices import choose_device, release_memory
 from tutelage.training import arguments, batches, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.job import Callbacks
@@ -103,18 +103,13 @@ def fit(
         # Only here, where nothing holds the tensors of what failed any more, is their memory free.
         halved, at_once = halved + 1, (at_once + 1) // 2
         config = config.model_copy(update={"micro_batch": at_once})
-        _free_memory()
+        gc.collect()
+        release_memory()
 
 
 def _is_memory(error: BaseException) -> bool:
     told = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in told
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _fit(

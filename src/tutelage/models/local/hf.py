@@ -8,6 +8,7 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models.local import precision, templates, weights
+from tutelage.models.local.devices import choose_device, device_name, free_memory, memory_errors
 from tutelage.models.local.pretrained import LanguageModel, ModelConfig, Tokenizer
 from tutelage.models.local.seeds import seed_of
 from tutelage.models.local.streaming import Piece, TextStream
@@ -76,7 +77,7 @@ class Hf:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
                     done.add(part[place])
                     yield part[place], replies
-            except _memory_errors() as error:
+            except memory_errors() as error:
                 if rows == 1:
                     raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
                 rows = rows // 2
@@ -145,7 +146,7 @@ class Hf:
             try:
                 for row, piece in self._write([prompts[i] for i in part], streams, sampling):
                     yield part[row // sampling.n], row % sampling.n, piece
-            except _memory_errors() as error:
+            except memory_errors() as error:
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
 
     def score(self, chats: Sequence[Chat], replies: Sequence[str], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
@@ -245,14 +246,12 @@ _MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
 
 def fitting(model: LanguageModel, length: int) -> int:
     """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two."""
-    import torch
-
     config, kind = model.config.get_text_config(), model.device.type
     layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
     # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
     # the next token in float32 with their sorted copy.
     row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
-    free = torch.cuda.mem_get_info()[0] if kind == "cuda" else _free_memory()
+    free = free_memory(kind)
     rows = _MOST.get(kind, 32)
     while rows > 1 and rows * row > free // 2:
         rows //= 2
@@ -265,34 +264,3 @@ def _keys(layer: Any) -> int:
     width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
     kept: int = (getattr(layer, "num_key_value_heads", None) or heads) * width
     return kept
-
-
-def _free_memory() -> int:
-    """Bytes that the machine can still give."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30  # elsewhere: what any machine has
-
-
-def _memory_errors() -> tuple[type[BaseException], ...]:
-    import torch
-
-    return (torch.OutOfMemoryError,)
-
-
-def device_name(device: Any) -> str:
-    """A device with the name of its hardware."""
-    import torch
-
-    return f"{device.type}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device.type)
-
-
-def choose_device(wanted: str) -> str:
-    """ "auto" is the GPU where there is one."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted

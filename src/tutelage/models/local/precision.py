@@ -29,6 +29,8 @@ def choose(use: Use, device: str) -> str:
     """ "bfloat16" where the hardware computes in it and is faster so, else "float32"."""
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.startswith("xpu"):
+        return "bfloat16" if torch.xpu.is_bf16_supported(including_emulation=False) else "float32"
     abilities = torch.cpu.get_capabilities()
     if device != "cpu" or not any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")):
         return "float32"  # other processors emulate bfloat16
