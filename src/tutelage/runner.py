@@ -210,13 +210,16 @@ def _check_objectives(config: Mapping[str, Any]) -> None:
         Mix(chosen)
 
 
+_TRAINERS = {"optimizer", "attention", "report_to", "trainer"}  # what transformers takes as it is
+
+
 def _check_trainer(config: Mapping[str, Any]) -> None:
     """What transformers' Trainer would refuse is said then, too."""
     for training in (config.get("training"), config.get("later")):
-        if isinstance(training, Mapping) and training.keys() & {"optimizer", "report_to", "trainer"}:
+        if isinstance(training, Mapping) and training.keys() & _TRAINERS:
             from tutelage.training import arguments  # loads transformers
 
-            given = {name: training[name] for name in ("optimizer", "report_to", "trainer") if name in training}
+            given = {name: training[name] for name in _TRAINERS if name in training}
             arguments.check(TrainingConfig.model_validate(given))
 
 

@@ -23,7 +23,7 @@ from tutelage.types import Chat, Lesson, Message, Reply, Sampling
 ROOT = Path(__file__).parents[2]
 SHOTS = "Maya flips the coin. Is the coin still heads up? It was flipped once, so the answer is no. " * 3
 TEXTS = ["A coin is heads up.", "Maya flips the coin. " * 6, "Is it heads up?", "yes", SHOTS[:170]]
-WHOLE: tuple[str, ...] = ()  # whose logits cannot be made in pieces
+WHOLE = ("xlstm",)  # whose logits cannot be made in pieces
 NEW = 8  # tokens of an answer
 OWN_STATE_IS_WRONG = ("rwkv", "xlstm")  # going on from it, transformers says something else than in one pass
 ENDS = ("e", "a")  # where a text stops, so that rows leave the batch at different times
@@ -171,6 +171,7 @@ def test_logits_in_pieces_are_the_model_s_own(folder: Path, tmp_path: Path, monk
     """Whatever stands behind its decoder: caps, scales, biases."""
     facts = train(folder, tmp_path / "whole")
     monkeypatch.setattr(heads, "WHOLE", 0)
+    monkeypatch.setattr(heads, "PAYS", 0)
     monkeypatch.setattr(heads, "PIECE", 5 * 4 * architectures.VOCABULARY)
     pieces = train(folder, tmp_path / "pieces")
     assert pieces["losses"] == pytest.approx(facts["losses"], abs=1e-5)

@@ -155,6 +155,7 @@ def test_logits_in_pieces_train_the_same_student(
 
     monkeypatch.setattr(heads.Head, "logits", counted)
     monkeypatch.setattr(heads, "WHOLE", 0)
+    monkeypatch.setattr(heads, "PAYS", 0)
     monkeypatch.setattr(heads, "PIECE", 2 * 4 * vocabulary(base_student))
     pieces = train(tmp_path / "pieces", base_student, objective, epochs=1, **more)
     scored = pieces.get("target_tokens", 0)

@@ -99,6 +99,7 @@ def test_without_it_nothing_is_asked_and_a_run_is_the_same_run(tmp_path: Path, f
         ({"task": OTHER, "split": "exam"}, "exam"),
         ({"task": OTHER, "form": "taught"}, "form"),
         ({"questions": 20}, "task"),
+        ({"task": "coin_flip?size=50"}, "is the task that is taught"),
     ],
 )
 def test_bad_settings_are_said_before_anything_is_asked(

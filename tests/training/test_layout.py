@@ -144,3 +144,15 @@ def test_what_hands_on_a_state_is_looked_at(kind: str, said: str, tmp_path: Path
         return
     with pytest.raises(LessonError, match=said):
         layout.why_apart(model, FAR, 0)
+
+
+def test_half_precision_hides_no_window(tmp_path: Path) -> None:
+    """What is kept in bfloat16 under adapters rounds more, and is looked at as closely as its rounding lets one."""
+    model = windowed(tmp_path, 40)
+    with torch.no_grad():
+        for one in model.parameters():
+            if one.ndim > 1:
+                one.normal_(0, 0.15)
+    assert "would move its states" in layout.why_apart(model.bfloat16(), [LONGEST], 0)
+    with torch.no_grad():
+        assert layout.why_apart(windowed(tmp_path, 100).bfloat16(), [LONGEST], 0) == ""

@@ -1,18 +1,20 @@
 """What a real student needs of one device: memory that suffices, transformers' own options, trackers."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.contracts import architectures
 from tests.contracts.test_objectives import LESSONS, train
 
 from tutelage.classroom.remarks import of_training
 from tutelage.errors import ConfigError, LessonError
 from tutelage.models.local import weights
-from tutelage.training import arguments, heads, learner
+from tutelage.training import arguments, heads, layout, learner
 from tutelage.training.mixing import Mix
 from tutelage.training.settings import TrainingConfig
 
@@ -35,14 +37,18 @@ def full_above(monkeypatch: pytest.MonkeyPatch, most: int, after: int = 0) -> li
     return seen
 
 
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize(("after", "minutes"), [(0, 10), (2, 10), (3, 1e-6)])
 def test_out_of_memory_halves_the_lessons_at_once_and_ends_the_same(
-    after: int, base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    after: int, minutes: float, base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = train(tmp_path / "two", base_student, "likelihood", micro_batch=1)
     seen = full_above(monkeypatch, 1, after)
-    facts = train(tmp_path / "s", base_student, "likelihood")
+    facts = train(tmp_path / "s", base_student, "likelihood", checkpoint_minutes=minutes)
     assert max(seen) >= 3
+    if minutes < 1:  # it goes on from the last checkpoint: what was learned at first was learned in whole batches
+        assert len(seen) < 3 + 2 + 22
+        assert facts["losses"] == pytest.approx(expected["losses"], abs=1e-4)
+        return
     assert (facts["halved"], facts["at_once"]) == (2, 1)
     assert any("out of memory 2 times: 1 lessons at once" in line for line in of_training(facts))
     assert facts["losses"] == expected["losses"]
@@ -56,6 +62,38 @@ def test_a_training_that_fits_in_no_way_is_one_sentence(
     full_above(monkeypatch, 0)
     with pytest.raises(LessonError, match=r"one lesson at once: set training\.gradient_checkpointing=true"):
         train(tmp_path / "s", base_student, "likelihood")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+     "MPS backend out of memory (MPS allocated: 9.0 GB)", "DefaultCPUAllocator: can't allocate memory"],
+)  # fmt: skip
+def test_memory_ends_in_many_words(
+    said: str, base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(*_: Any) -> Any:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(Mix, "loss", loss)
+    with pytest.raises(LessonError, match="does not hold the training of one lesson at once"):
+        train(tmp_path / "s", base_student, "likelihood")
+
+
+def test_memory_that_ends_in_a_look_at_the_student_is_no_finding(
+    base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, failed = layout._states, list[int]()
+
+    def states(*given: Any) -> Any:
+        if not failed:
+            failed.append(1)
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return usual(*given)
+
+    monkeypatch.setattr(layout, "_states", states)
+    facts = train(tmp_path / "s", base_student, "prefer")
+    assert (facts["halved"], facts["apart"]) == (1, "")
 
 
 def test_another_error_is_not_taken_for_memory(
@@ -117,12 +155,23 @@ def test_attention_that_is_not_there_is_one_sentence(base_student: Path, tmp_pat
         train(tmp_path / "s", base_student, "likelihood", attention="flash_attention_2")
 
 
+def test_a_student_that_cannot_compute_layers_again_is_one_sentence(base_student: Path, tmp_path: Path) -> None:
+    student = architectures.make("openai-gpt", base_student, tmp_path / "openai-gpt")
+    with pytest.raises(LessonError, match=r"training\.gradient_checkpointing: OpenAIGPTLMHeadModel cannot"):
+        train(tmp_path / "s", student, "likelihood", gradient_checkpointing=True)
+
+
 def test_options_of_transformers_reach_it(base_student: Path, tmp_path: Path) -> None:
     usual = train(tmp_path / "usual", base_student, "likelihood")
-    other = train(tmp_path / "other", base_student, "likelihood", trainer={"adam_beta2": 0.5}, optimizer="adafactor")
+    for given in (
+        {"trainer": {"adam_beta2": 0.5}},
+        {"trainer": {"neftune_noise_alpha": 5}},
+        {"optimizer": "adafactor"},
+    ):
+        other = train(tmp_path / str(given)[2:8], base_student, "likelihood", **given)
+        assert other["losses"] != usual["losses"]
     made = arguments.made(TrainingConfig.model_validate({"trainer": {"adam_beta2": 0.5}}), 0, tmp_path, (3, 1), "cpu")
     assert made.adam_beta2 == 0.5
-    assert other["losses"] != usual["losses"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +180,13 @@ def test_options_of_transformers_reach_it(base_student: Path, tmp_path: Path) ->
         ({"trainer": {"adam_beta3": 0.9}}, "no field 'adam_beta3'; did you mean 'adam_beta"),
         ({"trainer": {"learning_rate": 1e-4}}, "set by training.learning_rate"),
         ({"trainer": {"max_steps": 3}}, "follows from how lessons are planned"),
-        ({"trainer": {"neftune_noise_alpha": "loud", "ddp_backend": "pigeon"}}, "transformers refuses it"),
+        ({"trainer": {"torch_compile": True}}, "'torch_compile' is not taken"),
+        ({"trainer": {"label_smoothing_factor": 0.5}}, "does nothing here"),
+        ({"trainer": {"activation_checkpointing": True}}, "set by training.gradient_checkpointing"),
+        ({"trainer": {"adam_beta2": 1.5}}, "cannot be used: Invalid beta parameter"),
+        ({"trainer": {"adam_beta2": "high"}}, "cannot be used"),
+        ({"optimizer": "adamw_8bit"}, "training.optimizer: they cannot be used"),
+        ({"attention": "flash_attention_2"}, "needs a GPU and the package flash-attn"),
         ({"optimizer": "adamw_9bit"}, "unknown optimiser 'adamw_9bit'; did you mean 'adamw_8bit'"),
         ({"report_to": ["tensorbored"]}, "'tensorbored' is not installed"),
     ],
@@ -159,6 +214,7 @@ def test_logits_that_cannot_be_made_in_pieces_are_held_whole_and_said(
 ) -> None:
     usual = train(tmp_path / "usual", base_student, "likelihood")
     monkeypatch.setattr(heads, "WHOLE", 0)
+    monkeypatch.setattr(heads, "PAYS", 0)
     monkeypatch.setattr(heads, "_agrees", lambda *_: False)
     whole = train(tmp_path / "whole", base_student, "likelihood")
     assert whole["whole"] is True
@@ -166,19 +222,18 @@ def test_logits_that_cannot_be_made_in_pieces_are_held_whole_and_said(
     assert any("held whole" in line for line in of_training(whole))
 
 
-def test_a_tracker_follows_a_training(base_student: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["", "board"])
+def test_a_tracker_follows_a_training(
+    where: str, base_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = tmp_path / "board"
-    objective = {"repair": 1.0, "unlikelihood": 0.5}
-    import os
-
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
-    try:
-        facts = train(tmp_path / "s", base_student, objective, report_to=["tensorboard"])
-    finally:
-        del os.environ["TENSORBOARD_LOGGING_DIR"]
+    if where:
+        monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / where))
+    folder = tmp_path / (where or "tracking/s")
+    facts = train(tmp_path / "s", base_student, {"repair": 1.0, "unlikelihood": 0.5}, report_to=["tensorboard"])
+    assert ("TENSORBOARD_LOGGING_DIR" in os.environ) == bool(where)
     told = EventAccumulator(str(folder))
     told.Reload()
     assert [event.value for event in told.Scalars("train/loss")] == pytest.approx(facts["losses"], abs=1e-4)
@@ -193,3 +248,26 @@ def test_a_step_of_an_earlier_version_is_still_the_same_step() -> None:
         "r", "alpha", "dropout", "targets",
     }  # fmt: skip
     assert len(LESSONS) == 11
+
+
+def test_a_sum_in_pieces_takes_what_whole_logits_take(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that close over weights of their own, values without a gradient; and a gradient is read once."""
+    model, _ = weights.load(str(base_student), torch.float32, Path())
+    head = heads.Head(model, model.get_decoder())
+    monkeypatch.setattr(heads, "PIECE", 3 * 4 * model.config.vocab_size)
+    states = torch.randn(10, model.config.hidden_size, requires_grad=True)
+    labels, scale = torch.arange(10), torch.ones(10, requires_grad=True)
+
+    def value(logits: torch.Tensor, own: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        return (logits.log_softmax(-1).gather(-1, own[:, None])[:, 0] * by).sum()
+
+    expected = torch.autograd.grad(value(head.logits(states), labels, scale), [states, scale])
+    found = torch.autograd.grad(head.total(states, value, [labels, scale]), [states, scale])
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
+    count = head.total(states, lambda logits, own: (logits.argmax(-1) == own).float().sum(), [labels])
+    assert float(count.detach()) == float((head.logits(states).argmax(-1) == labels).sum())
+    total = head.total(states, lambda logits, own: value(logits, own, torch.ones(len(own))), [labels])
+    total.backward(retain_graph=True)
+    assert torch.allclose(states.grad, expected[0], atol=1e-5)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="asked for twice"):
+        total.backward()

@@ -38,6 +38,8 @@ def hand_over(
     from tutelage.models.local.devices import choose_device
 
     settings = dict(job.settings)
+    if (settings.get("lora") or {}).get("base") == "bfloat16":
+        settings["precision"] = "bfloat16"
     if settings["precision"] == "auto":  # chosen once a run, so that a run that goes on elsewhere rounds as it began
         settings["precision"] = settled(run, "training", job.student)
     device = choose_device(str(job.student.get("device", "auto")))

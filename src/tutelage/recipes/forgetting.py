@@ -1,6 +1,7 @@
 """What a student forgets while it is taught: the same exam on another task, as it came and after every training."""
 
 from tutelage.classroom.room import Classroom, Who
+from tutelage.errors import ConfigError
 from tutelage.recipes.settings import Teaching
 from tutelage.runs import labels
 from tutelage.tasks.catalog import find_task
@@ -17,7 +18,12 @@ class Elsewhere:
         self.settings = config.forgetting
         if self.settings is None:
             return
-        self.room = room.on(find_task(self.settings.task, data=config.data))
+        other = find_task(self.settings.task, data=config.data)
+        if other.name == room.task.name:
+            raise ConfigError(
+                f"forgetting.task={other.name} is the task that is taught; name another one, which the student knows already"
+            )
+        self.room = room.on(other)
         self.questions = self.room.drawn(self.settings.split, self.settings.questions)
         exam = config.exam.model_copy(update={"n": 1, "temperature": 0.0})
         self.setup = exam.setup(self.settings.form, room.seed)

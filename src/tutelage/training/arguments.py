@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+import torch
+from transformers import Trainer, TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from tutelage.errors import ConfigError, LessonError, nearest
 from tutelage.models.local import precision
@@ -23,6 +25,7 @@ OURS = {
     "optim": "training.optimizer",
     "bf16": "training.precision",
     "gradient_checkpointing": "training.gradient_checkpointing",
+    "activation_checkpointing": "training.gradient_checkpointing",
     "report_to": "training.report_to",
     "num_train_epochs": "training.epochs",
     "per_device_train_batch_size": "training.batch and training.micro_batch",
@@ -31,59 +34,38 @@ OURS = {
     "use_cpu": "the student's device",
     "fp16": "training.precision",
 }
-_PLANNED = [
-    "output_dir",
-    "max_steps",
-    "gradient_checkpointing_kwargs",
-    "logging_steps",
-    "logging_strategy",
-    "logging_first_step",
-    "logging_nan_inf_filter",
-    "save_strategy",
-    "save_steps",
-    "save_total_limit",
-    "save_only_model",
-    "disable_tqdm",
-    "remove_unused_columns",
-    "dataloader_pin_memory",
-    "data_seed",
-    "train_sampling_strategy",
-    "dataloader_drop_last",
-    "auto_find_batch_size",
-    "resume_from_checkpoint",
-    "do_train",
-    "do_eval",
-    "do_predict",
-    "eval_strategy",
-    "load_best_model_at_end",
-    "push_to_hub",
-    "hub_token",
-    "enable_jit_checkpoint",
-    "ignore_data_skip",
-    "label_names",
-    "use_cache",
-    "average_tokens_across_devices",
+# What of the rest is taken: what changes how steps are computed or told, and nothing of how lessons are planned, kept and handed out.
+TAKEN = [
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "optim_args",
+    "optim_target_modules",
+    "lr_scheduler_kwargs",
+    "neftune_noise_alpha",
+    "tf32",
+    "torch_empty_cache_steps",
+    "full_determinism",
+    "log_level",
+    "skip_memory_metrics",
+    "run_name",
+    "project",
+    "trackio_space_id",
 ]
+_WRONG = (ValueError, TypeError, ImportError, RuntimeError, AssertionError)  # how transformers and torch refuse a value
 
 
 def check(config: TrainingConfig) -> None:
-    """Refuse an optimiser, a tracker or a field of transformers' that is none, or that is set elsewhere; one sentence each."""
-    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
-    for name in config.trainer:
-        if name in OURS:
-            raise ConfigError(f"training.trainer sets {name!r}, which is set by {OURS[name]}")
-        if name in _PLANNED:
-            raise ConfigError(
-                f"training.trainer sets {name!r}, which follows from how lessons are planned and kept; leave it out"
-            )
-        if name not in fields:
-            raise ConfigError(
-                f"training.trainer: transformers' TrainingArguments has no field {name!r}; {nearest(name, fields)}"
-            )
+    """Refuse an optimiser, a tracker, an attention or a field of transformers' that is none, that is not there, or that is set elsewhere."""
+    _check_names(config.trainer)
     optimizers = [one.value for one in OptimizerNames]
     if config.optimizer not in optimizers:
         raise ConfigError(
             f"training.optimizer: unknown optimiser {config.optimizer!r}; {nearest(config.optimizer, optimizers)}"
+        )
+    if config.attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ConfigError(
+            "training.attention=flash_attention_2 needs a GPU and the package flash-attn, which is not there"
         )
     there = get_available_reporting_integrations()
     for name in config.report_to:
@@ -92,6 +74,37 @@ def check(config: TrainingConfig) -> None:
             raise ConfigError(
                 f"training.report_to: the tracker {name!r} is not installed, or transformers does not know it (pip install {name}){known}"
             )
+    _check_values(config)
+
+
+def _check_names(given: Mapping[str, object]) -> None:
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
+    for name in given:
+        if name in OURS:
+            raise ConfigError(f"training.trainer sets {name!r}, which is set by {OURS[name]}")
+        if name not in fields:
+            raise ConfigError(
+                f"training.trainer: transformers' TrainingArguments has no field {name!r}; {nearest(name, fields)}"
+            )
+        if name not in TAKEN:
+            raise ConfigError(
+                f"training.trainer: {name!r} is not taken: it follows from how lessons are planned and kept, or does nothing here; "
+                f"taken are {', '.join(TAKEN)}"
+            )
+
+
+def _check_values(config: TrainingConfig) -> None:
+    """Build the optimiser of one number, as the training will that of a student."""
+    try:
+        told = TrainingArguments(
+            output_dir="unused", use_cpu=True, report_to="none", optim=config.optimizer, **config.trainer
+        )
+        one: Any = torch.nn.Linear(1, 1)
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(told, one)
+        kind(options.pop("params", None) or one.parameters(), **options)
+    except _WRONG as error:
+        first = str(error).strip().split("\n")[0]
+        raise ConfigError(f"training.trainer, training.optimizer: they cannot be used: {first}") from error
 
 
 def made(config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str) -> TrainingArguments:
@@ -147,7 +160,7 @@ def products(config: TrainingConfig, device: str) -> str:
 def _built(values: Mapping[str, Any]) -> TrainingArguments:
     try:
         return TrainingArguments(**values)
-    except (ValueError, TypeError, ImportError) as error:
+    except _WRONG as error:
         raise ConfigError(f"training.trainer: transformers refuses it: {error}") from error
 
 

@@ -14,6 +14,7 @@ from tutelage.models.local.reading import taken
 
 WHOLE = 2**27  # bytes of logits in float32 that are held at once; more are made in pieces
 PIECE = 2**27  # bytes of a piece
+PAYS = 4  # times the bytes of a last layer that is trained
 
 
 class Head:
@@ -57,6 +58,8 @@ class Head:
         self, states_NH: torch.Tensor, value: Callable[..., torch.Tensor], given: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """The sum of `value(logits_CV, *given)` over the pieces, each of which gives up its logits before the next has any."""
+        if any(one.requires_grad for one in given):
+            return torch.stack(self.values(states_NH, value, given)).sum()
         pieces = self._pieces(states_NH, given)
         if not torch.is_grad_enabled():
             return torch.stack([value(self.logits(states_CH), *own) for states_CH, *own in pieces]).sum()
@@ -104,17 +107,24 @@ class _Total(torch.autograd.Function):
             for states_CH, *own in head._pieces(states_NH.detach(), given):
                 piece_CH = states_CH.requires_grad_()
                 one = value(head.logits(piece_CH), *own)
+                total, end = total + one.detach(), start + len(piece_CH)
+                if not one.requires_grad:  # a number to be told
+                    start = end
+                    continue
                 grads = torch.autograd.grad(one, [piece_CH, *weights], allow_unused=True)
-                found[0][start : start + len(piece_CH)] = 0 if grads[0] is None else grads[0]
+                if grads[0] is not None:
+                    found[0][start:end] = grads[0]
+                start = end
                 for so_far, grad in zip(found[1:], grads[1:], strict=True):
                     if grad is not None:
                         so_far.add_(grad)
-                total, start = total + one.detach(), start + len(piece_CH)
         ctx.found = found
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        if ctx.found is None:
+            raise RuntimeError("the gradient of logits in pieces was asked for twice; it is given up when it is read")
         found, ctx.found = ctx.found, None  # read once, and as large as the weights: scaled where it lies
         states_NH, *weights = (one.mul_(grad) for one in found)
         return states_NH, None, None, None, *weights
@@ -135,8 +145,13 @@ def _leaves(node: Any) -> list[torch.Tensor]:
 
 
 def too_many(causal: LanguageModel, lines: int, columns: int) -> bool:
-    """Whether the logits of so many tokens are more than shall be held at once."""
-    return lines * columns * _vocabulary(causal) * 4 > WHOLE
+    """Whether the logits of so many tokens are more than shall be held at once.
+
+    Where the last layer is trained, pieces hold its gradient twice while they are added up, so they pay for many tokens only.
+    """
+    head = causal.get_output_embeddings()
+    trained = 0 if head is None or not head.weight.requires_grad else head.weight.numel() * 4
+    return lines * columns * _vocabulary(causal) * 4 > max(WHOLE, PAYS * trained)
 
 
 def _vocabulary(causal: LanguageModel) -> int:
@@ -162,6 +177,8 @@ def head_of(
 
     `states_of` runs the model on tokens, and returns the last states (BTH) and the logits.
     """
+    if "logits_to_keep" not in taken(causal):
+        return None  # it would make all of them besides
     training = causal.training
     causal.eval()
     try:
@@ -182,6 +199,8 @@ def _agrees(
         with head.watching():
             states_BTH, logits_BTV = states_of(ability.sample_tokens(causal, 12))
         far = ability.apart(head.logits(states_BTH[0]).float(), logits_BTV[0].float())
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # whatever a model of one's own does behind its decoder
         return False
-    return far <= ability.tolerance(causal)
+    return far <= ability.tolerance(causal, 0.01)

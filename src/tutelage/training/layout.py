@@ -16,6 +16,9 @@ from tutelage.training.examples import Branch
 from tutelage.training.heads import Head
 from tutelage.training.rows import Row
 
+# How far the states of two right passes in bfloat16 may be apart: 1.7 to 2.9 % in the packaged student's 30 layers.
+_ROUNDING = 0.05
+
 
 def why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
     """Why branches of one prompt cannot share a line behind a mask, nor lines be padded on the left; empty: they can.
@@ -81,11 +84,11 @@ def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
         distance = max(
             _distance(model, one, pad) for one in ([farthest] if farthest is longest else [farthest, longest])
         )
-    except LessonError:
+    except (LessonError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever a model says to a mask of its own
         return f"it takes no mask for a shared prompt ({type(error).__name__})"
-    if distance > ability.tolerance(_causal(model)):
+    if distance > ability.tolerance(_causal(model), _ROUNDING):
         return f"a shared prompt would move its states by {distance:.1%}"
     return ""
 
@@ -177,7 +180,7 @@ def _check_behind(model: LanguageModel, texts: Sequence[Branch]) -> None:
     laid = {name: tensor.to(model.device) for name, tensor in lay_behind(texts).items()}
     behind = states_behind(model, laid)
     far = max(ability.apart(behind[line, : len(one.ids)].cpu(), _alone(model, one)) for line, one in enumerate(texts))
-    if far > ability.tolerance(_causal(model)):
+    if far > ability.tolerance(_causal(model), _ROUNDING):
         raise LessonError(
             f"{type(_causal(model)).__name__} reads a text behind a constant prompt otherwise than in one pass (its states move by "
             f"{far:.1%}): choose reflection.variant=own, or another objective"

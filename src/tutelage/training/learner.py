@@ -49,6 +49,10 @@ def _load(
 
 def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: int) -> LanguageModel:
     """Move to the device, and choose what is trained; `longest` is the longest lesson in tokens."""
+    if config.gradient_checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
+        raise LessonError(
+            f"training.gradient_checkpointing: {type(model).__name__} cannot compute its layers again; leave it out"
+        )
     if config.attention != "auto":
         _attend(model, config.attention)
     elif device == "cpu" and longest <= _PLAIN:
@@ -57,6 +61,12 @@ def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: in
     if config.lora is not None and not hasattr(model, "peft_config"):
         model = _with_adapters(model, config.lora)
     return model.to(device)
+
+
+def frozen_in(model: LanguageModel) -> JsonObject:
+    """What the weights that are not trained are kept in, where there are any."""
+    kinds = {str(one.dtype).removeprefix("torch.") for one in model.parameters() if not one.requires_grad}
+    return {"frozen_in": ", ".join(sorted(kinds))} if kinds else {}
 
 
 def _attend(model: LanguageModel, how: str) -> None:

@@ -1,10 +1,12 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
+import contextlib
 import gc
 import math
+import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -90,7 +92,8 @@ def fit(
     halved, at_once = 0, min(config.micro_batch or config.batch, config.batch)
     while True:
         try:
-            facts = _fit(student, lessons, config, seed, folder, callbacks)
+            with _tracking(folder):
+                facts = _fit(student, lessons, config, seed, folder, callbacks)
             return facts | ({"halved": halved, "at_once": at_once} if halved else {})
         except (RuntimeError, MemoryError) as error:
             if not _is_memory(error):
@@ -108,8 +111,23 @@ def fit(
 
 
 def _is_memory(error: BaseException) -> bool:
-    told = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in told
+    told = str(error).lower()
+    known = ("out of memory", "alloc_failed", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in told for words in known)
+
+
+@contextlib.contextmanager
+def _tracking(folder: Path) -> Iterator[None]:
+    """Where tensorboard's files go unless the user says: beside the steps, since a student's folder is handed on as it is."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    own = name not in os.environ
+    if own:
+        os.environ[name] = str(folder.parent / "tracking" / folder.name.removesuffix(".draft"))
+    try:
+        yield
+    finally:
+        if own:
+            os.environ.pop(name, None)
 
 
 def _fit(
@@ -184,6 +202,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "steps": trainer.state.max_steps,
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
+        **learner.frozen_in(trainer.model),
         **({"whole": True} if layout.holds_whole(trainer.model) else {}),
         **({"numbers": numbers} if numbers else {}),
         **({"active": shares} if [*shares] != [USUAL] or min(shares.values()) < 1 else {}),

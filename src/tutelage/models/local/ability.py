@@ -64,9 +64,9 @@ def said(way: Way) -> list[str]:
     return [line for line in (slow[way.keeping], alone) if line]
 
 
-def tolerance(model: PreTrainedModel) -> float:
-    """How far apart two passes may be that compute the same, as a share of the scores: their rounding."""
-    return 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
+def tolerance(model: PreTrainedModel, coarse: float = 0.1) -> float:
+    """How far apart two passes may be that compute the same, as a share of the scores: their rounding, `coarse` in half precision."""
+    return 1e-3 if model.dtype in (torch.float32, torch.float64) else coarse
 
 
 def apart(found: torch.Tensor, expected: torch.Tensor) -> float:
