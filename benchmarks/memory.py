@@ -2,7 +2,7 @@
 
 Prints the peak of each arm beside that of a process that has the student loaded in float32 and does nothing, and the seconds of a step. `base`: adapters over
 frozen weights in float32 and in bfloat16, and with layers computed again. `length`: one lesson of 8,192 tokens against four of 2,048, the same tokens; and the same with logits
-held whole, as before version 0.2. About ten minutes on 2 cores.
+held whole, as before. The arms of 8,192 tokens take many minutes each on a CPU.
 """
 
 import argparse

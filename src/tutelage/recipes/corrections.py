@@ -1,7 +1,7 @@
 """What follows an exam: chosen mistakes go up to the teacher and come back as lessons."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from tutelage.classroom.buying import tokens_and_calls
@@ -54,6 +54,11 @@ class ExamOutcome(NamedTuple):
         for mistake in self.mistakes:
             found.setdefault(mistake.question, []).append(mistake)
         return {key: _different_first(mistakes)[:most] for key, mistakes in found.items()}
+
+    def names(self, shown: Mapping[str, Sequence[Attempt]], number: int) -> dict[str, tuple[str, ...]]:
+        """How the lessons of round `number` refer to these mistakes, by question."""
+        step = self.step or f"{number}-exam"
+        return {key: tuple(feedback.attempt_name(step, one) for one in mistakes) for key, mistakes in shown.items()}
 
 
 def _different_first(mistakes: Sequence[Attempt]) -> list[Attempt]:
@@ -169,8 +174,9 @@ def _repairs(
     room: Classroom, config: Tutoring, number: int, chosen: Sequence[Question], errors: ExamOutcome
 ) -> tuple[list[Lesson], list[Feedback]]:
     """The student's own right steps and how the teacher goes on from them, of one mistake a question."""
-    settings, step = config.feedback, errors.step or f"{number}-exam"
-    shown = {key: mistakes[0] for key, mistakes in errors.shown(min(settings.shown, 1)).items() if mistakes}
+    settings = config.feedback
+    first = errors.shown(min(settings.shown, 1))
+    shown = {key: mistakes[0] for key, mistakes in first.items() if mistakes}
     examples = [lesson.completion for lesson in errors.lessons[:2]]
     chats = [
         scribe.ask_scribe(
@@ -183,7 +189,7 @@ def _repairs(
         )
         for question in chosen
     ]
-    names = {key: (feedback.attempt_name(step, mistake),) for key, mistake in shown.items()}
+    names = errors.names(first, number)
     bounds = Bounds(settings.tokens, _trial(config, ", and feedback.form=solution asks for less"))
     sampling = settings.sampling(round_seed(room, number))
     replies = room.ask_teacher(f"{number}-scribe", config.teacher, chats, sampling, names, bounds)
@@ -206,15 +212,12 @@ def _corrections(
 ) -> tuple[list[Lesson], list[Feedback]]:
     """Whole solutions from the teacher, who is shown the mistakes; `before` are its replies of this round so far."""
     settings, wrong = config.feedback, errors.shown(config.feedback.shown)
-    step = errors.step or f"{number}-exam"
     examples = [lesson.completion for lesson in errors.lessons[:2]]
     chats = [
         feedback.ask(room.task, question, [m.text for m in wrong.get(question.id, ())], settings, examples, number)
         for question in chosen
     ]
-    names = {
-        key: tuple(feedback.attempt_name(step, mistake) for mistake in mistakes) for key, mistakes in wrong.items()
-    }
+    names = errors.names(wrong, number)
     left = None if settings.tokens is None else max(0, settings.tokens - tokens_and_calls(before)[0])
     sampling = settings.sampling(round_seed(room, number))
     bounds = Bounds(left, _trial(config))
