@@ -15,7 +15,7 @@ from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
 from tutelage.exam import renamed
 from tutelage.launch import HERE
-from tutelage.launch.catalog import find_launcher
+from tutelage.launch.catalog import check_alone, find_launcher
 from tutelage.launch.launcher import Launcher
 from tutelage.models import PAID, specs
 from tutelage.models.opening import open_model
@@ -151,6 +151,7 @@ def _working(
     if launcher is None or isinstance(launcher, str):
         named: str = config.launch if hasattr(config, "launch") else HERE  # a recipe of one's own may leave it out
         launcher = find_launcher(launcher or named)
+    check_alone()
     task = find_task(config.task, data=config.data)
     callbacks = {name: call for name, call in zip(("listener", "stopping"), told, strict=True) if call}
     shared = [_run_at(Path(other)) for other in reuse]
@@ -159,6 +160,8 @@ def _working(
     for role in roles:
         for spec in filter(None, plain[role] if isinstance(plain[role], list) else [plain[role]]):
             specs.check_key(spec)
+    if check := getattr(launcher, "check", None):
+        check(plain)
     _check_objectives(plain)
     _check_trainer(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)

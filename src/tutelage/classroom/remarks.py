@@ -14,13 +14,17 @@ def of_training(facts: JsonObject) -> Iterator[str]:
     dropped += f", {facts['unused']} that no objective uses" if facts.get("unused") else ""
     shares = [f"{name} {share:.0%}" for name, share in facts["active"].items()]
     dropped += f", active for {', '.join(shares)} of them" if shares else ""
-    dropped += f", on one of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > 1 else ""
+    several = facts.get("processes", 1)
+    dropped += f", on {several} processes" if several > 1 else ""
+    dropped += f", on {several} of {facts['visible_gpus']} GPUs" if facts.get("visible_gpus", 0) > several else ""
     yield (
         f"loss {facts['first_loss']:.2f} -> {facts['last_loss']:.2f} in {facts['steps']} steps, "
         f"{facts['lessons']} lessons{dropped}, {facts['tokens'] / max(facts['seconds'], 0.1):.0f} tokens/s"
     )
     if facts.get("halved"):
         yield f"out of memory {facts['halved']} times: {facts['at_once']} lessons at once (training.micro_batch={facts['at_once']} begins so)"
+    if facts.get("deaths"):
+        yield f"begun again {facts['deaths']} times after one of its processes had ended"
     if facts.get("whole"):
         yield "the logits of long texts are held whole, which takes memory: this student's last layers cannot be run by themselves"
     if facts.get("left_out"):

@@ -3,4 +3,8 @@
 HERE = "here"  # the launcher where nothing else is asked for
 LAUNCHERS = {
     HERE: ("tutelage.launch.here:Here", "in this process, on this machine"),
+    "processes": (
+        "tutelage.launch.processes:Processes",
+        "processes:N, on N processes of this machine: a GPU each, or a share of the cores",
+    ),
 }

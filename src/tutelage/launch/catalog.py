@@ -1,9 +1,13 @@
 """From what a config names to a launcher."""
 
-from typing import Annotated
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from tutelage.config import split_options
 from tutelage.errors import ConfigError, nearest
 from tutelage.importing import by_path, load_named
 from tutelage.launch import LAUNCHERS
@@ -16,10 +20,16 @@ Launch = Annotated[
 
 
 def find_launcher(name: str) -> Launcher:
-    """A launcher by its name, or by "package.module:NAME": an object, or a class that needs no arguments."""
-    if name not in LAUNCHERS and ":" not in name:
+    """A launcher by its name and what stands behind it, such as "here" or "processes:8?restarts=5", or by "package.module:NAME":
+    an object, or a class that needs no arguments.
+    """
+    bare, options = split_options(name, "launcher")
+    head, _, given = bare.partition(":")
+    if head in LAUNCHERS:
+        return _made(head, load_named(LAUNCHERS[head][0]), given, options)
+    if ":" not in name:
         raise ConfigError(f"unknown launcher {name!r}; {nearest(name, LAUNCHERS)}, or package.module:NAME")
-    found = load_named(LAUNCHERS[name][0]) if name in LAUNCHERS else by_path(name, "launcher")
+    found = by_path(name, "launcher")
     kind = found.__name__ if isinstance(found, type) else type(found).__name__
     if lacking := [part for part in ("fit", "open") if not callable(getattr(found, part, None))]:
         raise ConfigError(
@@ -34,4 +44,32 @@ def find_launcher(name: str) -> Launcher:
                 f"launcher {name!r} is the class {kind}, which is made without arguments: {error}"
             ) from error
     launcher: Launcher = found
+    return launcher
+
+
+def check_alone() -> None:
+    """Refuse to be one of several processes that would each do all of a run."""
+    size = os.environ.get("WORLD_SIZE", "")
+    if size.isdecimal() and int(size) > 1:
+        raise ConfigError(
+            f"tutelage was started {size} times at once (WORLD_SIZE={size}, as torchrun and accelerate launch set it), and each would do "
+            "the whole run: start it once, with --on processes:N for N processes"
+        )
+
+
+def _made(name: str, kind: Any, given: str, options: Mapping[str, object]) -> Launcher:
+    """One of the table, from what stands behind its name and its options, which have types and defaults."""
+    known = {one.name: one for one in inspect.signature(kind).parameters.values()}
+    first = next((one for one in known.values() if one.default is one.empty), None)
+    if given and first is None:
+        raise ConfigError(f"launcher {name!r} takes nothing behind its name, and was given {given!r}")
+    typed = {key: type(one.default) for key, one in known.items() if one is not first}
+    for key, value in options.items():
+        if key not in typed:
+            raise ConfigError(
+                f"launcher {name!r} has no option {key!r}; {nearest(key, typed) if typed else 'it has none'}"
+            )
+        if not isinstance(value, typed[key]) or isinstance(value, bool) or value < typed[key]():
+            raise ConfigError(f"launcher {name!r}: {key} must be a number from 0 on, and is {value!r}")
+    launcher: Launcher = kind(*([given] if first else []), **options)
     return launcher

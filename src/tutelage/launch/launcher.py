@@ -10,7 +10,10 @@ from tutelage.types import Model
 
 
 class Launcher(Protocol):
-    """Where work runs. It is no part of what a step is made from, and holds no state: only a run's folder says what is done."""
+    """Where work runs. It is no part of what a step is made from, and holds no state: only a run's folder says what is done.
+
+    One that cannot work for every config may have a method `check(config)`, which refuses it before a teacher is paid.
+    """
 
     def fit(self, job: TrainingJob, callbacks: Callbacks) -> Mapping[str, object]:
         """Train a student into the job's folder; returns facts about it, in JSON. All of it is done, or it raises.

@@ -10,7 +10,7 @@ from tutelage.models.remote.cached import Cached
 from tutelage.models.remote.dispatch import State
 from tutelage.models.remote.keeping import MemoryStore, ReplyStore
 from tutelage.spending import BudgetConfig, Spending
-from tutelage.types import Chat, Question, Spent
+from tutelage.types import Chat, JsonObject, Model, Question, Spent
 
 Solutions = Callable[[Chat, int], str]
 Reading = Callable[[Chat, str], str | None]
@@ -34,6 +34,7 @@ class Context:
     stopping: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = warnings.warn  # what a user should know of how a model is asked, once
     opened: Callable[[Cached], None] = lambda model: None  # told of each model, which is closed before the store is
+    local: Callable[[JsonObject], Model] | None = None  # opens what has weights elsewhere than in this process
     worked: Solutions | None = None  # what the offline teacher says to a chat, where the task brings solutions
     read: Reading = read_plainly  # the answer in a reply to a chat, as the task reads it; None where there is none
     same: Comparing = lambda chat, one, other: (

@@ -30,6 +30,11 @@ def is_single(kind: object) -> bool:
     return kind in MODELS and kind not in SOLVERS
 
 
+def has_weights(kind: str) -> bool:
+    """Whether a model of this kind computes by itself, so that many of it answer faster than one; a kind of one's own says so."""
+    return kind in LOCAL or (kind not in MODELS and bool(getattr(factory_of(kind), "has_weights", False)))
+
+
 def is_own(kind: str) -> bool:
     """Whether a kind is written as the import path of something of the user's."""
     module, colon, name = kind.partition(":")

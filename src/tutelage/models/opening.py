@@ -7,7 +7,16 @@ from typing import Any
 from tutelage.errors import ConfigError
 from tutelage.models import LIMITS, PAID
 from tutelage.models.context import Context
-from tutelage.models.kinds import GIVEN, factory_of, lacking, option_problem, parts_of, takes, typed_options
+from tutelage.models.kinds import (
+    GIVEN,
+    factory_of,
+    has_weights,
+    lacking,
+    option_problem,
+    parts_of,
+    takes,
+    typed_options,
+)
 from tutelage.models.remote.cached import Asker, Cached
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits
@@ -30,6 +39,8 @@ def _open(parsed: JsonObject, context: Context) -> Model:
     kind, options = str(parsed["kind"]), {option: value for option, value in parsed.items() if option != "kind"}
     if kind in PAID:
         return _paid(kind, options, context)
+    if context.local and has_weights(kind):
+        return context.local(parsed)
     for option, several in parts_of(kind).items():
         if option in options:
             inner = options[option]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tutelage.models import LOCAL
+from tutelage.models.local.streaming import parts_in
 from tutelage.models.specs import leaves
 from tutelage.types import Model
 
@@ -23,15 +24,25 @@ class Pool:
                 self._remote[label] = self.open_one(parsed)
             return self._remote[label]
         if self._local is None or self._local[0] != label:
-            self._local = None  # let go of the old weights before new ones are loaded
+            self.free()  # let go of the old weights before new ones are loaded
             self._local = (label, self.open_one(parsed))
         return self._local[1]
 
     def free(self) -> None:
         """Let go of what has weights, as before a training, which needs the memory."""
+        if self._local:
+            let_go(self._local[1])
         self._local = None
 
     def clear(self) -> None:
         """Let go of all."""
-        self._local = None
+        self.free()
         self._remote.clear()
+
+
+def let_go(model: Model) -> None:
+    """End what a model, or one in it, has running elsewhere."""
+    if release := getattr(model, "release", None):
+        release()
+    for part in parts_in(model):
+        let_go(part)

@@ -13,6 +13,7 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 
 from tutelage.errors import ConfigError, LessonError, nearest
 from tutelage.models.local import precision
+from tutelage.training.group import ALONE, Group
 from tutelage.training.settings import TrainingConfig
 
 # Whose values a setting of ours gives, and where each is set instead; what follows from how lessons are planned is nobody's to set.
@@ -107,12 +108,18 @@ def _check_values(config: TrainingConfig) -> None:
         raise ConfigError(f"training.trainer, training.optimizer: they cannot be used: {first}") from error
 
 
-def made(config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str) -> TrainingArguments:
-    """The arguments of a training of so many steps and micro-batches a step; Trainer seeds everything again, alike each time."""
+def made(
+    config: TrainingConfig, seed: int, folder: Path, steps: tuple[int, int], device: str, group: Group = ALONE
+) -> TrainingArguments:
+    """The arguments of a training of so many steps and micro-batches a step; Trainer seeds everything again, alike each time.
+
+    Its micro-batches are those of one process of the group.
+    """
     check(config)
-    return _on_one_device(
-        _built({**config.trainer, **_chosen(config, steps[0], device), **_fixed(folder, steps, device), "seed": seed})
+    told = _built(
+        {**config.trainer, **_chosen(config, steps[0], device), **_fixed(folder, steps, device), "seed": seed}
     )
+    return _on_one_device(told, group)
 
 
 def _chosen(config: TrainingConfig, steps: int, device: str) -> dict[str, Any]:
@@ -143,7 +150,6 @@ def _fixed(folder: Path, steps: tuple[int, int], device: str) -> dict[str, Any]:
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # else a loss that is no number is shown as the one before
         "save_strategy": "no",
-        "save_total_limit": 1,
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": device != "cpu",
@@ -164,15 +170,15 @@ def _built(values: Mapping[str, Any]) -> TrainingArguments:
         raise ConfigError(f"training.trainer: transformers refuses it: {error}") from error
 
 
-def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+def _on_one_device(arguments: TrainingArguments, group: Group) -> TrainingArguments:
     """Keep transformers from sharing batches out among all GPUs it sees: an item of our data set is a whole micro-batch.
 
     Its loader would take as many items at once as there are GPUs, and the collator would have to drop all but one.
     """
-    if arguments.world_size > 1:
+    if arguments.world_size != group.size:
         raise LessonError(
             f"the training was started as one of {arguments.world_size} processes, and would repeat itself in each: start it "
-            "as one process, which trains on one device"
+            "as one process, which starts others where --on processes:N says so"
         )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1

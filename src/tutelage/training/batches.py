@@ -55,12 +55,17 @@ def _apart(window: Sequence[int], examples: Sequence[Example], batch: int) -> li
     return filled
 
 
-def micro_batches(batches: Sequence[list[int]], micro: int | None, batch: int) -> tuple[list[list[int]], int]:
+def micro_batches(
+    batches: Sequence[list[int]], micro: int | None, batch: int, size: int = 1
+) -> tuple[list[list[int]], int]:
     """Cut batches into micro-batches; returns them and how many make one batch. A short batch is filled with empty ones.
 
-    Trainer takes a step every so many items, so each batch must be cut into the same number of them.
+    Trainer takes a step every so many items, so each batch must be cut into the same number of them. So many processes
+    share a batch: they take its micro-batches in turn, as many each, whatever their number is.
     """
     if micro is None or micro >= batch:
-        return [list(one) for one in batches], 1
+        micro = batch
+    micro = min(micro, -(-batch // size))
     parts = -(-batch // micro)
+    parts += -parts % size
     return [one[i * micro : (i + 1) * micro] for one in batches for i in range(parts)], parts

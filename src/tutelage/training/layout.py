@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from tutelage.errors import LessonError
 from tutelage.models.local import ability
@@ -205,7 +206,9 @@ def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Te
 
 
 def _causal(model: LanguageModel) -> LanguageModel:
-    """The language model itself, without adapters around it."""
+    """The language model itself, without what shares it among processes and adapters around it."""
+    if isinstance(model, DistributedDataParallel):
+        model = model.module
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -9,6 +9,7 @@ from transformers import Trainer
 
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training.collation import collate_rows
+from tutelage.training.group import Group
 from tutelage.training.mixing import Mix, Prepared
 from tutelage.training.rows import Inputs, Row, Totals, totals_of
 
@@ -73,9 +74,10 @@ class PlannedBatches(Dataset[Item]):
 class LessonTrainer(Trainer):
     """transformers' Trainer with our objectives; logits are computed only where a target is predicted."""
 
-    def __init__(self, *args: Any, mix: Mix, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, mix: Mix, group: Group, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.mix = mix
+        self.group = group
         # Every loss is divided by the totals of its whole batch; Trainer must not divide by the micro-batches again.
         self.model_accepts_loss_kwargs = True
         self._told: dict[str, torch.Tensor] = {}  # the objectives' numbers since the last log
@@ -87,12 +89,16 @@ class LessonTrainer(Trainer):
         loss, numbers, out = self.mix.loss(model, self.accelerator.unwrap_model(model), inputs)
         for name, number in numbers.items():
             self._told[name] = self._told[name] + number if name in self._told else number
+        loss = (
+            loss * self.group.size
+        )  # what is summed over processes is divided by their number, here and in what is logged
         return (loss, out) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Tell the loss of the lessons and the numbers of the objectives apart."""
         if "loss" in logs:
-            numbers = {name: round(float(number), 4) for name, number in self._told.items()}
+            summed = self.group.sums({name: float(number) for name, number in self._told.items()})
+            numbers = {name: round(number, 4) for name, number in summed.items()}
             self._told = {}
             lessons = numbers.pop("loss", None)
             if lessons is not None and not self.mix.is_single:

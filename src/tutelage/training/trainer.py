@@ -1,78 +1,29 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
 import contextlib
-import gc
-import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PrinterCallback
 
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import control, kernels, weights
-from tutelage.models.local.devices import choose_device, release_memory
-from tutelage.training import arguments, batches, layout, learner
+from tutelage.models.local.devices import choose_device
+from tutelage.training import arguments, batches, checkpoints, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
+from tutelage.training.group import ALONE, Group
+from tutelage.training.halving import OutOfMemory, halve_until_it_fits, is_memory
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches, numbers_in
-from tutelage.training.mixing import Mix
+from tutelage.training.mixing import Mix, Prepared
 from tutelage.training.references import References
 from tutelage.training.settings import USUAL, TrainingConfig
+from tutelage.training.watching import Watch
 from tutelage.types import JsonObject, Lesson
-
-
-class Watch(TrainerCallback):
-    """Reports progress, saves by the clock, and stops when asked."""
-
-    def __init__(self, callbacks: Callbacks, minutes: float) -> None:
-        self.callbacks = callbacks
-        self.seconds = minutes * 60
-        self.saved = time.monotonic()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Save when it is time or the user wants to stop; a finished training is not saved again."""
-        due = time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps
-        if self.callbacks.stopping():
-            control.should_save = control.should_training_stop = True
-        elif due:
-            control.should_save = True
-            self.saved = time.monotonic()
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Pass each step's loss and its objectives' numbers on."""
-        if logs and "loss" in logs:
-            self._check(logs, state.global_step)
-            numbers = numbers_in(logs)
-            told = {"loss": float(logs["loss"]), **({"numbers": numbers} if numbers else {})}
-            self.callbacks.progress({"done": state.global_step, "of": state.max_steps, **told})
-
-    def _check(self, logs: Mapping[str, float], step: int) -> None:
-        """Stop at the first loss or gradient that is no number: every later step would be for nothing."""
-        odd = [name for name in ("loss", "grad_norm") if not math.isfinite(logs.get(name) or 0.0)]
-        if odd and step <= 1:
-            raise LessonError(
-                f"the first step's {odd[0]} is not finite, so the student cannot be trained in this arithmetic on this "
-                "device: set training.precision=float32, or choose another device (or an objective of your own makes it so)"
-            )
-        if odd:
-            raise LessonError(
-                f"the training diverged at step {step} (its {odd[0]} is not finite): lower training.learning_rate; if that does "
-                "not help, set training.precision=float32"
-            )
 
 
 def fit(
@@ -89,31 +40,29 @@ def fit(
     the last checkpoint in `folder`, and ends as if it had not been. One that runs out of memory begins there anew with half
     as many lessons at once, which changes its batches in nothing but rounding.
     """
-    halved, at_once = 0, min(config.micro_batch or config.batch, config.batch)
-    while True:
-        try:
-            with _tracking(folder):
-                facts = _fit(student, lessons, config, seed, folder, callbacks)
-            return facts | ({"halved": halved, "at_once": at_once} if halved else {})
-        except (RuntimeError, MemoryError) as error:
-            if not _is_memory(error):
-                raise
-            if at_once == 1:
-                raise LessonError(
-                    "the memory does not hold the training of one lesson at once: set training.gradient_checkpointing=true or "
-                    "training.lora={}, lower training.max_length, or take a smaller student"
-                ) from error
-        # Only here, where nothing holds the tensors of what failed any more, is their memory free.
-        halved, at_once = halved + 1, (at_once + 1) // 2
-        config = config.model_copy(update={"micro_batch": at_once})
-        gc.collect()
-        release_memory()
+    return halve_until_it_fits(lambda one: fit_once(student, lessons, one, seed, folder, callbacks), config, ALONE.size)
 
 
-def _is_memory(error: BaseException) -> bool:
-    told = str(error).lower()
-    known = ("out of memory", "alloc_failed", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in told for words in known)
+def fit_once(
+    student: JsonObject,
+    lessons: Sequence[Lesson],
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    callbacks: Callbacks,
+    group: Group = ALONE,
+) -> JsonObject:
+    """The same with so many lessons at once and no fewer, as one of the processes that train the student together.
+
+    All of these return the facts; the first writes the student. Raises `OutOfMemory` where memory ends in this one.
+    """
+    try:
+        with _tracking(folder):
+            return _fit(student, lessons, config, seed, folder, callbacks, group)
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory(error):
+            raise
+        raise OutOfMemory(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -137,6 +86,7 @@ def _fit(
     seed: int,
     folder: Path,
     callbacks: Callbacks,
+    group: Group,
 ) -> JsonObject:
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
@@ -149,32 +99,45 @@ def _fit(
     model = learner.ready(model, config, device, max(example.length for example in fitting))
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
-    micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch)
+    micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch, group.size)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
     trainer = LessonTrainer(
         model=model,
-        args=arguments.made(config, seed, folder / "trainer", (len(plan), parts), device),
+        args=arguments.made(config, seed, folder / "trainer", (len(plan), parts // group.size), device, group),
         train_dataset=dataset,
         data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
-        callbacks=[Watch(callbacks, config.checkpoint_minutes)],
+        callbacks=[Watch(callbacks, config.checkpoint_minutes, group)],
         mix=mix,
+        group=group,
     )
     begun = time.monotonic()
     with kernels.sound(device):
         # Before anything is learned: what the student as it begins thinks of texts.
-        dataset.prepared = mix.refer(prepared, References(model, encoder, folder / "trainer" / "references"))
+        dataset.prepared = _referred(
+            mix, prepared, References(model, encoder, folder / "trainer" / "references"), group
+        )
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
-        _train(trainer, folder, callbacks.stopping)
-    learner.write_student(model, tokenizer, stops, folder)
-    shutil.rmtree(folder / "trainer", ignore_errors=True)
+        _train(trainer, folder, group)
+    if group.is_first:
+        learner.write_student(model, tokenizer, stops, folder)
+        shutil.rmtree(folder / "trainer", ignore_errors=True)
     return {
         "lessons": len(prepared.examples),
         "too_long": len(lessons) - len(fitting),
         "unused": len(fitting) - len(prepared.examples),
+        **({"processes": group.size} if group.size > 1 else {}),
         **(_account(trainer, dataset) | _noticed(encoder, lessons)),
         "seconds": round(time.monotonic() - begun, 1),
     }
+
+
+def _referred(mix: Mix, prepared: Prepared, references: References, group: Group) -> Prepared:
+    """What the first process has read, and keeps in the folder, the others read back."""
+    if group.is_first:
+        referred = mix.refer(prepared, references)
+    group.wait()
+    return referred if group.is_first else mix.refer(prepared, references)
 
 
 def _noticed(encoder: Encoder, lessons: Sequence[Lesson]) -> JsonObject:
@@ -214,19 +177,13 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     }
 
 
-def _train(trainer: LessonTrainer, folder: Path, stopping: Callable[[], bool]) -> None:
-    last = get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").exists() else None
-    trainer.remove_callback(_printer())
+def _train(trainer: LessonTrainer, folder: Path, group: Group) -> None:
+    last = checkpoints.last_whole(folder / "trainer")
+    trainer.remove_callback(PrinterCallback)
     with weights.quiet():  # else a bar of its own breaks into ours at every checkpoint
-        trainer.train(resume_from_checkpoint=last)
-    if stopping() and trainer.state.global_step < trainer.state.max_steps:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
     assert trainer.model is not None
     if not all(parameter.isfinite().all() for parameter in trainer.model.parameters()):
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
-
-
-def _printer() -> type[TrainerCallback]:
-    from transformers import PrinterCallback
-
-    return PrinterCallback

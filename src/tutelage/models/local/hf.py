@@ -41,6 +41,7 @@ class Hf:
         self.device = device
         self.trust_remote_code = trust_remote_code
         self.cache = Path(cache) if cache else cache_folder()
+        self.sharing = 1  # processes that share the memory of a CPU
         self._loaded: tuple[LanguageModel, Tokenizer, set[int]] | None = None
         self._rows: list[int] = []  # of each batch that was written
         self._outline: tuple[ModelConfig, Tokenizer] | None = None  # its config and tokenizer
@@ -68,7 +69,8 @@ class Hf:
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield replies as questions end, batch by batch, longest prompts first (so that what does not fit shows at once)."""
         prompts, rows = self._prompts(chats, sampling)
-        owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i]))
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
+        owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i].ids))
         while owed:
             part, done = self._together(owed, prompts)[:rows], set[int]()
             self._rows.append(len(part) * sampling.n)
@@ -82,6 +84,18 @@ class Hf:
                     raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
                 rows = rows // 2
             owed = [i for i in owed if i not in done]
+
+    def batches(self, chats: Sequence[Chat], sampling: Sampling, engines: int) -> list[list[int]]:
+        """The batches that `answer` makes of chats where so many engines share them, as places among the chats.
+
+        Each engine has as many, as near as may be; for one of them they are those that `answer` makes by itself.
+        """
+        prompts, rows = self._prompts(chats, sampling, engines)
+        owed, found = sorted(range(len(chats)), key=lambda i: -len(prompts[i].ids)), list[list[int]]()
+        while owed:
+            found.append(self._together(owed, prompts)[:rows])
+            owed = [i for i in owed if i not in set(found[-1])]
+        return found
 
     def conditions(self) -> JsonObject:
         """What the rounding of its answers depends on, once it is loaded."""
@@ -137,6 +151,7 @@ class Hf:
         one for each chat, instead of the sampling's. Whoever closes the iterator ends the writing.
         """
         prompts, rows = self._prompts(chats, sampling)
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
         given = seeds if seeds is not None else [sampling.seed] * len(chats)
         owed = list(range(len(chats)))
         while owed:
@@ -162,16 +177,15 @@ class Hf:
             )
         yield from scoring.score_rows(model, rows, self.batch or fitting(model, longest), top)
 
-    def _prompts(self, chats: Sequence[Chat], sampling: Sampling) -> tuple[list[Prompt], int]:
+    def _prompts(self, chats: Sequence[Chat], sampling: Sampling, engines: int = 1) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""
         model, tokenizer, _ = self.loaded()
         room = weights.room_of(model.config)
         ids = [templates.prompt_ids(tokenizer, chat.messages) for chat in chats]
         prompts = [self._prompt(chat, one, sampling, room) for chat, one in zip(chats, ids, strict=True)]
-        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
         longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
-        rows = max(1, (self.batch or fitting(model, longest)) // sampling.n)
-        return prompts, even(len(prompts), rows, stretch=self.batch is None)
+        rows = max(1, (self.batch or fitting(model, longest, self.sharing)) // sampling.n)
+        return prompts, even(len(prompts), rows, self.batch is None, engines, max(1, _FEWEST // sampling.n))
 
     def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
         new = max(1, min(sampling.max_tokens, room - len(ids))) if sampling.flexible else sampling.max_tokens
@@ -232,26 +246,34 @@ class Hf:
         )
 
 
-def even(count: int, rows: int, stretch: bool) -> int:
+_FEWEST = 8  # rows of a batch below which sharing it out gains little
+
+
+def even(count: int, rows: int, stretch: bool, engines: int = 1, fewest: int = 1) -> int:
     """Rows of batches of one size for `count` questions, since a small last batch takes nearly as long as a full one.
 
-    At most `rows`, or with `stretch` up to half as many more, where that saves a batch.
+    At most `rows`, or with `stretch` up to half as many more, where that saves a batch. Several engines have equally many
+    batches each, unless these would come to have fewer rows than `fewest`.
     """
     batches = max(1, round(count / rows) if stretch else math.ceil(count / rows))
+    batches = max(batches, min(batches + -batches % engines, math.ceil(count / fewest)))
     return max(1, math.ceil(count / batches))
 
 
 _MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
 
 
-def fitting(model: LanguageModel, length: int) -> int:
-    """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two."""
+def fitting(model: LanguageModel, length: int, sharing: int = 1) -> int:
+    """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two.
+
+    So many processes share what a CPU has.
+    """
     config, kind = model.config.get_text_config(), model.device.type
     layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
     # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
     # the next token in float32 with their sorted copy.
     row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
-    free = free_memory(kind)
+    free = free_memory(kind) // (sharing if kind == "cpu" else 1)
     rows = _MOST.get(kind, 32)
     while rows > 1 and rows * row > free // 2:
         rows //= 2

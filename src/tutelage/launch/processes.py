@@ -1,0 +1,96 @@
+"""Work on several processes of this machine: a training is shared by all, questions are answered by whichever is free."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tutelage.config import setting
+from tutelage.errors import ConfigError
+from tutelage.launch.channel import Child, threads_each
+from tutelage.launch.engines import Engines, Hand, Hear
+from tutelage.launch.fleet import Fleet
+from tutelage.launch.gang import Gang, check_batch
+from tutelage.launch.orders import AnyWord, Open
+from tutelage.models.context import Context
+from tutelage.models.opening import open_model
+from tutelage.models.specs import Spec
+from tutelage.training.job import Callbacks, TrainingJob
+from tutelage.types import JsonObject, Model
+
+_MOST = 1024
+
+
+class Processes:
+    """`processes:N`: N processes, a GPU each where there are GPUs, else a share of the cores."""
+
+    def __init__(self, count: str, restarts: int = 3, stall: int = 1800) -> None:
+        if not count.isdecimal() or not 1 <= int(count) <= _MOST:
+            raise ConfigError(f"launcher processes:{count} must say how many, from 1 to {_MOST}, as in processes:8")
+        self.count = int(count)
+        self.restarts = restarts  # how often in a row a process is started again in vain
+        self.stall = stall  # seconds of silence after which a process that answers is taken for dead
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse what cannot be shared, before anything is asked of a teacher."""
+        for name in ("training", "later"):
+            batch = setting(config, f"{name}.batch")
+            if isinstance(batch, int):
+                check_batch(self.count, batch)
+
+    def fit(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
+        """Train in as many processes, each with its share of every batch."""
+        check_devices(self.count, str(job.student.get("device", "auto")))
+        return Gang(self.count, self.restarts).fit(job, callbacks)
+
+    def open(self, spec: Spec, context: Context | None = None) -> Model:
+        """Open a model; what of it has weights is in as many processes, each with all of them."""
+        return open_model(spec, replace(context or Context(), local=self._fleet))
+
+    def _fleet(self, spec: JsonObject) -> Model:
+        devices = devices_each(self.count, spec)
+        folder = Path(tempfile.mkdtemp(prefix="tutelage-engines-"))
+
+        def hire(number: int, hear: Hear) -> Hand:
+            told = {**threads_each(self.count), **devices(number), "TUTELAGE_ENGINE": str(number)}
+            return Child("tutelage.launch.answerer", folder / f"engine-{number}.log", hear, AnyWord, told)
+
+        order = Open(spec=spec, sharing=self.count)
+        return Fleet(open_model(spec), Engines(hire, self.count, order, float(self.stall), self.restarts))
+
+
+def devices_each(count: int, spec: Mapping[str, Any]) -> Callable[[int], dict[str, str]]:
+    """Which GPUs each of so many engines sees, as its environment says it; none is named where none is used."""
+    each = int(spec.get("gpus", 1))
+    wanted = "cuda" if spec["kind"] == "vllm" else str(spec.get("device", "auto"))
+    check_devices(count, wanted, each)
+    from tutelage.models.local.devices import choose_device
+
+    if choose_device(wanted) != "cuda":
+        return lambda number: {}
+    there = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+
+    def mine(number: int) -> dict[str, str]:
+        own = range(number * each, (number + 1) * each)
+        return {"CUDA_VISIBLE_DEVICES": ",".join(there[one] if there else str(one) for one in own)}
+
+    return mine
+
+
+def check_devices(count: int, wanted: str, each: int = 1) -> None:
+    """Refuse more processes than there are GPUs, where GPUs are used."""
+    from tutelage.models.local.devices import choose_device
+
+    device = choose_device(wanted)
+    if device == "cpu":
+        return
+    import torch
+
+    there = torch.accelerator.device_count() if device in ("cuda", "xpu") else 1
+    if count * each > there:
+        raise ConfigError(
+            f"--on processes:{count} takes {each} of the machine's GPUs a process, and it has {there}: take "
+            f"processes:{max(1, there // each)}, or device: cpu in the model's spec"
+        )

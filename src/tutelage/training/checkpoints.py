@@ -1,0 +1,31 @@
+"""The checkpoints of a training: one counts once all processes have written their part of it."""
+
+import re
+import shutil
+from pathlib import Path
+
+from tutelage.training.group import Group
+
+_WHOLE = ".complete"  # written last, by the first process, when all have come so far
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The last checkpoint that was written to its end, whatever one with a higher number was cut off in."""
+    found = [one for one in folder.glob("checkpoint-*") if (one / _WHOLE).exists()]
+    return max(found, key=_step, default=None)
+
+
+def finish(folder: Path, step: int, group: Group) -> None:
+    """Mark the checkpoint of a step as whole, and let go of the others: before that, what is there is all there is."""
+    group.wait()
+    if group.is_first:
+        own = folder / f"checkpoint-{step}"
+        (own / _WHOLE).touch()
+        for other in folder.glob("checkpoint-*"):
+            if other != own:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int:
+    found = re.search(r"\d+$", checkpoint.name)
+    return int(found.group()) if found else -1

@@ -1,0 +1,69 @@
+"""The processes that train one student together, each with its own share of every batch."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+
+
+class Group(NamedTuple):
+    """Which of how many processes this is. Whatever is decided by the clock or the disk, the first decides for all."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process tells, writes and decides for all."""
+        return self.rank == 0
+
+    def agreed(self, *flags: bool) -> list[bool]:
+        """The flags of the first process."""
+        if self.size == 1:
+            return list(flags)
+        told = torch.tensor([int(flag) for flag in flags], device=_device())
+        dist.broadcast(told, 0)
+        return [bool(flag) for flag in told.tolist()]
+
+    def sums(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The sum of each number over the processes; one that a process does not have is nothing there."""
+        if self.size == 1:
+            return dict(numbers)
+        total: dict[str, float] = {}
+        for own in self._gathered(json.dumps(numbers)):
+            for name, number in json.loads(own).items():
+                total[name] = total.get(name, 0.0) + number
+        return total
+
+    def _gathered(self, text: str) -> list[str]:
+        """The text of every process, in their order. As bytes of equal number: what torch has for objects pickles them."""
+        own = torch.tensor(list(text.encode()), dtype=torch.uint8, device=_device())
+        sizes = [torch.zeros(1, dtype=torch.long, device=own.device) for _ in range(self.size)]
+        dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
+        longest = max(int(size) for size in sizes)
+        padded = torch.nn.functional.pad(own, (0, longest - len(own)))
+        texts = [torch.zeros_like(padded) for _ in range(self.size)]
+        dist.all_gather(texts, padded)
+        return [bytes(one[: int(size)].tolist()).decode() for one, size in zip(texts, sizes, strict=True)]
+
+    def wait(self) -> None:
+        """Go on when all have come so far."""
+        if self.size > 1:
+            dist.barrier()
+
+
+ALONE = Group()
+"""A process that trains by itself."""
+
+
+def started_as() -> Group:
+    """What the process that started this one says which of how many it is (RANK and WORLD_SIZE, as torchrun says it, too)."""
+    size = int(os.environ.get("WORLD_SIZE") or 1)
+    return Group(int(os.environ.get("RANK") or 0), size)
+
+
+def _device() -> str:
+    return "cpu" if dist.get_backend() == "gloo" else "cuda"
