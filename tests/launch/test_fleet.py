@@ -109,7 +109,10 @@ def test_three_of_eight_killed_lose_nothing(opened: Any) -> None:
     assert fleet.engines.deaths == 3
     (line,) = fleet.remarks()
     assert line.startswith("3 of its processes ended and were replaced, ")
-    assert fleet.conditions()["deaths"] == 3
+    told = fleet.places()
+    assert (told["engines"], told["deaths"]) == (8, 3)
+    assert [number for _, number in told["ready"]][:8] == list(range(1, 9))
+    assert fleet.places()["deaths"] == 0
     assert fleet.remarks() == []
 
 

@@ -37,3 +37,10 @@ class Conditions:
         if known != self._noted:
             self._noted = known
             self.run.made_on(step, known)
+
+    def sum_up(self, step: str, model: Model) -> None:
+        """Say what a reader should know of how a step's answers were made, and where."""
+        for line in streaming.remarks(model):
+            self.run.say(event="note", step=step, line=line)
+        for told in streaming.places(model):
+            self.run.say(event="places", step=step, **told)

@@ -137,8 +137,7 @@ class Classroom:
                 yield attempt
                 if tried:
                     tried.look(loss_of(attempt))
-            for line in streaming.remarks(model):
-                self.note(step, line)
+            self._conditions.sum_up(step, model)
 
         inputs = {"model": self._identity(who), "task": self._task(), "questions": content(questions), "paper": setup}
         attempts = self.run.records(step, Attempt, make, {**inputs, **buying.inputs()}, own)

@@ -143,7 +143,7 @@ def _as_generator(rows: Iterator[Any]) -> Any:
     yield from rows
 
 
-def main() -> None:
+def answer_orders() -> None:
     """What such a process does, until nobody speaks to it any more."""
     parent = Parent()
     answerer = Answerer(parent.tell)
@@ -163,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_orders()

@@ -29,7 +29,7 @@ def find_launcher(name: str) -> Launcher:
         return _made(head, load_named(LAUNCHERS[head][0]), given, options)
     if ":" not in name:
         raise ConfigError(f"unknown launcher {name!r}; {nearest(name, LAUNCHERS)}, or package.module:NAME")
-    found = by_path(name, "launcher")
+    found = _own(name)
     kind = found.__name__ if isinstance(found, type) else type(found).__name__
     if lacking := [part for part in ("fit", "open") if not callable(getattr(found, part, None))]:
         raise ConfigError(
@@ -45,6 +45,18 @@ def find_launcher(name: str) -> Launcher:
             ) from error
     launcher: Launcher = found
     return launcher
+
+
+def _own(name: str) -> Any:
+    try:
+        return by_path(name, "launcher")
+    except ConfigError as error:
+        head, lost = name.partition(":")[0], error.__cause__
+        if (
+            isinstance(lost, ModuleNotFoundError) and lost.name == head
+        ):  # it may be one of the table that is spelt wrong
+            raise ConfigError(f"unknown launcher {head!r}; {nearest(head, LAUNCHERS)} ({lost})") from error
+        raise
 
 
 def check_alone() -> None:

@@ -77,7 +77,8 @@ class Engines:
         self._words: queue.Queue[tuple[Any, Any]] = queue.Queue()
         self._in_vain = 0  # starts in a row of which none came to be ready
         self._not_before = 0.0
-        self._log: list[tuple[float, int]] = []  # how many were ready, and since when
+        self._begun = time.monotonic()
+        self._log: list[tuple[float, int]] = []  # how many were ready, and since how many seconds after the beginning
 
     def start(self) -> None:
         """Start what is missing, when it is time."""
@@ -128,7 +129,8 @@ class Engines:
                 self._not_before = time.monotonic() + min(_BACK_OFF, 0.5 * 2**self._in_vain)
         else:
             return said
-        self._log.append((time.time(), sum(one.ready for one in self.live.values())))
+        ready = sum(one.ready for one in self.live.values())
+        self._log.append((round(time.monotonic() - self._begun, 1), ready))
         return said
 
     @property

@@ -16,6 +16,7 @@ from tutelage.types import Chat, JsonObject, Model, Reply, Sampling, TokenScores
 
 PACKET = 32  # sequences in an order, where an engine makes batches of what it is given
 TRIES = 3  # engines that a question may end before it is given up
+_LOG = 200  # changes in the number of engines that are told of
 _LINES = 5  # of what engines have to say of their answers, each of a part of the questions
 _LOST = 0.01  # share of the questions that may be given up
 
@@ -78,7 +79,7 @@ class Fleet:
         self._known: JsonObject = {}
         self._rows: list[int] = []
         self._remarks: list[str] = []
-        self._told = (0, 0)
+        self._told = self._placed = (0, 0)  # deaths, and questions asked again, that were told of
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield replies as engines finish them, each chat's once."""
@@ -96,8 +97,18 @@ class Fleet:
         """What the rounding of its answers depends on, and where they were made, once there are some."""
         if not self._known:
             return {}
-        engines = {"engines": self.engines.count, "deaths": self.engines.deaths, "asked_again": self.again}
-        return {**self._known, **engines, "ready": self.engines.over_time[-50:], "rows": list(self._rows)}
+        return {**self._known, "engines": self.engines.count, "rows": list(self._rows)}
+
+    def places(self) -> JsonObject:
+        """Where the answers since the last time were made: how many engines were ready since when, and what became of them."""
+        had, self._placed = self._placed, (self.engines.deaths, self.again)
+        return {
+            "model": self.name,
+            "engines": self.engines.count,
+            "deaths": self.engines.deaths - had[0],
+            "asked_again": self.again - had[1],
+            "ready": self.engines.over_time[-_LOG:],
+        }
 
     def remarks(self) -> list[str]:
         """What a reader should know of how the answers were made, once each."""

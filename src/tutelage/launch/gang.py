@@ -17,11 +17,11 @@ from tutelage import errors
 from tutelage.config import build
 from tutelage.errors import ConfigError, Interrupted, LessonError, RunError, TutelageError
 from tutelage.launch.channel import Child, Heard, end_all, threads_each, within
+from tutelage.launch.rank import RankWord
 from tutelage.training import checkpoints
 from tutelage.training.halving import OutOfMemory, halve_until_it_fits
 from tutelage.training.job import Callbacks, TrainingJob
 from tutelage.training.settings import TrainingConfig
-from tutelage.training.worker import Outcome
 from tutelage.types import JsonObject
 
 _GRACE = 2.0  # seconds in which the others notice that one is gone, so that the one that fell first is named
@@ -68,7 +68,7 @@ class Gang(NamedTuple):
     def _once(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
         heard: queue.Queue[Heard] = queue.Queue()
         with self._started(job, heard) as ranks:
-            outcomes: dict[int, Outcome] = {}
+            outcomes: dict[int, RankWord] = {}
             told = False
             while len(outcomes) < self.size:
                 for child, said in within(heard, 0.2):
@@ -98,7 +98,7 @@ class Gang(NamedTuple):
             for rank in range(self.size):
                 log = Path(job.folder) / "trainer" / f"process-{rank}.log"
                 told = _environment(rank, self.size, meeting / "meeting")
-                child = Child("tutelage.training.worker", log, lambda one, said: heard.put((one, said)), Outcome, told)
+                child = Child("tutelage.launch.rank", log, lambda one, said: heard.put((one, said)), RankWord, told)
                 ranks.append(child)
                 child.tell(job)
             yield ranks
@@ -135,7 +135,7 @@ def _first_fallen(ranks: list[Child]) -> str:
     return f"process {rank} of {len(ranks)} ended with {one.how_it_ended}{last} (see {one.log})"
 
 
-def _raise_for(said: Outcome, rank: int, size: int, log: Path) -> None:
+def _raise_for(said: RankWord, rank: int, size: int, log: Path) -> None:
     if said.memory:
         raise OutOfMemory(said.memory)
     if said.error:

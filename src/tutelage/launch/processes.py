@@ -81,14 +81,12 @@ def devices_each(count: int, spec: Mapping[str, Any]) -> Callable[[int], dict[st
 
 def check_devices(count: int, wanted: str, each: int = 1) -> None:
     """Refuse more processes than there are GPUs, where GPUs are used."""
-    from tutelage.models.local.devices import choose_device
+    from tutelage.models.local.devices import choose_device, device_count
 
     device = choose_device(wanted)
     if device == "cpu":
         return
-    import torch
-
-    there = torch.accelerator.device_count() if device in ("cuda", "xpu") else 1
+    there = device_count(device)
     if count * each > there:
         raise ConfigError(
             f"--on processes:{count} takes {each} of the machine's GPUs a process, and it has {there}: take "

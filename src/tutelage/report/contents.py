@@ -7,7 +7,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from tutelage.evaluation.scoreboard import score, several, speakers
-from tutelage.report import canaries, figures, kinds, sections
+from tutelage.report import canaries, figures, kinds, places, sections
 from tutelage.runs.history import RunHistory
 from tutelage.runs.naming import described
 
@@ -38,7 +38,7 @@ class Contents:
     def parts(self) -> list[sections.Section]:
         """Every section that has something to say, the answer first."""
         rounds = [make(run, self._of(run)) for run in self.runs for make in (sections.changes, sections.verdicts)]
-        details = (kinds.templates, canaries.signs, sections.lessons_section, sections.effort)
+        details = (kinds.templates, canaries.signs, sections.lessons_section, sections.effort, places.section)
         every = [
             self._answer(),
             *rounds,

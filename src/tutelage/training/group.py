@@ -3,10 +3,13 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+
+_TIMEOUT = timedelta(hours=2)  # one process reads for all what a student as it begins thinks, which may take long
 
 
 class Group(NamedTuple):
@@ -59,10 +62,22 @@ ALONE = Group()
 """A process that trains by itself."""
 
 
-def started_as() -> Group:
-    """What the process that started this one says which of how many it is (RANK and WORLD_SIZE, as torchrun says it, too)."""
-    size = int(os.environ.get("WORLD_SIZE") or 1)
-    return Group(int(os.environ.get("RANK") or 0), size)
+def joined() -> Group:
+    """The group that this process has joined, or itself alone."""
+    return Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
+
+
+def join(meeting: str, device: str) -> Group:
+    """Meet the other processes as RANK and WORLD_SIZE say: at a file, or where torchrun's variables say."""
+    size, rank = int(os.environ.get("WORLD_SIZE") or 1), int(os.environ.get("RANK") or 0)
+    if size == 1:
+        return ALONE
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    how: dict[str, Any] = {"init_method": f"file://{meeting}", "rank": rank, "world_size": size} if meeting else {}
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_TIMEOUT, **how)
+    return joined()
 
 
 def _device() -> str:

@@ -15,7 +15,7 @@ from tutelage.models.local import control, kernels, weights
 from tutelage.models.local.devices import choose_device
 from tutelage.training import arguments, batches, checkpoints, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
-from tutelage.training.group import ALONE, Group
+from tutelage.training.group import ALONE, Group, joined
 from tutelage.training.halving import OutOfMemory, halve_until_it_fits, is_memory
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches, numbers_in
@@ -50,15 +50,14 @@ def fit_once(
     seed: int,
     folder: Path,
     callbacks: Callbacks,
-    group: Group = ALONE,
 ) -> JsonObject:
-    """The same with so many lessons at once and no fewer, as one of the processes that train the student together.
+    """The same with so many lessons at once and no fewer, by this process or, where it has joined a group, as one of that.
 
-    All of these return the facts; the first writes the student. Raises `OutOfMemory` where memory ends in this one.
+    All of a group return the facts, and the first writes the student. Raises `OutOfMemory` where memory ends in this one.
     """
     try:
         with _tracking(folder):
-            return _fit(student, lessons, config, seed, folder, callbacks, group)
+            return _fit(student, lessons, config, seed, folder, callbacks)
     except (RuntimeError, MemoryError) as error:
         if not is_memory(error):
             raise
@@ -86,8 +85,8 @@ def _fit(
     seed: int,
     folder: Path,
     callbacks: Callbacks,
-    group: Group,
 ) -> JsonObject:
+    group = joined()
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
@@ -126,7 +125,6 @@ def _fit(
         "lessons": len(prepared.examples),
         "too_long": len(lessons) - len(fitting),
         "unused": len(fitting) - len(prepared.examples),
-        **({"processes": group.size} if group.size > 1 else {}),
         **(_account(trainer, dataset) | _noticed(encoder, lessons)),
         "seconds": round(time.monotonic() - begun, 1),
     }
@@ -165,6 +163,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "steps": trainer.state.max_steps,
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
+        **({"processes": trainer.group.size} if trainer.group.size > 1 else {}),
         **learner.frozen_in(trainer.model),
         **({"whole": True} if layout.holds_whole(trainer.model) else {}),
         **({"numbers": numbers} if numbers else {}),

@@ -15,6 +15,14 @@ def choose_device(wanted: str) -> str:
     return found.type if found is not None else "cpu"
 
 
+def device_count(kind: str) -> int:
+    """How many accelerators of a kind this machine has."""
+    import torch
+
+    module: Any = getattr(torch, kind, None)
+    return int(module.device_count()) if hasattr(module, "device_count") else 1
+
+
 def device_name(device: Any) -> str:
     """A device with the name of its hardware."""
     import torch

@@ -39,6 +39,12 @@ def remarks(model: Model) -> list[str]:
     return [*said, *(line for part in parts_in(model) for line in remarks(part))]
 
 
+def places(model: Model) -> list[JsonObject]:
+    """Where a model's answers were made, if elsewhere than in this process."""
+    own = [model.places()] if hasattr(model, "places") else []
+    return [*own, *(one for part in parts_in(model) for one in places(part))]
+
+
 def parts_in(model: Model) -> tuple[Model, ...]:
     """The models that a solver is made of; none for any other."""
     found: tuple[Model, ...] = getattr(model, "parts", ())

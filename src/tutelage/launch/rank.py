@@ -6,7 +6,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,15 @@ from tutelage.config import build
 from tutelage.errors import Interrupted, TutelageError
 from tutelage.launch.channel import Parent
 from tutelage.runs import records
-from tutelage.training.group import Group, started_as
 from tutelage.training.halving import OutOfMemory
 from tutelage.training.job import Callbacks, TrainingJob
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject, Lesson
 
 ORPHANED = 600  # seconds in which a training whose parent is gone must have saved what it has
-_TIMEOUT = timedelta(hours=2)  # one process reads for all what a student as it begins thinks, which may take long
 
 
-class Outcome(Struct, kw_only=True, omit_defaults=True):
+class RankWord(Struct, kw_only=True, omit_defaults=True):
     """What such a process says: how far it is, and at its end one of the others."""
 
     tick: JsonObject = {}
@@ -39,53 +36,40 @@ class Outcome(Struct, kw_only=True, omit_defaults=True):
     fault: str = ""  # what nobody foresaw
 
 
-def train(job: TrainingJob, group: Group, callbacks: Callbacks) -> Outcome:
+def train(job: TrainingJob, callbacks: Callbacks) -> RankWord:
     """Do this process's share of a training, and say how it ended; what another process's end has caused is raised."""
     from tutelage.training.trainer import fit_once  # loads torch
 
     try:
         settings = build(TrainingConfig, job.settings, "the training")
         lessons = records.read_records(Path(job.lessons), Lesson)
-        return Outcome(facts=fit_once(job.student, lessons, settings, job.seed, Path(job.folder), callbacks, group))
+        return RankWord(facts=fit_once(job.student, lessons, settings, job.seed, Path(job.folder), callbacks))
     except Interrupted as stop:
-        return Outcome(stopped=str(stop))
+        return RankWord(stopped=str(stop))
     except OutOfMemory as error:
-        return Outcome(memory=str(error))
+        return RankWord(memory=str(error))
     except TutelageError as error:
-        return Outcome(error=str(error), kind=type(error).__name__)
+        return RankWord(error=str(error), kind=type(error).__name__)
     except RuntimeError:
         raise  # as a lost connection is
     except Exception as error:
         traceback.print_exc()
-        return Outcome(fault=f"{type(error).__name__}: {error}")
+        return RankWord(fault=f"{type(error).__name__}: {error}")
 
 
-def join(group: Group, meeting: str, device: str) -> None:
-    """Meet the other processes, by a file or where torchrun's variables say."""
-    import torch
-    import torch.distributed as dist
-
-    if group.size == 1:
-        return
-    if device.startswith("cuda"):
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    how: dict[str, Any] = {"init_method": f"file://{meeting}", "rank": group.rank, "world_size": group.size}
-    backend = "nccl" if device.startswith("cuda") else "gloo"
-    dist.init_process_group(backend, timeout=_TIMEOUT, **(how if meeting else {}))
-
-
-def main() -> None:
+def train_share() -> None:
     """What such a process does: the job of the first line that it is told; any other line asks it to save and leave."""
     from tutelage.models.local.devices import choose_device
+    from tutelage.training.group import join  # loads torch
 
-    parent, group = Parent(), started_as()
+    parent = Parent()
     told = parent.lines()
     job = msgspec.convert(next(told), TrainingJob)
     asked = threading.Event()
     threading.Thread(target=_listen, args=(told, asked), daemon=True).start()
-    join(group, os.environ["TUTELAGE_MEETING"], choose_device(str(job.student.get("device", "auto"))))
-    show: Callable[[JsonObject], None] = lambda tick: parent.tell(Outcome(tick=tick)) if group.is_first else None  # noqa: E731
-    outcome = train(job, group, Callbacks(show, asked.is_set))
+    group = join(os.environ["TUTELAGE_MEETING"], choose_device(str(job.student.get("device", "auto"))))
+    show: Callable[[JsonObject], None] = lambda tick: parent.tell(RankWord(tick=tick)) if group.is_first else None  # noqa: E731
+    outcome = train(job, Callbacks(show, asked.is_set))
     parent.tell(outcome)
     sys.stderr.flush()
     os._exit(0)  # taking the group apart waits for processes that may be gone
@@ -100,4 +84,4 @@ def _listen(told: Any, asked: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train_share()
