@@ -133,10 +133,16 @@ def _chosen(config: TrainingConfig, steps: int, device: str) -> dict[str, Any]:
         "max_grad_norm": config.max_grad_norm or 0.0,  # transformers' word for never
         "optim": config.optimizer,
         "bf16": products(config, device) == "bfloat16",
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False} if config.gradient_checkpointing else None,
+        **(_again() if config.gradient_checkpointing else {}),
         "report_to": list(config.report_to) or "none",
     }
+
+
+def _again() -> dict[str, Any]:
+    """That layers are computed again, in the words of this version of transformers."""
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
 
 
 def _fixed(folder: Path, steps: tuple[int, int], device: str) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""What a fleet costs and gains, with engines that sleep instead of computing: `python benchmarks/fleet.py`.
+
+Prints, each as a ratio in one run: replies a second of eight engines against one; the fleet's own work a reply, with engines that answer at once; the memory that the asking
+process grows by for many questions of four samples; and the time that is lost where three of eight are killed, beyond the share of those that were gone.
+`--quick` asks a tenth of the questions.
+"""
+
+import argparse
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+
+import psutil
+
+from tutelage.launch.catalog import find_launcher
+from tutelage.types import Chat, Message, Reply, Sampling
+
+TEXT = "Maya has 12 marbles and gives 5 of them to Ben, who had 7. How many marbles does each of them have now? " * 3
+
+
+class Asleep:
+    """Answers each question after so many seconds a sample."""
+
+    has_weights = True
+    name = "asleep"
+    at_once = 64
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        """One after the other."""
+        for place in range(len(chats)):
+            if self.seconds:
+                time.sleep(self.seconds * sampling.n)
+            yield place, [Reply(text=f"{TEXT} {sample}", tokens_in=80, tokens_out=80) for sample in range(sampling.n)]
+
+
+def chats(count: int) -> list[Chat]:
+    """So many questions of about 300 characters."""
+    return [Chat(messages=(Message("user", f"{place}. {TEXT}"),), question=str(place)) for place in range(count)]
+
+
+def timed(engines: int, seconds: float, asked: Sequence[Chat], n: int = 1, kill: int = 0) -> float:
+    """Seconds from when all engines are ready until the last answer; so many engines are killed a third of the way."""
+    fleet = find_launcher(f"processes:{engines}").open({"kind": "benchmarks.fleet:Asleep", "seconds": seconds})
+    warm = Sampling()
+    while len(fleet.engines.live) < engines or not all(one.ready for one in fleet.engines.live.values()):  # type: ignore[attr-defined]
+        list(fleet.answer(asked[:engines], warm))
+    begun, done = time.monotonic(), 0
+    for _, replies in fleet.answer(asked, Sampling(n=n, seed=1)):
+        done += len(replies)
+        if kill and done == len(asked) // 3:
+            for child in psutil.Process().children()[:kill]:
+                os.kill(child.pid, signal.SIGKILL)
+    took = time.monotonic() - begun
+    assert done == len(asked) * n
+    fleet.release()  # type: ignore[attr-defined]
+    return took
+
+
+def main() -> None:
+    """Print the four numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    scale = 10 if parser.parse_args().quick else 1
+    asked = chats(8000 // scale)
+    one, eight = timed(1, 0.02, asked[: len(asked) // 8]) * 8, timed(8, 0.02, asked)
+    print(f"eight engines against one, 20 ms a reply: {one / eight:.2f} times")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    timed(2, 0.0, asked)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
+    print(f"the fleet's own work: {1000 * own / len(asked):.3f} ms a reply")
+    killed = timed(8, 0.02, asked, kill=3)
+    # From a third on five of eight work until the others are back.
+    print(f"three of eight killed after a third: {killed / eight:.2f} times as long")
+    many, began = chats(100_000 // scale), psutil.Process().memory_info().rss
+    timed(2, 0.0, many, n=4)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"{len(many):,} questions of four samples: the process that asks holds {peak / 1e9:.2f} GB at the most, {began / 1e9:.2f} before")
+
+
+if __name__ == "__main__":
+    main()
