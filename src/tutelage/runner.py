@@ -160,8 +160,7 @@ def _working(
     for role in roles:
         for spec in filter(None, plain[role] if isinstance(plain[role], list) else [plain[role]]):
             specs.check_key(spec)
-    if check := getattr(launcher, "check", None):
-        check(plain)
+    check_launcher(launcher, plain)
     _check_objectives(plain)
     _check_trainer(plain)
     promised: labels.Labels = find_recipe(config.recipe).promised(config)
@@ -201,6 +200,12 @@ def _miss_exams(room: Classroom, recipe: str) -> None:
         f"recipe {recipe!r} ended without what it promises of the student that it taught ({named}): {sat}; call room.sit "
         "with the steps that `promised` names"
     )
+
+
+def check_launcher(launcher: Launcher, config: Mapping[str, Any]) -> None:
+    """Whether a launcher can do what a config asks for, as far as it says beforehand."""
+    if check := getattr(launcher, "check", None):
+        check(config)
 
 
 def _check_objectives(config: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from tutelage.cli import compare, exam, export, grade, listing, probe, report, run, serve, study
+from tutelage.cli import compare, exam, export, grade, listing, probe, report, run, serve, slurm, study
 from tutelage.cli.cache import replies_app
 from tutelage.errors import TutelageError
 from tutelage.printing import guarded_streams, say
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "demo": run.demo_command,
     "run": run.run_command,
     "plan": run.plan_command,
+    "slurm": slurm.slurm_command,
     "lessons": run.lessons_command,
     "exam": exam.exam_command,
     "probe": probe.probe_command,
