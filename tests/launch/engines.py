@@ -1,6 +1,7 @@
 """Models that answer in ways that a fleet must live with; each is a kind of a user's own that says it computes by itself."""
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -79,3 +80,32 @@ class Stillborn(Sleepy):
         if "TUTELAGE_ENGINE" in os.environ:
             print("no room in the inn", flush=True)
             os._exit(4)
+
+
+class Forking(Sleepy):
+    """Has a process of its own, which outlives it unless that is ended, too; and ends at a question that says so."""
+
+    def meet(self, chat: Chat) -> None:
+        if "fork" in chat.messages[-1].content and not (self.folder / "forked").exists():
+            (self.folder / "forked").touch()
+            subprocess.Popen(["sleep", "300"])
+            os._exit(5)
+
+
+class Hanging(Sleepy):
+    """Never comes to be ready the first time."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder=folder)
+        if "TUTELAGE_ENGINE" in os.environ and not (mark := Path(folder) / "hung").exists():
+            mark.touch()
+            time.sleep(1000)
+
+
+class Scoring(Sleepy):
+    """Says that texts are impossible, and leaves out what is asked for least."""
+
+    def score(self, chats: Sequence[Chat], replies: Sequence[str], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
+        for place, reply in enumerate(replies):
+            if reply != "left out":
+                yield place, TokenScores(tokens=(1,), logprobs=(float("-inf"),))

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_three_of_eight_killed_lose_nothing(opened: Any) -> None:
         found[index] = replies
         if len(found) in (100, 200, 300):
             child = psutil.Process().children()[len(killed)]
-            os.kill(child.pid, (signal.SIGKILL, signal.SIGTERM, signal.SIGABRT)[len(killed)])
+            os.kill(child.pid, (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)[len(killed)])
             killed.append(child.pid)
     assert found.keys() == set(range(len(chats)))
     assert fleet.engines.deaths == 3
@@ -111,7 +112,8 @@ def test_three_of_eight_killed_lose_nothing(opened: Any) -> None:
     assert line.startswith("3 of its processes ended and were replaced, ")
     told = fleet.places()
     assert (told["engines"], told["deaths"]) == (8, 3)
-    assert [number for _, number in told["ready"]][:8] == list(range(1, 9))
+    counts = [0, *(number for _, number in told["ready"])]
+    assert all(abs(after - before) == 1 for before, after in pairwise(counts))
     assert fleet.places()["deaths"] == 0
     assert fleet.remarks() == []
 
@@ -173,6 +175,47 @@ def test_an_answer_that_nobody_waits_for_is_dropped(opened: Any) -> None:
         break
     assert len(asked(fleet, chats_of(10))) == 10
     assert time.monotonic() - begun < 15  # 2,000 questions would take 20 seconds on both
+
+
+def test_orders_that_had_not_begun_when_they_were_dropped_leave_room(opened: Any) -> None:
+    """Two packets of 32 are in the hands of one engine; the second is dropped before its time comes."""
+    fleet = opened(f"{HERE}:Sleepy?seconds=0.02", "processes:1")
+    for _ in range(3):
+        for _ in fleet.answer(chats_of(64), Sampling()):
+            break
+        assert len(asked(fleet, chats_of(1))) == 1
+    assert not fleet._out
+    assert not fleet._calls
+
+
+def test_what_is_impossible_is_so_there_too_and_what_is_left_out_is_said(opened: Any) -> None:
+    fleet = opened(f"{HERE}:Scoring")
+    assert {one.logprobs for _, one in fleet.score(chats_of(3), ["a", "b", "c"])} == {(float("-inf"),)}
+    with pytest.raises(ModelError, match=r"left the question 'q1' unanswered"):
+        dict(fleet.score(chats_of(3), ["a", "left out", "c"]))
+
+
+def test_what_an_engine_has_started_ends_with_it(opened: Any, tmp_path: Path) -> None:
+    fleet = opened({"kind": f"{HERE}:Forking", "folder": str(tmp_path)})
+    assert len(asked(fleet, chats_of(20, "fork"))) == 21
+    assert fleet.engines.deaths == 1
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "300"]]
+
+
+def test_an_engine_that_hangs_while_it_loads_is_replaced(opened: Any, tmp_path: Path) -> None:
+    fleet = opened({"kind": f"{HERE}:Hanging", "folder": str(tmp_path)}, "processes:1?stall=4")
+    assert len(asked(fleet, chats_of(5))) == 5
+    assert fleet.engines.stalls == 1
+
+
+def test_a_fleet_that_is_let_go_of_says_so_to_whoever_waits(opened: Any) -> None:
+    fleet = opened(f"{HERE}:Sleepy?seconds=0.01")
+    waiting = fleet.answer(chats_of(500), Sampling())
+    next(waiting)
+    fleet.release()
+    with pytest.raises(ModelError, match="was let go of while it answered"):
+        list(waiting)
+    assert len(asked(fleet, chats_of(4))) == 4
 
 
 def test_several_ask_at_once_and_one_inside_the_other(opened: Any) -> None:

@@ -178,6 +178,24 @@ def test_a_stopped_training_goes_on_on_as_many_processes_or_on_others(
     assert is_near(tmp_path / "fewer", undisturbed, 1e-5)
 
 
+def test_a_machine_that_shuts_down_asks_all_of_them_and_everything_is_kept(
+    base_student: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    """What shuts a machine down sends its signal to every process: those that train leave it to the one that started them."""
+    asked: list[int] = []
+
+    def hear(tick: JsonObject) -> None:
+        if tick["done"] == 1:
+            for rank in (0, 1):
+                of_rank(rank).terminate()
+            asked.append(1)
+
+    with pytest.raises(Interrupted, match=r"stopped after [12] of 4"):
+        train("processes:2", tmp_path / "s", base_student, hear, lambda: bool(asked))
+    train("processes:2", tmp_path / "s", base_student)
+    assert bytes_of(tmp_path / "s") == bytes_of(undisturbed)
+
+
 def test_processes_that_always_end_are_an_error_that_says_how(base_student: Path, tmp_path: Path) -> None:
     def hear(tick: JsonObject) -> None:
         of_rank(1).kill()

@@ -61,12 +61,20 @@ class Answerer:
             orders: list[AnyOrder] = [order]
             if isinstance(order, Ask) and self._at_once:
                 put_back = self._gather(orders)
-            live = [one for one in orders if one.number not in self._dropped]
+            live = [one for one in orders if not self._is_dropped(one)]
             try:
                 self._do(live)
             except TutelageError as error:
                 for one in live:
                     self.tell(Failed(number=one.number, kind=type(error).__name__, message=str(error)))
+
+    def _is_dropped(self, order: AnyOrder) -> bool:
+        """Whether nobody waits for it; then it is over."""
+        if order.number not in self._dropped:
+            return False
+        self._dropped.discard(order.number)
+        self.tell(Over(number=order.number))
+        return True
 
     def _gather(self, orders: list[AnyOrder]) -> AnyOrder | None:
         """Add what else waits and can be answered together; returns the first order that cannot."""
@@ -149,9 +157,11 @@ def answer_orders() -> None:
     answerer = Answerer(parent.tell)
 
     def listen() -> None:
-        for order in parent.lines(AnyOrder):
-            answerer.take(order)
-        os._exit(0)  # whoever asked is gone, and what is in hand is for nobody
+        try:
+            for order in parent.messages(AnyOrder):
+                answerer.take(order)
+        finally:
+            parent.leave()  # whoever asked is gone, and what is in hand is for nobody
 
     threading.Thread(target=listen, daemon=True).start()
     try:

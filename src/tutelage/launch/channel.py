@@ -1,8 +1,9 @@
-"""How a process of ours is spoken to: lines of JSON in, lines of JSON out, and a silence that means that nobody is there."""
+"""How a process of ours is spoken to: messages in, messages out, and an end that means that nobody is there."""
 
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +13,23 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode  # JSON has no infinity, which a log-probability may be
+_SIZE = 8  # bytes in which the length of a message stands before it
+
+
+def _framed(message: Any) -> bytes:
+    content = _encode(message)
+    return len(content).to_bytes(_SIZE) + content
+
+
+def _messages(pipe: BinaryIO, kind: Any) -> Iterator[Any]:
+    """Every message until the end of a pipe; one that is cut off by it is none. Raises `msgspec.MsgspecError`."""
+    decode = msgspec.msgpack.Decoder(kind).decode
+    while len(head := pipe.read(_SIZE)) == _SIZE:
+        content = pipe.read(int.from_bytes(head))
+        if len(content) < int.from_bytes(head):
+            return
+        yield decode(content)
 
 
 class Child:
@@ -32,8 +49,8 @@ class Child:
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
-        self._hear, self._decode = hear, msgspec.json.Decoder(kind).decode
-        self._lock = threading.Lock()
+        self._hear, self._kind = hear, kind
+        self._told: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         with log.open("ab") as said:  # a file: a pipe that nobody reads would hold the process up once it is full
             # In a session of its own: Ctrl-C reaches this process, which decides what becomes of the others.
             self.process = subprocess.Popen(
@@ -44,18 +61,20 @@ class Child:
                 stderr=said,
                 start_new_session=True,
             )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        for one in (
+            self._listener,
+            *(threading.Thread(target=does, daemon=True) for does in (self._speak, self._await)),
+        ):
+            one.start()
 
     def tell(self, message: Any) -> None:
-        """Say something; one that is gone by now does not hear it."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            assert self.process.stdin is not None
-            self.process.stdin.write(_encode(message) + b"\n")
-            self.process.stdin.flush()
+        """Say something, without waiting until it is heard: one that hangs, or is gone by now, does not hear it."""
+        self._told.put(_framed(message))
 
     def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
+        """End it at once, with all that it has started itself."""
+        _end_session(self.process.pid)
         self.process.wait()
 
     def said(self, lines: int = 1) -> str:
@@ -72,13 +91,35 @@ class Child:
         code = self.process.returncode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
+    def _speak(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            while True:
+                self.process.stdin.write(self._told.get())
+                self.process.stdin.flush()
+
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with contextlib.suppress(msgspec.DecodeError):  # cut off by its end
-                self._hear(self, self._decode(line))
+        try:
+            for message in _messages(self.process.stdout, self._kind):  # type: ignore[arg-type]
+                self._hear(self, message)
+        except msgspec.MsgspecError:  # what says things that nobody understands is not to be trusted
+            self.kill()
+
+    def _await(self) -> None:
+        """Tell of its end when it has ended, and not when its pipe has: what it has started may hold that."""
         self.process.wait()
+        _end_session(self.process.pid)
+        self._listener.join(_LAST)
         self._hear(self, None)
+
+
+_LAST = 2.0  # seconds for what it said last
+
+
+def _end_session(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 Heard = tuple[Child, Any]
@@ -100,19 +141,25 @@ class Parent:
         self._out: BinaryIO = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self._in: BinaryIO = os.fdopen(os.dup(0), "rb")
+        # Who has started it decides when it ends, and says so here; a machine that shuts down tells both.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._lock = threading.Lock()
 
     def tell(self, message: Any) -> None:
         """Say something; where nobody hears it any more, whoever reads the lines finds that out."""
         with self._lock, contextlib.suppress(OSError):
-            self._out.write(_encode(message) + b"\n")
+            self._out.write(_framed(message))
             self._out.flush()
 
-    def lines(self, kind: Any = dict) -> Iterator[Any]:
+    def messages(self, kind: Any = dict) -> Iterator[Any]:
         """What it says, until it is gone."""
-        decode = msgspec.json.Decoder(kind).decode
-        for line in self._in:
-            yield decode(line)
+        return _messages(self._in, kind)
+
+    @staticmethod
+    def leave() -> None:
+        """End at once, with all that this process has started: nobody is there to do it."""
+        _end_session(0)
+        os._exit(1)
 
 
 def threads_each(processes: int) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tutelage.launch.orders import Open, Ready
 
+_LOG = 1000  # changes in their number that are kept
 _BACK_OFF = 60.0  # seconds between two starts at the most
 
 
@@ -48,6 +50,7 @@ class Engine:
     def give(self, order: Any, sequences: int = 0, alone: bool = False) -> None:
         """Give it an order of so many sequences."""
         self.held[order.number] = sequences
+        self.heard = time.monotonic()
         self.alone = alone
         self.hand.tell(order)
 
@@ -78,7 +81,9 @@ class Engines:
         self._in_vain = 0  # starts in a row of which none came to be ready
         self._not_before = 0.0
         self._begun = time.monotonic()
-        self._log: list[tuple[float, int]] = []  # how many were ready, and since how many seconds after the beginning
+        self._log: deque[tuple[float, int]] = deque(
+            maxlen=_LOG
+        )  # how many were ready, and since how many seconds after the beginning
 
     def start(self) -> None:
         """Start what is missing, when it is time."""
@@ -107,7 +112,8 @@ class Engines:
         except queue.Empty:
             pass
         for engine in list(self.live.values()):
-            if engine.begun and time.monotonic() - engine.heard > self._stall:
+            # One that is loading, or has something in hand, should say something now and then.
+            if (engine.held or not engine.ready) and time.monotonic() - engine.heard > self._stall:
                 self.stalls += 1
                 engine.hand.kill()  # and so it is heard to have ended
                 engine.heard = time.monotonic()
@@ -126,7 +132,7 @@ class Engines:
             self.last_words = f"{engine.hand.how_it_ended}{_shown(engine.hand.said())}"
             if not engine.ready:
                 self._in_vain += 1
-                self._not_before = time.monotonic() + min(_BACK_OFF, 0.5 * 2**self._in_vain)
+                self._not_before = time.monotonic() + min(_BACK_OFF, 0.5 * 2 ** min(self._in_vain, 7))
         else:
             return said
         ready = sum(one.ready for one in self.live.values())
@@ -143,6 +149,7 @@ class Engines:
         for engine in list(self.live.values()):
             engine.hand.kill()
         self.live.clear()
+        self._in_vain, self._not_before = 0, 0.0
         while not self._words.empty():
             self._words.get_nowait()
 

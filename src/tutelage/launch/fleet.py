@@ -129,6 +129,9 @@ class Fleet:
             self.engines.end()
             self._out.clear()
             self._waiting.clear()
+            self._cutting.clear()
+            for call in self._calls:
+                call.error = ModelError(f"{self.name} was let go of while it answered")
 
     def _called(self, call: Call) -> Iterator[tuple[int, Any]]:
         if not call.chats:
@@ -150,14 +153,16 @@ class Fleet:
 
     def _is_out(self, call: Call) -> bool:
         """Whether an engine may have something to say of it yet."""
-        return any(packet.call is call for packet in self._out.values())
+        return any(packet.call is call for packet in list(self._out.values()))
 
     def _forget(self, call: Call) -> None:
         """Let go of what is left of a call that nobody waits for."""
         self._calls.remove(call)
         self._waiting = deque(packet for packet in self._waiting if packet.call is not call)
-        for number in [number for number, packet in self._out.items() if packet.call is call]:
-            del self._out[number]
+        mine = [number for number, packet in self._out.items() if packet.call is call]
+        for number in [*mine, *(number for number, cutting in self._cutting.items() if cutting is call)]:
+            self._out.pop(number, None)
+            self._cutting.pop(number, None)
             for engine in self.engines.live.values():
                 if number in engine.held:
                     engine.hand.tell(Drop(number=number))
@@ -228,6 +233,9 @@ class Fleet:
             engine.is_over(number)
             self._out.pop(number, None)
             self._remarks += said.remarks
+            if packet and not packet.call.owed.isdisjoint(packet.places):
+                name = packet.call.chats[min(packet.call.owed.intersection(packet.places))].question
+                packet.call.error = ModelError(f"{self.name} left the question {name!r} unanswered")
         elif isinstance(said, Made):
             self._rows += said.conditions.get("rows") or []
             self._known = said.conditions

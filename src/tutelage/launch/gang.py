@@ -42,22 +42,25 @@ class Gang(NamedTuple):
         config = build(TrainingConfig, job.settings, "the training")
         check_batch(self.size, config.batch)
 
+        died: list[str] = []
+
         def attempt(less: TrainingConfig) -> JsonObject:
             given = msgspec.structs.replace(job, settings=less.model_dump(mode="json"))
-            return self._until_done(given, callbacks)
+            return self._until_done(given, callbacks, died)
 
-        return halve_until_it_fits(attempt, config, self.size)
+        facts = halve_until_it_fits(attempt, config, self.size)
+        return facts | ({"deaths": len(died)} if died else {})
 
-    def _until_done(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
-        folder = Path(job.folder) / "trainer"
-        deaths, in_vain = 0, 0
+    def _until_done(self, job: TrainingJob, callbacks: Callbacks, died: list[str]) -> JsonObject:
+        folder, in_vain = Path(job.folder) / "trainer", 0
         while True:
             before = checkpoints.last_whole(folder)
             try:
-                facts = self._once(job, callbacks)
-                return facts | ({"deaths": deaths} if deaths else {})
+                return self._once(job, callbacks)
             except _Died as death:
-                deaths += 1
+                died.append(str(death))
+                if callbacks.stopping():
+                    raise Interrupted(f"stopped; the training goes on at its last checkpoint ({death})") from None
                 in_vain = 1 if checkpoints.last_whole(folder) != before else in_vain + 1
                 if in_vain > self.restarts:
                     raise RunError(

@@ -1,7 +1,9 @@
 """Work on several processes of this machine: a training is shared by all, questions are answered by whichever is free."""
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +60,9 @@ class Processes:
             return Child("tutelage.launch.answerer", folder / f"engine-{number}.log", hear, AnyWord, told)
 
         order = Open(spec=spec, sharing=self.count)
-        return Fleet(open_model(spec), Engines(hire, self.count, order, float(self.stall), self.restarts))
+        fleet = Fleet(open_model(spec), Engines(hire, self.count, order, float(self.stall), self.restarts))
+        weakref.finalize(fleet, shutil.rmtree, folder, ignore_errors=True)
+        return fleet
 
 
 def devices_each(count: int, spec: Mapping[str, Any]) -> Callable[[int], dict[str, str]]:

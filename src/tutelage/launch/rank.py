@@ -3,11 +3,9 @@
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,8 +18,6 @@ from tutelage.training.halving import OutOfMemory
 from tutelage.training.job import Callbacks, TrainingJob
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject, Lesson
-
-ORPHANED = 600  # seconds in which a training whose parent is gone must have saved what it has
 
 
 class RankWord(Struct, kw_only=True, omit_defaults=True):
@@ -58,29 +54,33 @@ def train(job: TrainingJob, callbacks: Callbacks) -> RankWord:
 
 
 def train_share() -> None:
-    """What such a process does: the job of the first line that it is told; any other line asks it to save and leave."""
+    """What such a process does: the job of the first message that it is told; any other asks it to save and leave."""
+    try:
+        _train_share(Parent())
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # at once: taking the group apart waits for processes that may be gone
+    os._exit(0)
+
+
+def _train_share(parent: Parent) -> None:
     from tutelage.models.local.devices import choose_device
     from tutelage.training.group import join  # loads torch
 
-    parent = Parent()
-    told = parent.lines()
+    told = parent.messages()
     job = msgspec.convert(next(told), TrainingJob)
     asked = threading.Event()
-    threading.Thread(target=_listen, args=(told, asked), daemon=True).start()
+
+    def listen() -> None:
+        for _ in told:
+            asked.set()
+        parent.leave()  # nobody is there any more, and whoever goes on with the run must not meet this process
+
+    threading.Thread(target=listen, daemon=True).start()
     group = join(os.environ["TUTELAGE_MEETING"], choose_device(str(job.student.get("device", "auto"))))
     show: Callable[[JsonObject], None] = lambda tick: parent.tell(RankWord(tick=tick)) if group.is_first else None  # noqa: E731
-    outcome = train(job, Callbacks(show, asked.is_set))
-    parent.tell(outcome)
-    sys.stderr.flush()
-    os._exit(0)  # taking the group apart waits for processes that may be gone
-
-
-def _listen(told: Any, asked: threading.Event) -> None:
-    for _ in told:
-        asked.set()
-    asked.set()  # nobody is there any more: keep what is in hand, and leave even where that hangs
-    time.sleep(ORPHANED)
-    os._exit(1)
+    parent.tell(train(job, Callbacks(show, asked.is_set)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The checkpoints of a training: one counts once all processes have written their part of it."""
 
+import contextlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -20,10 +22,23 @@ def finish(folder: Path, step: int, group: Group) -> None:
     group.wait()
     if group.is_first:
         own = folder / f"checkpoint-{step}"
+        for file in own.rglob("*"):
+            _sync(file)  # a machine that is lost must not leave the mark alone
         (own / _WHOLE).touch()
+        _sync(own)
         for other in folder.glob("checkpoint-*"):
             if other != own:
                 shutil.rmtree(other, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold it, where the system knows how to."""
+    with contextlib.suppress(OSError):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _step(checkpoint: Path) -> int:
