@@ -15,6 +15,7 @@ RAISED: dict[str, tuple[int, str]] = {
     "cli.grade.grade_command:parameters": (10, "a typer command, too"),
     "cli.serve.serve_command:parameters": (8, "a typer command, too"),
     "cli.study.study_command:parameters": (9, "a typer command, too"),
+    "cli.slurm.slurm_command:parameters": (9, "a typer command, too"),
     "cli.export.export_command:parameters": (7, "a typer command, too"),
     "models.remote.openai.OpenAICompatible.__init__:parameters": (7, "each parameter is a key of a model spec"),
     "models.local.hf.Hf.__init__:parameters": (7, "each parameter is a key of a model spec"),
