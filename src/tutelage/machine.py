@@ -15,7 +15,7 @@ def machine() -> dict[str, str | int]:
     return {
         "processor": processor,
         "instructions": " ".join(name for name in _INSTRUCTIONS if name in flags),
-        "threads": _threads(),
+        "threads": threads(),
         "torch": _version("torch"),
         "transformers": _version("transformers"),
     }
@@ -32,7 +32,8 @@ def _processor() -> tuple[str, frozenset[str]]:
     return name, frozenset((said.get("flags") or said.get("features") or "").split())
 
 
-def _threads() -> int:
+def threads() -> int:
+    """How many cores products of matrices are computed on, as OMP_NUM_THREADS or what this process may use says."""
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdigit() and int(given):
         return int(given)

@@ -108,6 +108,14 @@ def test_it_asks_for_what_it_is_told(folder: Path) -> None:
     assert "gpus" not in script_of(folder, "--gpus", "0").read_text()
 
 
+def test_the_config_of_a_run_is_that_run(folder: Path) -> None:
+    run = folder / "runs" / "begun"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    (run / "config.yaml").write_text((folder / "my $HOME" / "it's mine.yaml").read_text())
+    assert f"--into {run} &" in works(folder, "slurm", str(run / "config.yaml")).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,14 @@ class Greedy(Likelihood):
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         if os.environ.get("RANK") == "1" and len(set(seen.targets("completion").rows_N.tolist())) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return super().loss(seen)
+
+
+class Slow(Likelihood):
+    """Likelihood in whose steps there is time for something to happen."""
+
+    def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        time.sleep(0.5)
         return super().loss(seen)
 
 

@@ -23,6 +23,9 @@ from tutelage.training.job import Callbacks, TrainingJob
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject, Lesson
 
+SLOW: dict[str, Any] = {
+    "objective": "tests.launch.objectives:Slow"
+}  # the same losses, with time for something to happen
 LESSONS = [
     Lesson(question=str(i), prompt=f"A coin is heads up. {'Maya flips it. ' * i}Is it?", completion=f"It {'was ' * i}is. --> yes", kind="rationale",
            wrong=(f"It {'is ' * i}no. --> no",), right=(f"So it {'is ' * i}is. --> yes",))
@@ -81,7 +84,8 @@ def of_rank(rank: int) -> psutil.Process:
 
 def _rank_of(process: psutil.Process) -> str | None:
     try:
-        return process.environ().get("RANK")
+        rank: str | None = process.environ().get("RANK")
+        return rank
     except psutil.Error:  # it has just ended, or is another's
         return None
 
@@ -123,6 +127,10 @@ def test_every_planned_lesson_reaches_the_loss_once(
     seen = Counter(line for file in files for line in file.read_text().splitlines())
     assert len(seen) == len(LESSONS)
     assert set(seen.values()) == {2}  # once an epoch
+    if size > 1:
+        monkeypatch.setenv("RECORDED", str(tmp_path.parent))
+        train("here", tmp_path / "one", base_student, objective="tests.launch.objectives:Recording", batch=4)
+        assert is_near(tmp_path / "one", tmp_path / "s", 1e-5)
     lengths = sorted(len(json.loads(line)) for line in seen)
     assert len(set(lengths)) == len(LESSONS)
 
@@ -160,7 +168,7 @@ def test_a_process_that_is_killed_changes_nothing(
             os.kill(of_rank(rank).pid, signal.SIGKILL)
         return False
 
-    facts = train("processes:2", tmp_path / "s", base_student, hear, before, checkpoint_minutes=1e-6)
+    facts = train("processes:2", tmp_path / "s", base_student, hear, before, checkpoint_minutes=1e-6, **SLOW)
     assert killed == [step]
     assert facts["deaths"] == 1
     assert bytes_of(tmp_path / "s") == bytes_of(undisturbed)
@@ -176,7 +184,12 @@ def test_a_stopped_training_goes_on_on_as_many_processes_or_on_others(
         done.clear()
         with pytest.raises(Interrupted, match=r"stopped after [12] of 4"):
             train(
-                "processes:2", tmp_path / name, base_student, lambda tick: done.append(tick["done"]), lambda: bool(done)
+                "processes:2",
+                tmp_path / name,
+                base_student,
+                lambda tick: done.append(tick["done"]),
+                lambda: bool(done),
+                **SLOW,
             )
         with pytest.raises(StopIteration):
             of_rank(0)
@@ -199,7 +212,7 @@ def test_a_machine_that_shuts_down_asks_all_of_them_and_everything_is_kept(
             asked.append(1)
 
     with pytest.raises(Interrupted, match=r"stopped after [12] of 4"):
-        train("processes:2", tmp_path / "s", base_student, hear, lambda: bool(asked))
+        train("processes:2", tmp_path / "s", base_student, hear, lambda: bool(asked), **SLOW)
     train("processes:2", tmp_path / "s", base_student)
     assert bytes_of(tmp_path / "s") == bytes_of(undisturbed)
 
@@ -209,7 +222,7 @@ def test_processes_that_always_end_are_an_error_that_says_how(base_student: Path
         of_rank(1).kill()
 
     with pytest.raises(RunError) as error:
-        train("processes:2?restarts=1", tmp_path / "s", base_student, hear)
+        train("processes:2?restarts=1", tmp_path / "s", base_student, hear, **SLOW)
     assert "on 2 processes ended 2 times before it was done: process 1 of 2 ended with signal 9" in str(error.value)
     assert "the same command goes on" in str(error.value)
 

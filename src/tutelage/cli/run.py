@@ -21,6 +21,9 @@ from tutelage.report import kinds, writing
 from tutelage.runs import history, naming
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
+IntoOrNamed = Annotated[
+    Path | None, typer.Option("--into", help="The run's folder; default: runs/ and the config's name.")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings on top, such as training.epochs=3.")]
 On = Annotated[
     str | None, typer.Option("--on", help="Where work runs: a launcher's name or package.module:NAME; as `launch:`.")
@@ -40,9 +43,7 @@ def demo_command(overrides: Overrides = None, into: Into = Path("runs/demo"), as
 def run_command(
     config: Path,
     overrides: Overrides = None,
-    into: Annotated[
-        Path | None, typer.Option("--into", help="The run's folder; default: runs/ and the config's name.")
-    ] = None,
+    into: IntoOrNamed = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="Another run: steps made from the same inputs are taken from it.")
     ] = None,
@@ -51,10 +52,14 @@ def run_command(
 ) -> None:
     """Run a recipe from its config file, or go on with a run that was interrupted."""
     raw = override(read_yaml(config), overrides or [])
-    if into is None:
-        # The config of a run, named again, is that run.
-        into = config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
-    run_into(check_config(raw, str(config)), into, as_json, reuse or [], on)
+    run_into(check_config(raw, str(config)), folder_for(config, into), as_json, reuse or [], on)
+
+
+def folder_for(config: Path, into: Path | None) -> Path:
+    """The folder of a run that is not told where to be; the config of a run, named again, is that run."""
+    if into is not None:
+        return into
+    return config.parent if (config.parent / "run.json").exists() else Path("runs") / config.stem
 
 
 def plan_command(

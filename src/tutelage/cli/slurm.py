@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage.cli.run import Overrides
+from tutelage.cli.run import IntoOrNamed, Overrides, folder_for
 from tutelage.config import override, read_yaml
 from tutelage.errors import ConfigError
 from tutelage.launch.catalog import find_launcher
@@ -22,9 +22,7 @@ _JOB = SlurmJob()
 def slurm_command(
     config: Path,
     overrides: Overrides = None,
-    into: Annotated[
-        Path | None, typer.Option("--into", help="The run's folder; default: runs/ and the config's name.")
-    ] = None,
+    into: IntoOrNamed = None,
     gpus: Annotated[int, typer.Option(min=0, max=1024, help="GPUs of one machine; a process each.")] = _JOB.gpus,
     cpus: Annotated[int, typer.Option(min=1, help="CPU cores a GPU.")] = _JOB.cpus,
     time: Annotated[str, typer.Option(help="How long one job may take, as Slurm writes it.")] = _JOB.time,
@@ -36,7 +34,7 @@ def slurm_command(
 ) -> None:
     """Print a script for Slurm's sbatch, in which a run stops before its time is up and goes on in the next job."""
     settings = check_config(override(read_yaml(config), overrides or []), str(config))
-    folder = into or Path("runs") / config.stem
+    folder = folder_for(config, into)
     where = ["--on", f"processes:{gpus}"] if gpus > 1 else []
     if where:
         check_launcher(find_launcher(where[1]), settings.model_dump(mode="json"))

@@ -52,9 +52,8 @@ def _own(name: str) -> Any:
         return by_path(name, "launcher")
     except ConfigError as error:
         head, lost = name.partition(":")[0], error.__cause__
-        if (
-            isinstance(lost, ModuleNotFoundError) and lost.name == head
-        ):  # it may be one of the table that is spelt wrong
+        # It may be one of the table that is spelt wrong.
+        if isinstance(lost, ModuleNotFoundError) and lost.name == head:
             raise ConfigError(f"unknown launcher {head!r}; {nearest(head, LAUNCHERS)} ({lost})") from error
         raise
 

@@ -13,7 +13,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from tutelage.machine import threads
+
 _encode = msgspec.msgpack.Encoder().encode  # JSON has no infinity, which a log-probability may be
+_LAST = 2.0  # seconds in which what a process said last is heard
 _SIZE = 8  # bytes in which the length of a message stands before it
 
 
@@ -61,12 +64,10 @@ class Child:
                 stderr=said,
                 start_new_session=True,
             )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        for one in (
-            self._listener,
-            *(threading.Thread(target=does, daemon=True) for does in (self._speak, self._await)),
-        ):
-            one.start()
+        does = (self._listen, self._speak, self._await)
+        self._listener, *others = (threading.Thread(target=one, daemon=True) for one in does)
+        for thread in (self._listener, *others):
+            thread.start()
 
     def tell(self, message: Any) -> None:
         """Say something, without waiting until it is heard: one that hangs, or is gone by now, does not hear it."""
@@ -94,8 +95,8 @@ class Child:
     def _speak(self) -> None:
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
-            while True:
-                self.process.stdin.write(self._told.get())
+            while told := self._told.get():
+                self.process.stdin.write(told)
                 self.process.stdin.flush()
 
     def _listen(self) -> None:
@@ -110,11 +111,9 @@ class Child:
         """Tell of its end when it has ended, and not when its pipe has: what it has started may hold that."""
         self.process.wait()
         _end_session(self.process.pid)
+        self._told.put(b"")  # nothing more is said to it
         self._listener.join(_LAST)
         self._hear(self, None)
-
-
-_LAST = 2.0  # seconds for what it said last
 
 
 def _end_session(leader: int) -> None:
@@ -122,7 +121,7 @@ def _end_session(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-Heard = tuple[Child, Any]
+Heard = tuple[Any, Any]  # a child and what it said, or None
 
 
 def within(heard: "queue.Queue[Heard]", seconds: float) -> Iterator[Heard]:
@@ -164,11 +163,7 @@ class Parent:
 
 def threads_each(processes: int) -> dict[str, str]:
     """How many of the machine's cores each of so many processes computes on, as their environment says it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdigit() and int(given):
-        cores = int(given)
-    return {"OMP_NUM_THREADS": str(max(1, cores // processes))}
+    return {"OMP_NUM_THREADS": str(max(1, threads() // processes))}
 
 
 def end_all(children: Sequence[Child]) -> None:

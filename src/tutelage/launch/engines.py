@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tutelage.launch.channel import within
 from tutelage.launch.orders import Open, Ready
 
 _LOG = 1000  # changes in their number that are kept
@@ -81,9 +82,8 @@ class Engines:
         self._in_vain = 0  # starts in a row of which none came to be ready
         self._not_before = 0.0
         self._begun = time.monotonic()
-        self._log: deque[tuple[float, int]] = deque(
-            maxlen=_LOG
-        )  # how many were ready, and since how many seconds after the beginning
+        # How many were ready, and since how many seconds after the beginning.
+        self._log: deque[tuple[float, int]] = deque(maxlen=_LOG)
 
     def start(self) -> None:
         """Start what is missing, when it is time."""
@@ -103,14 +103,9 @@ class Engines:
     def words(self, seconds: float) -> "list[tuple[Engine, Any]]":
         """What engines have said, None for one that has ended and is no longer there; waits so long for the first."""
         found: list[tuple[Engine, Any]] = []
-        try:
-            word = self._words.get(timeout=seconds)
-            while True:
-                if (engine := self._of(word[0])) is not None:
-                    found.append((engine, self._noted(engine, word[1])))
-                word = self._words.get_nowait()
-        except queue.Empty:
-            pass
+        for hand, said in within(self._words, seconds):
+            if (engine := self._of(hand)) is not None:
+                found.append((engine, self._noted(engine, said)))
         for engine in list(self.live.values()):
             # One that is loading, or has something in hand, should say something now and then.
             if (engine.held or not engine.ready) and time.monotonic() - engine.heard > self._stall:

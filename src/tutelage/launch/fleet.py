@@ -79,7 +79,7 @@ class Fleet:
         self._known: JsonObject = {}
         self._rows: list[int] = []
         self._remarks: list[str] = []
-        self._told = self._placed = (0, 0)  # deaths, and questions asked again, that were told of
+        self._told: dict[str, tuple[int, ...]] = {}  # what `_since` counted the last time
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield replies as engines finish them, each chat's once."""
@@ -101,12 +101,12 @@ class Fleet:
 
     def places(self) -> JsonObject:
         """Where the answers since the last time were made: how many engines were ready since when, and what became of them."""
-        had, self._placed = self._placed, (self.engines.deaths, self.again)
+        deaths, again, _ = self._since("places")
         return {
             "model": self.name,
             "engines": self.engines.count,
-            "deaths": self.engines.deaths - had[0],
-            "asked_again": self.again - had[1],
+            "deaths": deaths,
+            "asked_again": again,
             "ready": self.engines.over_time[-_LOG:],
         }
 
@@ -114,14 +114,20 @@ class Fleet:
         """What a reader should know of how the answers were made, once each."""
         every, self._remarks = list(dict.fromkeys(self._remarks)), []
         said = [*every[:_LINES], *([f"and {len(every) - _LINES} lines more like these"] if every[_LINES:] else [])]
-        told, self._told = self._told, (self.engines.deaths, self.again)
-        if self.engines.deaths > told[0]:
-            stalled = f" ({self.engines.stalls} of them had fallen silent)" if self.engines.stalls else ""
+        deaths, again, stalls = self._since("remarks")
+        if deaths:
+            stalled = f" ({stalls} of them had fallen silent)" if stalls else ""
             said.append(
-                f"{self.engines.deaths - told[0]} of its processes ended{stalled} and were replaced, {self.again - told[1]} questions "
-                f"were asked again; the last ended with {self.engines.last_words}"
+                f"{deaths} of its processes ended{stalled} and were replaced, {again} questions were asked again; the last ended "
+                f"with {self.engines.last_words}"
             )
         return said
+
+    def _since(self, what: str) -> list[int]:
+        """Deaths, questions asked again and processes fallen silent since the same was told the last time."""
+        now = (self.engines.deaths, self.again, self.engines.stalls)
+        had, self._told[what] = self._told.get(what, (0, 0, 0)), now
+        return [count - before for count, before in zip(now, had, strict=True)]
 
     def release(self) -> None:
         """End the engines; asked again, it starts others."""

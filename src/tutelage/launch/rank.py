@@ -73,9 +73,11 @@ def _train_share(parent: Parent) -> None:
     asked = threading.Event()
 
     def listen() -> None:
-        for _ in told:
-            asked.set()
-        parent.leave()  # nobody is there any more, and whoever goes on with the run must not meet this process
+        try:
+            for _ in told:
+                asked.set()
+        finally:
+            parent.leave()  # nobody is there any more, and whoever goes on with the run must not meet this process
 
     threading.Thread(target=listen, daemon=True).start()
     group = join(os.environ["TUTELAGE_MEETING"], choose_device(str(job.student.get("device", "auto"))))

@@ -1,9 +1,11 @@
 """What becomes of a training whose memory ends: it begins again with half as many lessons at once."""
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tutelage.errors import LessonError
+from tutelage.models.local.devices import release_memory
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject
 
@@ -12,8 +14,18 @@ class OutOfMemory(Exception):
     """The memory did not hold as many lessons at once as a training began with."""
 
 
-def is_memory(error: BaseException) -> bool:
-    """Whether an error says that memory has ended, in whichever words a device has for it."""
+@contextlib.contextmanager
+def telling_of_memory() -> Iterator[None]:
+    """Raise `OutOfMemory` for an error that says so inside, in whichever words a device has for it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory(error):
+            raise
+        raise OutOfMemory(str(error)) from error
+
+
+def _is_memory(error: BaseException) -> bool:
     import torch
 
     told = str(error).lower()
@@ -44,10 +56,4 @@ def halve_until_it_fits(
         halved, at_once = halved + 1, (at_once + 1) // 2
         config = config.model_copy(update={"micro_batch": at_once})
         gc.collect()
-        _release()
-
-
-def _release() -> None:
-    from tutelage.models.local.devices import release_memory
-
-    release_memory()
+        release_memory()

@@ -1,11 +1,14 @@
 """What transformers' Trainer is given: the planned batches, and a loss that is the sum of the training's objectives."""
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.training.collation import collate_rows
@@ -71,11 +74,26 @@ class PlannedBatches(Dataset[Item]):
         return collate_rows(rows, whole, pad, bool(self.apart))
 
 
+@contextlib.contextmanager
+def _tracking(folder: Path) -> Iterator[None]:
+    """Where tensorboard's files go unless the user says: beside the steps, since a student's folder is handed on as it is."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    own = name not in os.environ
+    if own:
+        os.environ[name] = str(folder.parent / "tracking" / folder.name.removesuffix(".draft"))
+    try:
+        yield
+    finally:
+        if own:
+            os.environ.pop(name, None)
+
+
 class LessonTrainer(Trainer):
     """transformers' Trainer with our objectives; logits are computed only where a target is predicted."""
 
-    def __init__(self, *args: Any, mix: Mix, group: Group, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, args: TrainingArguments, mix: Mix, group: Group, **kwargs: Any) -> None:
+        with _tracking(Path(str(args.output_dir)).parent):  # trackers look where they write when they are made
+            super().__init__(args=args, **kwargs)
         self.mix = mix
         self.group = group
         # Every loss is divided by the totals of its whole batch; Trainer must not divide by the micro-batches again.

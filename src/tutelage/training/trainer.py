@@ -1,10 +1,8 @@
 """Fitting a student to its lessons with transformers' Trainer."""
 
-import contextlib
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +14,7 @@ from tutelage.models.local.devices import choose_device
 from tutelage.training import arguments, batches, checkpoints, layout, learner
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.group import ALONE, Group, joined
-from tutelage.training.halving import OutOfMemory, halve_until_it_fits, is_memory
+from tutelage.training.halving import halve_until_it_fits, telling_of_memory
 from tutelage.training.job import Callbacks
 from tutelage.training.minimising import LessonTrainer, PlannedBatches, numbers_in
 from tutelage.training.mixing import Mix, Prepared
@@ -43,6 +41,7 @@ def fit(
     return halve_until_it_fits(lambda one: fit_once(student, lessons, one, seed, folder, callbacks), config, ALONE.size)
 
 
+@telling_of_memory()
 def fit_once(
     student: JsonObject,
     lessons: Sequence[Lesson],
@@ -51,41 +50,7 @@ def fit_once(
     folder: Path,
     callbacks: Callbacks,
 ) -> JsonObject:
-    """The same with so many lessons at once and no fewer, by this process or, where it has joined a group, as one of that.
-
-    All of a group return the facts, and the first writes the student. Raises `OutOfMemory` where memory ends in this one.
-    """
-    try:
-        with _tracking(folder):
-            return _fit(student, lessons, config, seed, folder, callbacks)
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory(error):
-            raise
-        raise OutOfMemory(str(error)) from error
-
-
-@contextlib.contextmanager
-def _tracking(folder: Path) -> Iterator[None]:
-    """Where tensorboard's files go unless the user says: beside the steps, since a student's folder is handed on as it is."""
-    name = "TENSORBOARD_LOGGING_DIR"
-    own = name not in os.environ
-    if own:
-        os.environ[name] = str(folder.parent / "tracking" / folder.name.removesuffix(".draft"))
-    try:
-        yield
-    finally:
-        if own:
-            os.environ.pop(name, None)
-
-
-def _fit(
-    student: JsonObject,
-    lessons: Sequence[Lesson],
-    config: TrainingConfig,
-    seed: int,
-    folder: Path,
-    callbacks: Callbacks,
-) -> JsonObject:
+    """The same with no fewer lessons at once, as one of the group that was joined, whose first writes it; or raises `OutOfMemory`."""
     group = joined()
     mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
@@ -112,9 +77,8 @@ def _fit(
     begun = time.monotonic()
     with kernels.sound(device):
         # Before anything is learned: what the student as it begins thinks of texts.
-        dataset.prepared = _referred(
-            mix, prepared, References(model, encoder, folder / "trainer" / "references"), group
-        )
+        references = References(model, encoder, folder / "trainer" / "references")
+        dataset.prepared = _referred(mix, prepared, references, group)
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
         _train(trainer, folder, group)

@@ -69,8 +69,8 @@ class Hf:
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield replies as questions end, batch by batch, longest prompts first (so that what does not fit shows at once)."""
         prompts, rows = self._prompts(chats, sampling)
-        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
-        owed = sorted(range(len(chats)), key=lambda i: -len(prompts[i].ids))
+        self._note_shortened(prompts, sampling)
+        owed = _longest_first(prompts)
         while owed:
             part, done = self._together(owed, prompts)[:rows], set[int]()
             self._rows.append(len(part) * sampling.n)
@@ -91,10 +91,11 @@ class Hf:
         Each engine has as many, as near as may be; for one of them they are those that `answer` makes by itself.
         """
         prompts, rows = self._prompts(chats, sampling, engines)
-        owed, found = sorted(range(len(chats)), key=lambda i: -len(prompts[i].ids)), list[list[int]]()
+        owed, found = _longest_first(prompts), list[list[int]]()
         while owed:
             found.append(self._together(owed, prompts)[:rows])
-            owed = [i for i in owed if i not in set(found[-1])]
+            taken = set(found[-1])
+            owed = [i for i in owed if i not in taken]
         return found
 
     def conditions(self) -> JsonObject:
@@ -151,7 +152,7 @@ class Hf:
         one for each chat, instead of the sampling's. Whoever closes the iterator ends the writing.
         """
         prompts, rows = self._prompts(chats, sampling)
-        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
+        self._note_shortened(prompts, sampling)
         given = seeds if seeds is not None else [sampling.seed] * len(chats)
         owed = list(range(len(chats)))
         while owed:
@@ -186,6 +187,9 @@ class Hf:
         longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
         rows = max(1, (self.batch or fitting(model, longest, self.sharing)) // sampling.n)
         return prompts, even(len(prompts), rows, self.batch is None, engines, max(1, _FEWEST // sampling.n))
+
+    def _note_shortened(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
 
     def _prompt(self, chat: Chat, ids: list[int], sampling: Sampling, room: int) -> Prompt:
         new = max(1, min(sampling.max_tokens, room - len(ids))) if sampling.flexible else sampling.max_tokens
@@ -244,6 +248,10 @@ class Hf:
             tokens_out=len(tokens),
             model=weights.public_name(self.source, self.name),
         )
+
+
+def _longest_first(prompts: Sequence[Prompt]) -> list[int]:
+    return sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
 
 
 _FEWEST = 8  # rows of a batch below which sharing it out gains little
