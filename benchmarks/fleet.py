@@ -79,7 +79,9 @@ def main() -> None:
     many, began = chats(100_000 // scale), psutil.Process().memory_info().rss
     timed(2, 0.0, many, n=4)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"{len(many):,} questions of four samples: the process that asks holds {peak / 1e9:.2f} GB at the most, {began / 1e9:.2f} before")
+    print(
+        f"{len(many):,} questions of four samples: the process that asks holds {peak / 1e9:.2f} GB at the most, {began / 1e9:.2f} before"
+    )
 
 
 if __name__ == "__main__":
