@@ -7,4 +7,8 @@ LAUNCHERS = {
         "tutelage.launch.processes:Processes",
         "processes:N, on N processes of this machine: a GPU each, or a share of the cores",
     ),
+    "ray": (
+        "tutelage.launch.ray:Ray",
+        "ray, ray:N, ray:N-M or ray://HOST:PORT, on the machines of a Ray cluster, or on one of our own on this machine",
+    ),
 }

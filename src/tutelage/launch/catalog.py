@@ -70,17 +70,19 @@ def check_alone() -> None:
 
 def _made(name: str, kind: Any, given: str, options: Mapping[str, object]) -> Launcher:
     """One of the table, from what stands behind its name and its options, which have types and defaults."""
-    known = {one.name: one for one in inspect.signature(kind).parameters.values()}
-    first = next((one for one in known.values() if one.default is one.empty), None)
-    if given and first is None:
+    known = list(inspect.signature(kind).parameters.values())
+    if given and not known:
         raise ConfigError(f"launcher {name!r} takes nothing behind its name, and was given {given!r}")
-    typed = {key: type(one.default) for key, one in known.items() if one is not first}
+    typed = {one.name: type(one.default) for one in known[1:]}
     for key, value in options.items():
         if key not in typed:
             raise ConfigError(
                 f"launcher {name!r} has no option {key!r}; {nearest(key, typed) if typed else 'it has none'}"
             )
-        if not isinstance(value, typed[key]) or isinstance(value, bool) or value < typed[key]():
-            raise ConfigError(f"launcher {name!r}: {key} must be a number from 0 on, and is {value!r}")
-    launcher: Launcher = kind(*([given] if first else []), **options)
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if not (is_number or (typed[key] is str and isinstance(value, str))):
+            what = "a text" if typed[key] is str else "a number from 0 on"
+            raise ConfigError(f"launcher {name!r}: {key} must be {what}, and is {value!r}")
+    made = {key: typed[key](value) for key, value in options.items()}
+    launcher: Launcher = kind(*([given] if known else []), **made)
     return launcher

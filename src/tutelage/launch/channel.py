@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from tutelage.launch.hand import Hand
 from tutelage.machine import threads
 
 _encode = msgspec.msgpack.Encoder().encode  # JSON has no infinity, which a log-probability may be
@@ -85,6 +86,19 @@ class Child:
         except OSError:
             return ""
         return "\n".join(text.strip().splitlines()[-lines:])
+
+    where = ""
+    is_waiting = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it."""
+        return (self.process.returncode or 0) < 0
 
     @property
     def how_it_ended(self) -> str:
@@ -166,7 +180,7 @@ def threads_each(processes: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, threads() // processes))}
 
 
-def end_all(children: Sequence[Child]) -> None:
+def end_all(hands: Sequence[Hand]) -> None:
     """End what still runs."""
-    for one in children:
+    for one in hands:
         one.kill()

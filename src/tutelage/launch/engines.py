@@ -3,36 +3,15 @@
 import queue
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from tutelage.launch.channel import within
+from tutelage.launch.hand import Hand, Hire
 from tutelage.launch.orders import Open, Ready
 
 _LOG = 1000  # changes in their number that are kept
 _BACK_OFF = 60.0  # seconds between two starts at the most
-
-
-class Hand(Protocol):
-    """An engine as the fleet holds it, wherever it runs."""
-
-    def tell(self, message: Any) -> None:
-        """Give it an order."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-    def said(self, lines: int = 1) -> str:
-        """The last lines that it printed."""
-
-    @property
-    def how_it_ended(self) -> str:
-        """By what."""
-
-
-Hear = Callable[[Any, Any], None]  # told of a hand and of its word, or None when it has ended
-Hire = Callable[[int, Hear], Hand]  # starts the engine of a number
 
 
 @dataclass
@@ -107,6 +86,8 @@ class Engines:
             if (engine := self._of(hand)) is not None:
                 found.append((engine, self._noted(engine, said)))
         for engine in list(self.live.values()):
+            if engine.hand.is_waiting:
+                engine.heard = time.monotonic()
             # One that is loading, or has something in hand, should say something now and then.
             if (engine.held or not engine.ready) and time.monotonic() - engine.heard > self._stall:
                 self.stalls += 1
@@ -123,7 +104,7 @@ class Engines:
             engine.ready, engine.at_once, self._in_vain = True, said.at_once, 0
         elif said is None:
             del self.live[engine.number]
-            self.deaths += 1
+            self.deaths += not engine.hand.is_waiting
             self.last_words = f"{engine.hand.how_it_ended}{_shown(engine.hand.said())}"
             if not engine.ready:
                 self._in_vain += 1

@@ -2,20 +2,22 @@
 
 import os
 import shutil
+import sys
 import tempfile
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tutelage.config import setting
 from tutelage.errors import ConfigError
-from tutelage.launch.channel import Child, threads_each
-from tutelage.launch.engines import Engines, Hand, Hear
-from tutelage.launch.fleet import Fleet
+from tutelage.launch.channel import Child, end_all, threads_each
 from tutelage.launch.gang import Gang, check_batch
-from tutelage.launch.orders import AnyWord, Open
+from tutelage.launch.hand import Hand, Hear
+from tutelage.launch.orders import AnyWord
+from tutelage.launch.rank import RankWord
+from tutelage.launch.spread import Spread, spread
 from tutelage.models.context import Context
 from tutelage.models.opening import open_model
 from tutelage.models.specs import Spec
@@ -37,15 +39,12 @@ class Processes:
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse what cannot be shared, before anything is asked of a teacher."""
-        for name in ("training", "later"):
-            batch = setting(config, f"{name}.batch")
-            if isinstance(batch, int):
-                check_batch(self.count, batch)
+        check_batches(self.count, config)
 
     def fit(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
         """Train in as many processes, each with its share of every batch."""
         check_devices(self.count, str(job.student.get("device", "auto")))
-        return Gang(self.count, self.restarts).fit(job, callbacks)
+        return Gang(_Crew(self.count), self.restarts).fit(job, callbacks)
 
     def open(self, spec: Spec, context: Context | None = None) -> Model:
         """Open a model; what of it has weights is in as many processes, each with all of them."""
@@ -53,16 +52,51 @@ class Processes:
 
     def _fleet(self, spec: JsonObject) -> Model:
         devices = devices_each(self.count, spec)
-        folder = Path(tempfile.mkdtemp(prefix="tutelage-engines-"))
 
-        def hire(number: int, hear: Hear) -> Hand:
+        def start(number: int, log: Path, hear: Hear) -> Hand:
             told = {**threads_each(self.count), **devices(number), "TUTELAGE_ENGINE": str(number)}
-            return Child("tutelage.launch.answerer", folder / f"engine-{number}.log", hear, AnyWord, told)
+            return Child("tutelage.launch.answerer", log, hear, AnyWord, told)
 
-        order = Open(spec=spec, sharing=self.count)
-        fleet = Fleet(open_model(spec), Engines(hire, self.count, order, float(self.stall), self.restarts))
-        weakref.finalize(fleet, shutil.rmtree, folder, ignore_errors=True)
-        return fleet
+        return spread(spec, Spread(self.count, self.count, float(self.stall), self.restarts), start)
+
+
+class _Crew(NamedTuple):
+    least: int
+
+    @contextmanager
+    def start(self, job: TrainingJob, hear: Hear, stopping: Callable[[], bool]) -> Iterator[list[Hand]]:
+        meeting = Path(tempfile.mkdtemp(prefix="tutelage-"))
+        ranks: list[Hand] = []
+        try:
+            for rank in range(self.least):
+                log = Path(job.folder) / "trainer" / f"process-{rank}.log"
+                told = {**_environment(rank, self.least), "TUTELAGE_MEETING": str(meeting / "meeting")}
+                ranks.append(Child("tutelage.launch.rank", log, hear, RankWord, told))
+            yield ranks
+        finally:
+            end_all(ranks)
+            shutil.rmtree(meeting, ignore_errors=True)
+
+
+def _environment(rank: int, size: int) -> dict[str, str]:
+    """What torch's and accelerate's own launchers tell a process; what they exchange does not leave the machine."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    told = {name: str(number) for name, number in numbers.items()}
+    return {**over_loopback(), **told, **threads_each(size), "MASTER_ADDR": "127.0.0.1"}
+
+
+def over_loopback() -> dict[str, str]:
+    """What has processes of one machine meet on it alone, unless the user says otherwise."""
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    return {name: os.environ.get(name, loopback) for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")}
+
+
+def check_batches(least: int, config: Mapping[str, Any]) -> None:
+    """Refuse trainings whose batches cannot be shared."""
+    for name in ("training", "later"):
+        batch = setting(config, f"{name}.batch")
+        if isinstance(batch, int):
+            check_batch(least, batch)
 
 
 def devices_each(count: int, spec: Mapping[str, Any]) -> Callable[[int], dict[str, str]]:
