@@ -78,7 +78,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_process(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--on", "processes:9"], "training.batch=8 lessons a step cannot be shared by 9 processes: take a larger batch or --on processes:8"),
+        (["--on", "processes:9"], "training.batch=8 lessons a step cannot be shared by 9 processes: take a larger batch, or at most 8 processes"),
         (["--on", "processes"], "launcher processes: must say how many, from 1 to 1024, as in processes:8"),
         (["--on", "processes:two"], "launcher processes:two must say how many"),
         (["--on", "processes:2?restart=1"], "launcher 'processes' has no option 'restart'; did you mean 'restarts'?"),

@@ -223,7 +223,7 @@ def test_processes_that_always_end_are_an_error_that_says_how(base_student: Path
 
     with pytest.raises(RunError) as error:
         train("processes:2?restarts=1", tmp_path / "s", base_student, hear, **SLOW)
-    assert "on 2 processes ended 2 times before it was done: process 1 of 2 ended with signal 9" in str(error.value)
+    assert "the training ended 2 times before it was done: process 1 of 2 ended with signal 9" in str(error.value)
     assert "the same command goes on" in str(error.value)
 
 

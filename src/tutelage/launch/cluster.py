@@ -56,7 +56,7 @@ def _fitting(has: dict[str, float], wanted: dict[str, float]) -> int:
     return int(min(has.get(kind, 0) // much for kind, much in wanted.items()))
 
 
-def join(address: str = "") -> Cluster:
+def join_cluster(address: str = "") -> Cluster:
     """Join a cluster at an address, or else the one that RAY_ADDRESS names, or else begin one on this machine.
 
     A process is in one cluster; one that its own program has joined is taken as it is.
@@ -68,6 +68,7 @@ def join(address: str = "") -> Cluster:
     address = address or os.environ.get("RAY_ADDRESS", "")
     with _lock:
         if not ray.is_initialized():
+            _hush(ray)
             _joined[:] = [address or _OURS]
             with _handlers_kept():
                 _meet(ray, address) if address and address != "local" else _begin(ray)
@@ -98,6 +99,7 @@ def _begin(ray: Any) -> None:
     told = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as Ray has it on those systems: one machine, loopback alone
+        "RAY_worker_niceness": "0",
         # It asks for a token by itself; this one is written nowhere.
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
     }
@@ -105,7 +107,6 @@ def _begin(ray: Any) -> None:
     from ray._private import ray_constants
 
     ray_constants.ENABLE_RAY_CLUSTER = False  # it has read the environment when it was imported
-    logging.getLogger("ray").setLevel(logging.ERROR)
     atexit.register(_end, ray, folder)
     try:
         ray.init(
@@ -120,6 +121,12 @@ def _begin(ray: Any) -> None:
         _joined.clear()
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError(f"Ray could not begin a cluster on this machine: {said}") from error
+
+
+def _hush(ray: Any) -> None:
+    """Keep what Ray's machines say of themselves out of our output, which is for what we have to say: deaths are told by us."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray._private.worker.print_to_stdstream = lambda *said, **how: None
 
 
 def _end(ray: Any, folder: str) -> None:

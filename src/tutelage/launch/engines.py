@@ -9,8 +9,9 @@ from typing import Any
 from tutelage.launch.channel import within
 from tutelage.launch.hand import Hand, Hire
 from tutelage.launch.orders import Open, Ready
+from tutelage.types import JsonObject
 
-_LOG = 1000  # changes in their number that are kept
+_LOG = 200  # changes in their number that are told of
 _BACK_OFF = 60.0  # seconds between two starts at the most
 
 
@@ -58,6 +59,7 @@ class Engines:
         self.restarts = restarts
         self._hire, self._order, self._stall = hire, order, stall
         self._words: queue.Queue[tuple[Any, Any]] = queue.Queue()
+        self._machines: set[str] = set()
         self._in_vain = 0  # starts in a row of which none came to be ready
         self._not_before = 0.0
         self._begun = time.monotonic()
@@ -102,6 +104,7 @@ class Engines:
         engine.heard = time.monotonic()
         if isinstance(said, Ready):
             engine.ready, engine.at_once, self._in_vain = True, said.at_once, 0
+            self._machines |= {engine.hand.where} - {""}
         elif said is None:
             del self.live[engine.number]
             self.deaths += not engine.hand.is_waiting
@@ -115,10 +118,10 @@ class Engines:
         self._log.append((round(time.monotonic() - self._begun, 1), ready))
         return said
 
-    @property
-    def over_time(self) -> list[tuple[float, int]]:
-        """How many were ready from which moment on."""
-        return list(self._log)
+    def places(self) -> JsonObject:
+        """How many there are, how many were ready from which moment on, and the machines they were on, if not this one."""
+        machines = {"machines": sorted(self._machines)} if self._machines else {}
+        return {"engines": self.count, "ready": list(self._log), **machines}
 
     def end(self) -> None:
         """End all of them; the next use starts others."""

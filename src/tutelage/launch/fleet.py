@@ -16,7 +16,6 @@ from tutelage.types import Chat, JsonObject, Model, Reply, Sampling, TokenScores
 
 PACKET = 32  # sequences in an order, where an engine makes batches of what it is given
 TRIES = 3  # engines that a question may end before it is given up
-_LOG = 200  # changes in the number of engines that are told of
 _LINES = 5  # of what engines have to say of their answers, each of a part of the questions
 _LOST = 0.01  # share of the questions that may be given up
 
@@ -102,13 +101,7 @@ class Fleet:
     def places(self) -> JsonObject:
         """Where the answers since the last time were made: how many engines were ready since when, and what became of them."""
         deaths, again, _ = self._since("places")
-        return {
-            "model": self.name,
-            "engines": self.engines.count,
-            "deaths": deaths,
-            "asked_again": again,
-            "ready": self.engines.over_time[-_LOG:],
-        }
+        return {"model": self.name, "deaths": deaths, "asked_again": again, **self.engines.places()}
 
     def remarks(self) -> list[str]:
         """What a reader should know of how the answers were made, once each."""

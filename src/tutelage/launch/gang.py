@@ -102,14 +102,15 @@ class Gang(NamedTuple):
                         one.tell({"stop": True})
             if outcomes[0].stopped:
                 raise Interrupted(outcomes[0].stopped)
-            return outcomes[0].facts
+            machines = sorted({one.where for one in ranks} - {""})
+            return outcomes[0].facts | ({"machines": machines} if machines else {})
 
 
 def check_batch(size: int, batch: int) -> None:
     """Refuse a batch with fewer lessons than there are processes."""
     if batch < size:
         raise ConfigError(
-            f"training.batch={batch} lessons a step cannot be shared by {size} processes: take a larger batch or fewer processes, --on processes:{batch}"
+            f"training.batch={batch} lessons a step cannot be shared by {size} processes: take a larger batch, or at most {batch} processes"
         )
 
 

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.launch.channel import end_all
-from tutelage.launch.cluster import Cluster, join
+from tutelage.launch.cluster import Cluster, join_cluster
 from tutelage.launch.gang import Died, Gang
 from tutelage.launch.hand import Hand, Hear
 from tutelage.launch.orders import AnyWord, Failed
 from tutelage.launch.processes import check_batches, over_loopback
 from tutelage.launch.rank import RankWord
-from tutelage.launch.relay import Place
+from tutelage.launch.relay import Spot
 from tutelage.launch.relayed import Relayed
 from tutelage.launch.spread import Spread, spread
 from tutelage.models.context import Context
@@ -65,11 +65,11 @@ class Ray:
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse what cannot be shared and a cluster that is not there, before anything is asked of a teacher."""
         check_batches(self.least, config)
-        join(self.address)
+        join_cluster(self.address)
 
     def fit(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
         """Train in as many processes, each with its share of every batch."""
-        cluster = join(self.address)
+        cluster = join_cluster(self.address)
         wanted = _wanted(cluster, str(job.student.get("device", "auto")))
         return Gang(_Crew(cluster, wanted, self.least, self.most, float(self.wait)), self.restarts).fit(job, callbacks)
 
@@ -78,7 +78,7 @@ class Ray:
         return open_model(spec, replace(context or Context(), local=self._fleet))
 
     def _fleet(self, spec: JsonObject) -> Model:
-        cluster = join(self.address)
+        cluster = join_cluster(self.address)
         each = int(spec.get("gpus", 1))
         wanted = _wanted(cluster, "cuda" if spec["kind"] == "vllm" else str(spec.get("device", "auto")), each)
         count = max(self.least, min(self.most, _room(cluster, wanted)))
@@ -161,7 +161,7 @@ class _Crew(NamedTuple):
             size = max(self.least, size - 1)
 
 
-def _placed(hand: Relayed, paths: list[str], seconds: float) -> Place:
+def _placed(hand: Relayed, paths: list[str], seconds: float) -> Spot:
     try:
         return hand.place(paths, seconds)
     except TutelageError:
@@ -200,7 +200,7 @@ def _paths(student: JsonObject) -> list[str]:
     return [str(Path(value).absolute()) for name, value in student.items() if name != "cache" and _is_path(value)]
 
 
-def _environments(cluster: Cluster, places: list[Place]) -> list[dict[str, str]]:
+def _environments(cluster: Cluster, places: list[Spot]) -> list[dict[str, str]]:
     """What torch's and accelerate's own launchers tell a process; ranks are in the order of `places`."""
     first, on = places[0], Counter(place.node for place in places)
     # Processes of a machine see each other's GPUs, over which what they exchange is sent directly.

@@ -21,7 +21,7 @@ _LOG = 1 << 16  # bytes of what a process printed that are told at its end
 _PATIENCE = 20.0  # seconds after which it is said that nothing was said, which shows that the relay lives
 
 
-class Place(Struct, frozen=True):
+class Spot(Struct, frozen=True):
     """A machine as a process of ours on it finds it."""
 
     node: str  # Ray's name for it
@@ -53,21 +53,21 @@ class Relay:
         self._child: Child | None = None
 
     def place(self, paths: Sequence[str]) -> bytes:
-        """Where it is, and what the paths are there, as an encoded `Place`."""
+        """Where it is, and what the paths are there, as an encoded `Spot`."""
         import ray
 
         here = ray.get_runtime_context()
         with socket.socket() as free:
             free.bind(("", 0))
             port = free.getsockname()[1]
-        place = Place(
+        place = Spot(
             here.get_node_id(),
             socket.gethostname(),
             str(ray.util.get_node_ip_address()),  # type: ignore[no-untyped-call]
             port,
             [str(one) for one in here.get_accelerator_ids().get("GPU", [])],
             version_here(),
-            {path: outline(Path(path)) for path in paths},
+            {path: look_of(Path(path)) for path in paths},
         )
         return msgspec.msgpack.encode(place)
 
@@ -117,7 +117,7 @@ def version_here() -> str:
     return f"Python {'.'.join(platform.python_version_tuple()[:2])} with tutelage {__version__}"
 
 
-def outline(path: Path) -> str:
+def look_of(path: Path) -> str:
     """What a file or folder looks like: a digest of its files' names, sizes and parts; nothing where there is none.
 
     Parts from all over a file are read, and not all of it: two trainings of one student differ in nearly every part of it.

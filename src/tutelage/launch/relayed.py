@@ -11,7 +11,7 @@ import msgspec
 
 from tutelage.errors import ConfigError
 from tutelage.launch.cluster import Cluster
-from tutelage.launch.relay import End, Place, Relay, outline, version_here
+from tutelage.launch.relay import End, Relay, Spot, look_of, version_here
 from tutelage.redaction import is_secret_name
 
 _END = 2.0  # seconds in which a process is ended by its relay, before Ray ends both
@@ -40,20 +40,20 @@ class Relayed:
         never = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": _GROUPS}
         self._relay = cluster.ray.remote(**never, **options)(Relay).remote()
 
-    def place(self, paths: Sequence[str], seconds: float) -> Place:
+    def place(self, paths: Sequence[str], seconds: float) -> Spot:
         """Where it is, once it is anywhere. Raises `TimeoutError` and whatever Ray raises."""
         try:
             told = self._ray.get(self._relay.place.remote(list(paths)), timeout=seconds)
         except self._ray.exceptions.GetTimeoutError as error:
             raise TimeoutError(f"there was no room for it in {seconds:.0f} s") from error
-        place = msgspec.msgpack.decode(told, type=Place)
+        place = msgspec.msgpack.decode(told, type=Spot)
         self.where, self.is_waiting = place.name, False
         if place.version != version_here():
             raise ConfigError(
                 f"machine {place.name} has {place.version}, and this one {version_here()}: install the same"
             )
         for path, seen in place.seen.items():
-            if seen != outline(Path(path)):
+            if seen != look_of(Path(path)):
                 what = "something else there" if seen else "nothing there"
                 raise ConfigError(
                     f"machine {place.name} of the cluster finds {what} under {path}: runs and models must lie in folders that every "
@@ -80,6 +80,7 @@ class Relayed:
                     self._ended(msgspec.msgpack.decode(end, type=End))
                     return
         except Exception as error:  # Ray has many, and what nobody understands is not to be trusted
+            self.kill()  # where only the connection is gone, it may be there yet
             self._ended(End(_why(error), True, ""))
 
     def tell(self, message: Any) -> None:
@@ -112,10 +113,9 @@ class Relayed:
 
     def _ended(self, end: End) -> None:
         self.how_it_ended, self.was_killed, self._said = end.how, end.was_killed, end.said
-        with contextlib.suppress(OSError):
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a", encoding="utf-8") as log:
-                log.write(end.said)
+        # A training that is done has taken its folder away.
+        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as log:
+            log.write(end.said)
         self.is_over = True
         self._hear(self, None)
 
@@ -125,12 +125,12 @@ def _told() -> dict[str, str]:
 
 
 def _why(error: Exception) -> str:
-    """What of an error of Ray's a reader needs: of an actor that ended it says much."""
-    said = " ".join(str(error).split())
-    if "node has died" in said or "node was terminated" in said:
-        return "the end of its machine"
+    """What a reader needs of an error of Ray's, which says much of an actor that ended."""
+    said, kind = " ".join(str(error).split()), type(error).__name__
     if "ModuleNotFoundError" in said:
         return said[said.rindex("ModuleNotFoundError") :]
-    if "actor died" in said.lower() or "ActorDiedError" in said:
-        return f"the end of its relay ({said[-200:]})"
-    return said[:500] or type(error).__name__
+    if kind == "ActorUnavailableError" or "node has died" in said or "node was terminated" in said:
+        return "the connection to its machine"
+    if kind == "ActorDiedError":
+        return f"what Ray had started for it: {said[-300:]}"
+    return said[:500] or kind

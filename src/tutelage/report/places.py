@@ -1,5 +1,8 @@
 """Where a run's work was done, of whatever was shared by several processes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tutelage.report.sections import Section, Table, clock
 from tutelage.runs.history import RunHistory
 from tutelage.types import JsonObject
@@ -14,7 +17,7 @@ def section(run: RunHistory, of: str) -> Section:
     rows = [
         [
             str(one.get("step", "")),
-            str(one["engines"]),
+            f"{one['engines']}{_machines(one)}",
             str(one.get("deaths", 0)),
             f"{one.get('asked_again', 0)} questions",
             _over_time(one),
@@ -22,8 +25,17 @@ def section(run: RunHistory, of: str) -> Section:
         for one in told
     ]
     shared = [one for one in run.trainings if one.facts.get("processes", 1) > 1]
-    rows += [[one.step, str(one.facts["processes"]), str(one.facts.get("deaths", 0)), "", ""] for one in shared]
+    rows += [
+        [one.step, f"{one.facts['processes']}{_machines(one.facts)}", str(one.facts.get("deaths", 0)), "", ""]
+        for one in shared
+    ]
     return Section(f"Where it was done{of}", tables=[Table(HEADINGS, rows)] if rows else [])
+
+
+def _machines(told: Mapping[str, Any]) -> str:
+    """The machines of a cluster by name, or how many there were."""
+    names = told.get("machines") or []
+    return f" on {', '.join(names) if len(names) <= _SHOWN else f'{len(names)} machines'}" if names else ""
 
 
 def _over_time(told: JsonObject) -> str:
