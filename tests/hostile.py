@@ -12,10 +12,10 @@ import msgspec
 
 from tutelage.errors import TutelageError
 from tutelage.grading.answers import grading
+from tutelage.grading.markers import split_thinking
 from tutelage.lessons import replies, steps, wording
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.openai import read_completion
-from tutelage.models.remote.received import split_thinking
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.recipes import catalog
 from tutelage.tasks.task import Task

@@ -1,13 +1,14 @@
 """The exam: a model answers questions and every answer gets a verdict."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
+from tutelage.grading.markers import split_thinking
 from tutelage.grading.verdicts import Judged, judged, second_reply
 from tutelage.models.answering import answers_of
 from tutelage.models.local.streaming import Local, is_independent
@@ -96,6 +97,8 @@ class ExamSetup(Struct, frozen=True, kw_only=True):
     exemplars: tuple[tuple[str, str], ...] = ()  # (question, rationale with answer) shown first, for few_shot_cot
     chunk: int = field(default=256, name="sheet")  # as it stands in the steps of every run so far
     answer_tokens: int = 32
+    # What a reasoning model thinks is kept, too. Not set, it is no part of what a step is made from, as in every run so far.
+    thinking: Literal[True] | UnsetType = UNSET
 
 
 def sit(
@@ -138,7 +141,15 @@ def _sit_chunk(model: Model, task: Task, chunk: Sequence[Question], setup: ExamS
         return
     for index, samples in replies:
         for sample, reply in enumerate(samples):
-            yield grade(task, chunk[index], reply, sample)
+            yield _thought(grade(task, chunk[index], reply, sample), reply, setup)
+
+
+def _thought(attempt: Attempt, reply: Reply, setup: ExamSetup) -> Attempt:
+    """With what was thought before it apart from it, where that is wanted."""
+    if setup.thinking is not True:
+        return attempt
+    said, thought = split_thinking(reply.text, reply.thinking)
+    return replace(attempt, text=said, thinking=thought)
 
 
 def _second_call(
@@ -163,7 +174,8 @@ def _second_call(
     follow_ups = [_fitting(model, _follow_up(*one, task.trigger), sampling.max_tokens) for one in shown]
     for place, (answer, *_) in answers_of(model, follow_ups, sampling):
         index, sample = asked[place]
-        yield grade(task, chunk[index], rationales[index][sample], sample, answer)
+        first_reply = rationales[index][sample]
+        yield _thought(grade(task, chunk[index], first_reply, sample, answer), first_reply, setup)
 
 
 def _fitting(model: Model, chat: Chat, most: int) -> Chat:

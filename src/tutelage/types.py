@@ -97,6 +97,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sample: int = 0
     text: str = ""  # what the model wrote: the rationale, and in a one-call form the answer too
     answer_text: str = ""  # the reply to the second call of zero-shot-CoT
+    thinking: str = ""  # what a reasoning model wrote before its answer, where that is wanted
     answer: str | None = None  # what was read from it
     verdict: Verdict = "unread"
     strict: Verdict = "unread"  # the verdict where only an answer that is clearly committed to counts as read

@@ -1,6 +1,7 @@
 """Which of a teacher's rationales become lessons."""
 
 from tutelage.grading.answers import READERS
+from tutelage.grading.verdicts import judged
 from tutelage.lessons import rationales
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, Question, Verdict
@@ -78,3 +79,25 @@ def test_answers_only_is_the_gold_answer_as_it_is_read() -> None:
     question = Question(id="1", text="How much?", answer="1,000.0")
     (lesson,) = rationales.answers_only(TASK, [question])
     assert (lesson.completion, lesson.kind) == ("1000", "answer")
+
+
+def test_what_was_thought_is_part_of_a_lesson_where_it_is_kept_apart() -> None:
+    """Left in the text, as a local model leaves it, it is no part of one: whoever wants it has it taken apart in the exam."""
+    rows = [
+        attempt(1, "So two. The answer is 2.", thinking="One.\n\nAnd one more."),
+        attempt(1, "So two. The answer is 2.", thinking="A pair.", sample=1),  # another thought is another lesson
+        attempt(1, "So two. The answer is 2.", thinking="a  pair.", sample=2),
+        attempt(2, "The answer is 4.", thinking="Two and two."),  # all of the reasoning is thought
+        attempt(3, "<think>Three twice.</think>\nThree and three. The answer is 6."),
+    ]
+    kept = rationales.keep(rows, TASK, QUESTIONS)
+    assert [lesson.completion for lesson in kept.lessons] == [
+        "<think>\nOne.\n\nAnd one more.\n</think>\n\nSo two. --> 2",
+        "<think>\nA pair.\n</think>\n\nSo two. --> 2",
+        "<think>\nTwo and two.\n</think> --> 4",
+        "Three and three. --> 6",
+    ]
+    assert kept.dropped["repeated"] == 1
+    assert [judged(TASK, QUESTIONS[int(one.question) - 1], one.completion).strict for one in kept.lessons] == [
+        "right"
+    ] * 4

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.server import FATAL, FAULTS, PERMANENT, Teacher, teaching
 
 from tutelage.errors import BudgetError, ConfigError, ModelError
+from tutelage.grading.markers import split_thinking
 from tutelage.models.opening import Context, open_model
 from tutelage.models.remote.lanes import Lanes
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import seconds_to_wait
-from tutelage.models.remote.received import split_thinking
 from tutelage.models.remote.usage import Usage, worst_input
 from tutelage.redaction import redact
 from tutelage.runs.replies import ReplyCache

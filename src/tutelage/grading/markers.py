@@ -26,6 +26,20 @@ def final_part(text: str) -> str:
     return "" if "<think>" in text else text
 
 
+def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
+    """The answer and the thinking before it: `apart` where the server keeps them apart, else what stands in <think>.
+
+    A thinking that was cut off leaves no answer.
+    """
+    if apart:
+        return text, apart
+    thinking, ended, said = text.partition("</think>")
+    opened = thinking.lstrip()
+    if ended:
+        return said.lstrip(), opened.removeprefix("<think>").strip()
+    return ("", opened.removeprefix("<think>").strip()) if opened.startswith("<think>") else (text, "")
+
+
 @lru_cache(maxsize=8)  # the reader of an answer and the strict verdict look at the same text
 def segments(text: str) -> tuple[str, ...]:
     """What stands behind each answer marker, up to the next one, and in each box, in the order of the text."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from tutelage.grading.markers import split_thinking
 from tutelage.grading.verdicts import readable
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.wording import ARROW, reasoning, same_words
@@ -17,7 +18,7 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
 
     The authors keep truncated rationales too; a student that learns from them learns to stop in mid-sentence, so
     they are dropped here. An answer that was not asked for in a call of its own must be committed to, so there the
-    strict verdict decides.
+    strict verdict decides. What a reasoning model thinks before it answers is part of a lesson where an attempt holds it apart.
     """
     asked = {question.id: question for question in questions}
     counts = dict.fromkeys(("wrong", "unread", "truncated", "failed", "repeated", "empty"), 0)
@@ -26,13 +27,13 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
     total = 0
     for attempt in sorted(attempts, key=lambda attempt: attempt.sample):
         total += 1
-        body = reasoning(attempt.text)
-        identity = (attempt.question, same_words(body))
-        if reason := _reason_to_drop(attempt, body, identity in seen):
+        body = reasoning(split_thinking(attempt.text)[0])
+        identity = (attempt.question, same_words(f"{attempt.thinking} {body}"))
+        if reason := _reason_to_drop(attempt, attempt.thinking or body, identity in seen):
             counts[reason] += 1
             continue
         seen.add(identity)
-        lessons.append(_lesson(attempt, body, task, asked[attempt.question], number))
+        lessons.append(_lesson(attempt, _written(attempt.thinking, body), task, asked[attempt.question], number))
     order = {question.id: place for place, question in enumerate(questions)}
     lessons.sort(key=lambda lesson: (order[lesson.question], lesson.sample))
     return Kept(lessons=tuple(lessons), source="rationales", total=total, dropped=counts)
@@ -66,12 +67,17 @@ def _reason_to_drop(attempt: Attempt, body: str, repeated: bool) -> str:
     return "empty" if not body else "repeated" if repeated else ""
 
 
-def _lesson(attempt: Attempt, body: str, task: Task, question: Question, number: int) -> Lesson:
+def _written(thinking: str, body: str) -> str:
+    """Reasoning as a student writes it; a reasoning model thinks first, in the marks that such models have."""
+    return f"<think>\n{thinking}\n</think>\n\n{body}".rstrip() if thinking else body
+
+
+def _lesson(attempt: Attempt, written: str, task: Task, question: Question, number: int) -> Lesson:
     return Lesson(
         question=question.id,
         prompt=task.ask(question).messages[-1].content,
         # The answer as read, so that every lesson of a task writes it alike ("C", not "(c)").
-        completion=f"{body}{ARROW}{attempt.answer}",
+        completion=f"{written}{ARROW}{attempt.answer}",
         kind="rationale",
         round=number,
         sample=attempt.sample,

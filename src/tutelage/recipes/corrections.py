@@ -100,6 +100,7 @@ def _taught(
     if settings.writes == "rationales":
         setup = _aloud(config, settings.rationales).setup(config.rationales.form, round_seed(room, number))
         label = _told("rationales", number)
+        setup = config.rationales.keeping(setup)
         attempts = room.sit(f"{number}-rationales", config.teacher, chosen, setup, _trial(config), label)
         return room.filter(f"{number}-lessons", attempts, chosen, number)
     return _feedback(room, config, number, chosen, errors, HeldOut(held_out))

@@ -1,6 +1,7 @@
 """What a recipe does before its method: choose the questions, see that the student can hold them, make the first lessons."""
 
 from collections.abc import Sequence
+from statistics import median
 
 from tutelage.classroom.room import Classroom
 from tutelage.lessons.trial import Trial
@@ -35,11 +36,35 @@ def first_lessons(room: Classroom, config: Teaching, questions: Sequence[Questio
 
     `whose` stands before the names of the steps, where the lessons are not the student's.
     """
-    setup = config.rationales.setup(config.rationales.exam(), room.seed)
+    setup = config.rationales.keeping(config.rationales.setup(config.rationales.exam(), room.seed))
     trial = None if config.rationales.accept_cut else Trial(config.rationales.max_tokens)
     label = Label(kind="rationales", who="teacher", round=1, split=config.questions.train)
     said = room.sit(f"{whose}rationales", config.teacher, questions, setup, trial, label)
-    return room.filter(f"{whose}lessons", said, questions)
+    lessons = room.filter(f"{whose}lessons", said, questions)
+    if config.rationales.thinking == "keep":
+        _say_of_thinking(room, config, lessons)
+    return lessons
+
+
+def _say_of_thinking(room: Classroom, config: Teaching, lessons: Sequence[Lesson]) -> None:
+    """How many lessons think, and how long; and what an exam would cut off of a student that has learned it."""
+    words = sorted(len(lesson.completion.split()) for lesson in lessons if lesson.completion.startswith("<think>"))
+    if not words:
+        room.run.warn(
+            "rationales.thinking=keep: no lesson holds any thinking; the teacher's server may not send it, or keep it in its "
+            "own way"
+        )
+        return
+    room.note(
+        "thinking",
+        f"{len(words)} of {len(lessons)} lessons think first: {median(words):,.0f} words, {words[-1]:,} at most",
+    )
+    if (longer := sum(count > config.exam.longest() for count in words)) > 0:
+        room.run.warn(
+            f"{longer} of {len(lessons)} lessons have more words than an exam gives tokens (exam.max_tokens="
+            f"{config.exam.longest()}): a student that thinks as long is cut off before it answers. Give it "
+            f"exam.max_tokens={2 * words[-1]}"
+        )
 
 
 def check_context(

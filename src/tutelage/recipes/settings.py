@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from tutelage.config import Settings
@@ -53,6 +54,11 @@ class RationalesConfig(Settings):
     )
     answer_tokens: Annotated[int, Field(ge=1)] = Field(32, description="longest reply to the second call")
     stop: tuple[str, ...] = Field((ANOTHER_QUESTION,), description="texts that end a rationale")
+    thinking: Literal["drop", "keep"] = Field(
+        "drop",
+        description="what a reasoning teacher thinks before it answers; keep: the student learns to think so too, in <think>, and "
+        "its exams need as much room (exam.max_tokens)",
+    )
     accept_cut: bool = Field(
         False, description="go on although many of the first replies are cut off, failed or unread, and will be dropped"
     )
@@ -76,6 +82,10 @@ class RationalesConfig(Settings):
     def setup(self, exam: ExamConfig, seed: int) -> ExamSetup:
         """What a teacher that sits an exam with these settings is asked."""
         return self.over(exam).setup(self.form, seed)
+
+    def keeping(self, setup: ExamSetup) -> ExamSetup:
+        """The same, with what the teacher thinks kept for lessons where that is wanted."""
+        return replace(setup, thinking=True) if self.thinking == "keep" else setup
 
 
 class ForgettingConfig(Settings):

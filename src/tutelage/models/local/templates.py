@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from tutelage.errors import ModelError
+from tutelage.grading.markers import split_thinking
 from tutelage.models.local import control
 from tutelage.models.local.pretrained import Tokenizer
 from tutelage.types import Message
@@ -127,5 +128,11 @@ def completion_text(tokenizer: Tokenizer, messages: Sequence[Message], completio
         raise ModelError(
             f"the chat template of {tokenizer.name_or_path} renders a prompt differently once it is answered; "
             "train with training.template=paper"
+        )
+    thinking = split_thinking(completion)[1]
+    if thinking and thinking not in whole:
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} leaves out what is thought before an answer, so the student would "
+            "not learn to think; train with training.template=paper, or leave it out with rationales.thinking=drop"
         )
     return whole[len(prompt) :]

@@ -8,13 +8,14 @@ import msgspec
 
 from tutelage import redaction
 from tutelage.errors import ConfigError
+from tutelage.grading.markers import split_thinking
 from tutelage.models.remote import hiding, received
 from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
 from tutelage.models.remote.lanes import SdkClient
-from tutelage.models.remote.received import Read, split_thinking
+from tutelage.models.remote.received import Read
 from tutelage.models.remote.usage import TokensSaid
 from tutelage.types import JsonObject, Reply
 

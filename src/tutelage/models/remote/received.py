@@ -109,17 +109,3 @@ def _is_utf8(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def split_thinking(text: str, apart: str | None = None) -> tuple[str, str]:
-    """The answer and the thinking before it: `apart` where the server keeps them apart, else what stands in <think>.
-
-    A thinking that was cut off leaves no answer.
-    """
-    if apart:
-        return text, apart
-    thinking, ended, said = text.partition("</think>")
-    opened = thinking.lstrip()
-    if ended:
-        return said.lstrip(), opened.removeprefix("<think>").strip()
-    return ("", opened.removeprefix("<think>").strip()) if opened.startswith("<think>") else (text, "")
