@@ -132,13 +132,16 @@ class _Crew(NamedTuple):
             ]  # fmt: skip
             paths = [str(proof.absolute()), str(Path(job.lessons).absolute()), *_paths(job.student)]
             found = [_placed(one, paths, self.wait) for one in ranks]
+            # Processes of one machine meet at a file: a port would be open to others.
+            meeting = f"{proof.absolute()}-meeting" if len({spot.node for spot in found}) == 1 else ""
             for one, told in zip(ranks, _environments(self.cluster, found), strict=True):
-                one.begin("tutelage.launch.rank", told)
+                one.begin("tutelage.launch.rank", {**told, "TUTELAGE_MEETING": meeting})
             yield list(ranks)
         finally:
             end_all(ranks)
             ray.util.remove_placement_group(group)
-            proof.unlink(missing_ok=True)
+            for file in (proof, proof.with_name(f"{proof.name}-meeting")):
+                file.unlink(missing_ok=True)
 
     def _room(self, stopping: Callable[[], bool]) -> tuple[Any, int]:
         """Room for as many as there is room for; for fewer than `least` there is none."""
@@ -210,7 +213,7 @@ def _environments(cluster: Cluster, places: list[Spot]) -> list[dict[str, str]]:
     for rank, place in enumerate(places):
         numbers = {"RANK": rank, "LOCAL_RANK": so_far[place.node], "WORLD_SIZE": len(places), "LOCAL_WORLD_SIZE": on[place.node], "MASTER_PORT": first.port}  # fmt: skip
         so_far[place.node] += 1
-        own = {name: str(number) for name, number in numbers.items()} | {"MASTER_ADDR": first.address, "TUTELAGE_MEETING": ""}  # fmt: skip
+        own = {name: str(number) for name, number in numbers.items()} | {"MASTER_ADDR": first.address}  # fmt: skip
         seen = {"CUDA_VISIBLE_DEVICES": ",".join(gpus[place.node])} if place.gpus else {}
         alone = over_loopback() if first.address.startswith("127.") else {}
         told.append({**alone, **own, **seen, **_threads(cluster, on[place.node])})

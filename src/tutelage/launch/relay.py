@@ -7,6 +7,7 @@ import queue
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,6 +52,9 @@ class Relay:
         self._words: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._folder = Path(tempfile.mkdtemp(prefix="tutelage-relay-"))
         self._child: Child | None = None
+        self._lock = threading.Lock()
+        self._early: dict[int, bytes] = {}
+        self._heard = 0
 
     def place(self, paths: Sequence[str]) -> bytes:
         """Where it is, and what the paths are there, as an encoded `Spot`."""
@@ -77,10 +81,13 @@ class Relay:
             os.chdir(folder)
         self._child = Child(module, self._folder / "log", self._hear, msgspec.Raw, environment)
 
-    def tell(self, message: bytes) -> None:
-        """Hand on what it is told."""
-        if self._child:
-            self._child.tell(msgspec.Raw(message))
+    def tell(self, number: int, message: bytes) -> None:
+        """Hand on what it is told, in the order of the numbers from 0 on, in whichever order they come."""
+        with self._lock:
+            self._early[number] = message
+            while self._child and (following := self._early.pop(self._heard, None)) is not None:
+                self._heard += 1
+                self._child.tell(msgspec.Raw(following))
 
     def words(self) -> tuple[list[bytes], bytes]:
         """What it has said since the last time, once it has said something; and an encoded `End` when it has ended."""

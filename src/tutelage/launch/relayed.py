@@ -18,7 +18,7 @@ _END = 2.0  # seconds in which a process is ended by its relay, before Ray ends 
 # What of this environment other machines are told; keys are theirs to have.
 _TOLD = ("GLOO_", "HF_", "NCCL_", "PYTHONHASHSEED", "PYTHONPATH", "PYTORCH_", "TOKENIZERS_", "TORCH_", "TRANSFORMERS_", "TUTELAGE_", "VLLM_")  # fmt: skip
 _encode = msgspec.msgpack.Encoder().encode
-_GROUPS = dict.fromkeys(("tell", "words", "end"), 1)  # what does not wait for each other
+_AT_ONCE = 8  # calls of a relay that do not wait for each other
 
 
 class Relayed:
@@ -34,10 +34,11 @@ class Relayed:
         self._ray, self._hear = cluster.ray, hear
         self._decode = msgspec.msgpack.Decoder(kind).decode
         self._early: list[bytes] | None = []  # what it is told before it is there
+        self._sent = 0
         self._lock = threading.Lock()
         self._said = ""
         # What becomes of it is decided here, and not by Ray.
-        never = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": _GROUPS}
+        never = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": _AT_ONCE}
         self._relay = cluster.ray.remote(**never, **options)(Relay).remote()
 
     def place(self, paths: Sequence[str], seconds: float) -> Spot:
@@ -73,7 +74,7 @@ class Relayed:
                     self._send(message)
                 self._early = None
             while True:
-                words, end = self._ray.get(self._relay.words.options(concurrency_group="words").remote())
+                words, end = self._ray.get(self._relay.words.remote())
                 for word in words:
                     self._hear(self, self._decode(word))
                 if end:
@@ -93,13 +94,14 @@ class Relayed:
 
     def _send(self, message: bytes) -> None:
         with contextlib.suppress(Exception):  # it is gone, which is heard where its words are
-            self._relay.tell.options(concurrency_group="tell").remote(message)
+            self._relay.tell.remote(self._sent, message)
+            self._sent += 1
 
     def kill(self) -> None:
         """End it, with all that it has started, wherever it is."""
         with contextlib.suppress(Exception):
             if not (self.is_waiting or self.is_over):
-                self._ray.get(self._relay.end.options(concurrency_group="end").remote(), timeout=_END)
+                self._ray.get(self._relay.end.remote(), timeout=_END)
         with contextlib.suppress(Exception):
             self._ray.kill(self._relay)
 
