@@ -12,7 +12,7 @@ FLOORS = [
     {"redaction", "arithmetic"},
     {"errors", "printing", "suspicion"},
     {"parsing", "importing"},
-    {"config", "markup", "machine"},
+    {"config", "markup", "machine", "rows"},
     {"grading"},
     {"spending"},
     {"tasks", "models", "runs"},

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.e2e.test_first_replies import ANSWERS, config
 from tests.e2e.test_teacher import cli, write
@@ -103,3 +105,26 @@ def test_a_template_that_forgets_what_was_thought_is_refused(tokenizer: Any) -> 
         templates.completion_text(tokenizer, asked, lesson)
     tokenizer.chat_template = OPENS
     assert templates.completion_text(tokenizer, asked, lesson).startswith(f"{THOUGHT}\n</think>")
+
+
+def test_a_published_set_is_task_and_teacher(tmp_path: Path) -> None:
+    """As one lies on the hub: problems, answers, and several traces of each, in Parquet."""
+    rows = [
+        {
+            "problem": f"Maya has {n} marbles and finds {n} more. How many has she?",
+            "answer": str(2 * n),
+            "generations": [f"<think>\nTwice {n}.\n</think>\n\nShe has \\boxed{{{2 * n}}}", f"<think>\nI guess.\n</think>\n\n{3 * n + 1}."],
+        }
+        for n in range(2, 40)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
+    fields = {"question": "problem", "answer": "answer"}
+    task = {"name": "local", "path": "set.parquet", "kind": "number", "fields": fields, "split": "train"}
+    teacher = {"kind": "recorded", "path": "set.parquet", "question": "problem", "reply": "generations"}
+    write(tmp_path, {"recipe": "finetune_cot", "task": task, "teacher": teacher, "baselines": [], "rationales": {"samples": 2, "thinking": "keep"}})  # fmt: skip
+    done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+    assert done.returncode == 0, done.stderr
+    made = lessons_of(tmp_path / "run")
+    assert len(made) == 38
+    assert made[0].completion == "<think>\nTwice 2.\n</think>\n\nShe has \\boxed{4} --> 4"
+    assert "38 lessons from 76 rationales (dropped: 38 wrong)" in done.stdout + done.stderr

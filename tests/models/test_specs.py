@@ -96,7 +96,7 @@ def test_a_missing_recording_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (["{oops"], r"replies\.jsonl:1 is not JSON"),
+        (["{oops"], r"replies\.jsonl:1: not JSON"),
         ([{"reply": "x"}], r":1 has no field 'id'"),
         ([{"id": 1, "text": "x"}], r":1 needs 'reply'.*it has: id, text"),
         ([{"id": 1, "reply": "x"}, {"id": "1", "reply": "y"}], r":2 repeats the id '1'"),

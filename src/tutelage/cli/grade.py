@@ -12,11 +12,11 @@ from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.evaluation import regrade
 from tutelage.grading.answers import READERS, Reading
 from tutelage.printing import say
+from tutelage.rows import stream_rows
 from tutelage.runs.inputs import tell_apart
 from tutelage.tasks.auditing import misread
 from tutelage.tasks.catalog import find_task
 from tutelage.tasks.contamination import HeldOut, find_overlaps
-from tutelage.tasks.datasets.files import stream_rows
 from tutelage.types import JsonObject, Question
 
 Data = Annotated[str | None, typer.Option("--data", help="Folder of local copies of published data sets.")]

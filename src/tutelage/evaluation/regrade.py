@@ -13,7 +13,7 @@ from tutelage.evaluation import intervals
 from tutelage.grading.answers import Reading, grading
 from tutelage.grading.verdicts import judged, second_reply
 from tutelage.parsing import HALF
-from tutelage.tasks.datasets.files import stream_rows
+from tutelage.rows import stream_rows
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, JsonObject, Question, Verdict
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.grading import lines
-from tutelage.tasks.datasets.files import require
+from tutelage.rows import require
 from tutelage.tasks.generated.making import check_option, share_sizes
 from tutelage.tasks.task import Task, check_split, share_of
 from tutelage.types import JsonObject, Question

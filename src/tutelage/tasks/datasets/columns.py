@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.parsing import Unreadable, half, json_value
-from tutelage.tasks.datasets.files import Row
+from tutelage.rows import Row
 from tutelage.types import JsonObject, Question
 
 FIELDS = ("question", "answer", "id", "choices", "split", "template", "rationale")

@@ -9,9 +9,9 @@ from pathlib import Path
 from tutelage.config import expand_path
 from tutelage.errors import ConfigError, DataError, nearest
 from tutelage.grading.numerals import numbers
+from tutelage.rows import Row, read_rows
 from tutelage.tasks.asking import ask_for_a_box, ask_which_is_true, ask_with_choices
 from tutelage.tasks.datasets.columns import questions_of
-from tutelage.tasks.datasets.files import Row, read_rows
 from tutelage.tasks.datasets.sources import hub_rows, in_split, one_file, task_of
 from tutelage.tasks.task import Task, check_split
 from tutelage.types import Chat, JsonObject, Question

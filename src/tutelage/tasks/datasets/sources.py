@@ -7,11 +7,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tutelage.config import expand_path
-from tutelage.errors import ConfigError, DataError, nearest
+from tutelage.errors import ConfigError, nearest
 from tutelage.grading.answers import READERS, grading
+from tutelage.rows import HubRows, Row, read_rows
 from tutelage.tasks.asking import ask_with_choices
 from tutelage.tasks.datasets.columns import check_fields, questions_of
-from tutelage.tasks.datasets.files import Row, read_rows, require
 from tutelage.tasks.task import Task, check_split
 from tutelage.types import Chat, Question
 
@@ -147,19 +147,5 @@ def trained_rows(count: int, share: float = 0.7) -> set[int]:
 
 
 def hub_rows(id: str, config: str | None, split: str) -> list[Row]:
-    """All rows of one split of a hub data set; every way this can fail is said in terms of the data set."""
-    datasets = require("datasets", f"loading {id!r} from the hub", "datasets")
-    what = f"{id} ({split})" if config is None else f"{id}/{config} ({split})"
-    try:
-        records = list(datasets.load_dataset(id, config, split=split))
-    except Exception as error:  # the hub's client raises a dozen unrelated types
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, ConnectionError | TimeoutError) or "offline" in type(error).__name__.lower():
-            raise DataError(
-                f"cannot reach the hub for {what}: {reason}; without a network use local copies: --data DIR for a "
-                "published data set, or the task 'local' for any file"
-            ) from error
-        raise DataError(f"cannot load {what} from the hub: {reason}") from error
-    if not records:
-        raise DataError(f"{what} on the hub holds no rows")
-    return [(f"{id}:{split}:row {number}", dict(record)) for number, record in enumerate(records, start=1)]
+    """All rows of one split of a hub data set."""
+    return [(where, record) for _, where, record in HubRows(id, config, split).scan()]
