@@ -14,9 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 from tests.e2e.outside import cli, report_text, works
-from tests.e2e.test_processes import CONFIG
+from tests.e2e.test_processes import check_same_records, run_here
 
 pytest.importorskip("ray")
 
@@ -24,26 +23,13 @@ pytest.importorskip("ray")
 @pytest.fixture(scope="module")
 def runs(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a config, run here."""
-    folder = tmp_path_factory.mktemp("ray")
-    student = {"name": f"hf:{base_student}", "dtype": "float32", "device": "cpu"}
-    (folder / "run.yaml").write_text(yaml.safe_dump({**CONFIG, "student": student}))
-    works(folder, "run", "run.yaml", "--into", "here")
-    return folder
+    return run_here(tmp_path_factory.mktemp("ray"), base_student)
 
 
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def check_same_records(one: Path, other: Path) -> None:
-    """Of every step the same lines, in whichever order."""
-    files = {file.parent.name: file for file in one.glob("*/records.jsonl")}
-    assert files
-    for name, file in files.items():
-        there = other / name / "records.jsonl"
-        assert sorted(file.read_text().splitlines()) == sorted(there.read_text().splitlines()), name
 
 
 def wait_for_training(run: int) -> list[psutil.Process]:
@@ -118,6 +104,15 @@ def test_killed_at_once_it_leaves_no_process(runs: Path) -> None:
     left = psutil.wait_procs(children, timeout=30)[1]
     assert {one.name() for one in left} <= {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}  # which look up now and then
     assert not psutil.wait_procs(left, timeout=150)[1]
+
+
+def test_it_leaves_it_to_the_command_line_what_a_signal_does() -> None:
+    code = (
+        "import signal\nfrom tutelage.launch.cluster import join_cluster\n"
+        "kept = lambda *told: None\nsignal.signal(signal.SIGTERM, kept)\njoin_cluster()\n"
+        "assert signal.getsignal(signal.SIGTERM) is kept"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -25,23 +25,34 @@ CONFIG = {
 }
 
 
+def run_here(folder: Path, student: Path) -> Path:
+    """Write a config into a folder and run it there in one process."""
+    spec = {"name": f"hf:{student}", "dtype": "float32", "device": "cpu"}
+    (folder / "run.yaml").write_text(yaml.safe_dump({**CONFIG, "student": spec}))
+    works(folder, "run", "run.yaml", "--into", "here")
+    return folder
+
+
+def check_same_records(one: Path, other: Path) -> None:
+    """Of every step the same lines, in whichever order."""
+    files = {file.parent.name: file for file in one.glob("*/records.jsonl")}
+    assert files.keys() == {file.parent.name for file in other.glob("*/records.jsonl")}
+    assert files
+    for name, file in files.items():
+        there = other / name / "records.jsonl"
+        assert sorted(file.read_text().splitlines()) == sorted(there.read_text().splitlines()), name
+
+
 @pytest.fixture(scope="module")
 def runs(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a config, run here and on two processes."""
-    folder = tmp_path_factory.mktemp("processes")
-    student = {"name": f"hf:{base_student}", "dtype": "float32", "device": "cpu"}
-    (folder / "run.yaml").write_text(yaml.safe_dump({**CONFIG, "student": student}))
-    works(folder, "run", "run.yaml", "--into", "here")
+    folder = run_here(tmp_path_factory.mktemp("processes"), base_student)
     works(folder, "run", "run.yaml", "--into", "there", "--on", "processes:2")
     return folder
 
 
 def test_a_run_on_two_processes_ends_with_the_same_records(runs: Path) -> None:
-    one = {file.parent.name: file for file in (runs / "here").glob("*/records.jsonl")}
-    other = {file.parent.name: file for file in (runs / "there").glob("*/records.jsonl")}
-    assert one.keys() == other.keys()
-    for name, file in one.items():
-        assert sorted(file.read_text().splitlines()) == sorted(other[name].read_text().splitlines()), name
+    check_same_records(runs / "here", runs / "there")
     weights = [load_file(runs / where / "1-student" / "model.safetensors") for where in ("here", "there")]
     assert all(torch.allclose(value, weights[1][name], atol=1e-5) for name, value in weights[0].items())
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -26,16 +26,15 @@ class Cluster(NamedTuple):
     """A cluster that this process has joined, and what it has."""
 
     ray: Any
-    is_ours: bool
 
     def machines(self) -> list[dict[str, Any]]:
         """The machines that are there now, as Ray tells of them."""
         return [one for one in self.ray.nodes() if one["Alive"]]
 
-    def fits(self, wanted: dict[str, float]) -> int:
+    def fits(self, wanted: Mapping[str, float]) -> int:
         """How many processes that want so much would fit if nothing else ran."""
-        each = [_fitting(one["Resources"], wanted) for one in self.machines()]
-        return sum(each)
+        there = [one["Resources"] for one in self.machines()]
+        return sum(int(min(has.get(kind, 0) // much for kind, much in wanted.items())) for has in there)
 
     @property
     def has_gpus(self) -> bool:
@@ -50,10 +49,6 @@ class Cluster(NamedTuple):
         """What it has and what of it is free, for a reader."""
         has, free = self.ray.cluster_resources(), self.ray.available_resources()
         return ", ".join(f"{has.get(kind, 0):g} {kind}s, {free.get(kind, 0):g} of them free" for kind in ("CPU", "GPU"))
-
-
-def _fitting(has: dict[str, float], wanted: dict[str, float]) -> int:
-    return int(min(has.get(kind, 0) // much for kind, much in wanted.items()))
 
 
 def join_cluster(address: str = "") -> Cluster:
@@ -74,7 +69,7 @@ def join_cluster(address: str = "") -> Cluster:
                 _meet(ray, address) if address and address != "local" else _begin(ray)
         elif address and _joined and _joined != [address]:
             raise ConfigError(f"this process is in the Ray cluster {_joined[0]} already, and is sent to {address}")
-    return Cluster(ray, _joined == [_OURS])
+    return Cluster(ray)
 
 
 def _meet(ray: Any, address: str) -> None:

@@ -80,9 +80,13 @@ class _Crew(NamedTuple):
 
 def _environment(rank: int, size: int) -> dict[str, str]:
     """What torch's and accelerate's own launchers tell a process; what they exchange does not leave the machine."""
-    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
-    told = {name: str(number) for name, number in numbers.items()}
-    return {**over_loopback(), **told, **threads_each(size), "MASTER_ADDR": "127.0.0.1"}
+    return {**over_loopback(), **ranked((rank, size), (rank, size)), **threads_each(size), "MASTER_ADDR": "127.0.0.1"}
+
+
+def ranked(among_all: tuple[int, int], on_machine: tuple[int, int]) -> dict[str, str]:
+    """Which of how many a process is, of all and of those on its machine."""
+    numbers = dict(zip(("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), among_all + on_machine, strict=True))
+    return {name: str(number) for name, number in numbers.items()}
 
 
 def over_loopback() -> dict[str, str]:

@@ -18,7 +18,7 @@ from tutelage.launch.cluster import Cluster, join_cluster
 from tutelage.launch.gang import Died, Gang
 from tutelage.launch.hand import Hand, Hear
 from tutelage.launch.orders import AnyWord, Failed
-from tutelage.launch.processes import check_batches, over_loopback
+from tutelage.launch.processes import check_batches, over_loopback, ranked
 from tutelage.launch.rank import RankWord
 from tutelage.launch.relay import Spot
 from tutelage.launch.relayed import Relayed
@@ -83,7 +83,7 @@ class Ray:
         wanted = _wanted(cluster, "cuda" if spec["kind"] == "vllm" else str(spec.get("device", "auto")), each)
         count = max(self.least, min(self.most, _room(cluster, wanted)))
         sharing = max(1, -(-count // max(1, len(cluster.machines()))))
-        paths = [str(Path(value).absolute()) for value in spec.values() if _is_path(value)]
+        paths = _paths(spec)
 
         def start(number: int, log: Path, hear: Hear) -> Hand:
             hand = Relayed(cluster, {**_options(wanted), "scheduling_strategy": "SPREAD"}, log, hear, AnyWord)
@@ -187,7 +187,7 @@ def _options(wanted: Mapping[str, float]) -> dict[str, float]:
 def _room(cluster: Cluster, wanted: Mapping[str, float]) -> int:
     """How many processes there may be: as many as GPUs allow, or a machine each, with all of its cores."""
     if "GPU" in wanted:
-        return cluster.fits(dict(wanted))
+        return cluster.fits(wanted)
     return sum(1 for one in cluster.machines() if one["Resources"].get("CPU"))
 
 
@@ -195,12 +195,12 @@ def _threads(cluster: Cluster, sharing: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, cluster.cores() // sharing))}
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str) and value != "" and os.path.exists(value)
-
-
-def _paths(student: JsonObject) -> list[str]:
-    return [str(Path(value).absolute()) for name, value in student.items() if name != "cache" and _is_path(value)]
+def _paths(spec: JsonObject) -> list[str]:
+    """The files and folders that a spec names; its kind is none, and what is cached is each machine's own."""
+    named = [
+        value for name, value in spec.items() if name not in ("kind", "cache") and isinstance(value, str) and value
+    ]
+    return [str(Path(value).absolute()) for value in named if os.path.exists(value)]
 
 
 def _environments(cluster: Cluster, places: list[Spot]) -> list[dict[str, str]]:
@@ -211,10 +211,10 @@ def _environments(cluster: Cluster, places: list[Spot]) -> list[dict[str, str]]:
     so_far: Counter[str] = Counter()
     told = []
     for rank, place in enumerate(places):
-        numbers = {"RANK": rank, "LOCAL_RANK": so_far[place.node], "WORLD_SIZE": len(places), "LOCAL_WORLD_SIZE": on[place.node], "MASTER_PORT": first.port}  # fmt: skip
+        own = ranked((rank, len(places)), (so_far[place.node], on[place.node]))
         so_far[place.node] += 1
-        own = {name: str(number) for name, number in numbers.items()} | {"MASTER_ADDR": first.address}  # fmt: skip
         seen = {"CUDA_VISIBLE_DEVICES": ",".join(gpus[place.node])} if place.gpus else {}
         alone = over_loopback() if first.address.startswith("127.") else {}
-        told.append({**alone, **own, **seen, **_threads(cluster, on[place.node])})
+        meets = {"MASTER_ADDR": first.address, "MASTER_PORT": str(first.port)}
+        told.append({**alone, **own, **meets, **seen, **_threads(cluster, on[place.node])})
     return told

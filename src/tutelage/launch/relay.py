@@ -18,7 +18,7 @@ from tutelage import __version__
 from tutelage.launch.channel import Child
 
 _LOOKS, _LOOK = 64, 1 << 16  # parts of a file that are read to know it again, and bytes of each
-_LOG = 1 << 16  # bytes of what a process printed that are told at its end
+_LINES = 500  # of what a process printed that are told at its end
 _PATIENCE = 20.0  # seconds after which it is said that nothing was said, which shows that the relay lives
 
 
@@ -110,13 +110,7 @@ class Relay:
 
     def _how_it_ended(self) -> End:
         assert self._child
-        try:
-            with self._child.log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG))
-                said = log.read().decode("utf-8", "replace")
-        except OSError:
-            said = ""
-        return End(self._child.how_it_ended, self._child.was_killed, said)
+        return End(self._child.how_it_ended, self._child.was_killed, self._child.said(_LINES))
 
 
 def version_here() -> str:

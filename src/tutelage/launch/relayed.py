@@ -117,7 +117,7 @@ class Relayed:
         self.how_it_ended, self.was_killed, self._said = end.how, end.was_killed, end.said
         # A training that is done has taken its folder away.
         with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as log:
-            log.write(end.said)
+            log.write(f"{end.said}\n")
         self.is_over = True
         self._hear(self, None)
 
