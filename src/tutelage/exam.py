@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from tutelage.config import Settings
-from tutelage.grading.markers import split_thinking
-from tutelage.grading.verdicts import Judged, judged, second_reply
+from tutelage.grading.verdicts import Judged, judged, second_reply, with_thinking_apart
 from tutelage.models.answering import answers_of
 from tutelage.models.local.streaming import Local, is_independent
 from tutelage.tasks.asking import asker
@@ -130,7 +129,7 @@ def sit(
 def put(task: Task, questions: Sequence[Question], setup: ExamSetup) -> list[Chat]:
     """What a model is shown first of each question."""
     ask = asker(setup.form, task.kind, setup.exemplars)
-    return [ask(task.ask(question)) for question in questions]
+    return [replace(ask(task.ask(question)), text=question.text) for question in questions]
 
 
 def _sit_chunk(model: Model, task: Task, chunk: Sequence[Question], setup: ExamSetup) -> Iterator[Attempt]:
@@ -146,10 +145,7 @@ def _sit_chunk(model: Model, task: Task, chunk: Sequence[Question], setup: ExamS
 
 def _thought(attempt: Attempt, reply: Reply, setup: ExamSetup) -> Attempt:
     """With what was thought before it apart from it, where that is wanted."""
-    if setup.thinking is not True:
-        return attempt
-    said, thought = split_thinking(reply.text, reply.thinking)
-    return replace(attempt, text=said, thinking=thought)
+    return with_thinking_apart(attempt, reply.thinking) if setup.thinking is True else attempt
 
 
 def _second_call(
@@ -189,7 +185,7 @@ def _fitting(model: Model, chat: Chat, most: int) -> Chat:
 
 def _follow_up(chat: Chat, rationale: str, sample: int, trigger: str) -> Chat:
     turns = (*chat.messages, Message("assistant", rationale), Message("user", trigger))
-    return Chat(messages=turns, question=chat.question, purpose="answer", sample=sample)
+    return Chat(messages=turns, question=chat.question, text=chat.text, purpose="answer", sample=sample)
 
 
 def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second: Reply | None = None) -> Attempt:

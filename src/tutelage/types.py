@@ -40,6 +40,7 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     messages: tuple[Message, ...]
     question: str = ""  # id of the question it is about
+    text: str = ""  # of that question, where it is sat in an exam
     purpose: str = ""  # "rationale", "answer", "exam": what the asker wants
     sample: int = 0  # the sample it belongs to, when one rationale's answer is asked for
     mistakes: tuple[str, ...] = ()  # the wrong rationales it shows, when a teacher is asked for feedback

@@ -49,6 +49,12 @@ def test_a_teacher_that_was_a_student_here_writes_its_arrow_once() -> None:
     assert kept.dropped["empty"] == 1
 
 
+def test_a_students_own_answers_keep_what_it_thought() -> None:
+    own = [attempt(1, "<think>\nA pair.\n</think>\n\nSo two. --> 2")]
+    (lesson,) = rationales.own_right(own, TASK, QUESTIONS, 2, 4).lessons
+    assert lesson.completion == "<think>\nA pair.\n</think>\n\nSo two. --> 2"
+
+
 def test_an_answer_asked_for_in_the_same_call_must_be_committed_to() -> None:
     loose = {"strict": "unread"}
     rows = [

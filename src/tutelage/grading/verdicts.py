@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from tutelage.errors import TutelageError
-from tutelage.types import Question, Verdict
+from tutelage.grading.markers import split_thinking
+from tutelage.types import Attempt, Question, Verdict
 
 Result = TypeVar("Result")
 _REASON = 200  # characters of what another's error says
@@ -99,3 +102,9 @@ def _strictly(task: Gradable, question: Question, text: str, verdict: Verdict) -
     commits = task.commits
     clear, failed = (True, "") if commits is None else _tried(lambda: commits(text, question))
     return (verdict if clear else "unread"), failed
+
+
+def with_thinking_apart(attempt: Attempt, apart: str = "") -> Attempt:
+    """What was thought before an answer in a field of its own: `apart` where the model's server keeps it so."""
+    said, thought = split_thinking(attempt.text, apart)
+    return replace(attempt, text=said, thinking=thought)

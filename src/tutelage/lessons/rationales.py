@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from tutelage.grading.markers import split_thinking
-from tutelage.grading.verdicts import readable
+from tutelage.grading.verdicts import readable, with_thinking_apart
 from tutelage.lessons.kept import Kept
 from tutelage.lessons.wording import ARROW, reasoning, same_words
 from tutelage.tasks.task import Task
@@ -41,7 +41,7 @@ def keep(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question],
 
 def own_right(attempts: Iterable[Attempt], task: Task, questions: Sequence[Question], number: int, most: int) -> Kept:
     """A student's own right answers as lessons, at most `most` different ones a question [Yuan et al. 2023, arXiv 2308.01825]."""
-    found = keep(attempts, task, questions, number)
+    found = keep(map(with_thinking_apart, attempts), task, questions, number)
     seen: Counter[str] = Counter()
     chosen = []
     for lesson in found.lessons:

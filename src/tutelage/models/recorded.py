@@ -49,7 +49,6 @@ class Recorded:
         self._store: RowStore | HubRows | None = None
         self._by_id: dict[str, _Place] = {}
         self._by_text: dict[bytes, list[_Place]] = {}
-        self._lengths: set[int] = set()  # of questions, in words
 
     def read(self) -> RowStore | HubRows:
         """The file's rows, read and checked once; what is long is read again when it is asked for."""
@@ -77,9 +76,7 @@ class Recorded:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{where} has no field 'id', and no question by whose text it could be found")
         self._check_reply(where, row)
-        words = text.split()
-        self._lengths.add(len(words))
-        self._by_text.setdefault(_digest(words), []).append(place)
+        self._by_text.setdefault(_digest(text), []).append(place)
 
     def _check_reply(self, where: str, row: JsonObject) -> None:
         if self._replies_in(row) is None:
@@ -97,19 +94,17 @@ class Recorded:
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield the recorded replies; temperature and length are those of the recording."""
         store = self.read()
-        for index, chat in enumerate(chats):
-            rows = [store.read(place) for place in self._places(chat)]
+        places = [self._places(chat) for chat in chats]
+        # In the order of the file, of which parts are read that hold many rows.
+        for index in sorted(range(len(chats)), key=places.__getitem__):
+            rows, chat = [store.read(place) for place in places[index]], chats[index]
             yield index, [self._reply(rows, chat, chat.sample + sample) for sample in range(sampling.n)]
 
     def _places(self, chat: Chat) -> list[_Place]:
         if chat.question in self._by_id:
             return [self._by_id[chat.question]]
-        # What asks stands behind the question, and before it no more than "Q:".
-        words = next((one.content for one in chat.messages if one.role == "user"), "").split()
-        for begin in (0, 1):
-            for length in sorted((one for one in self._lengths if begin + one <= len(words)), reverse=True):
-                if found := self._by_text.get(_digest(words[begin : begin + length])):
-                    return found
+        if found := self._by_text.get(_digest(chat.text)):
+            return found
         raise ModelError(f"{self.path} holds no reply for question {chat.question!r}")
 
     def _reply(self, rows: Sequence[JsonObject], chat: Chat, sample: int) -> Reply:
@@ -153,8 +148,9 @@ class Recorded:
         return text.strip(), thinking.strip()
 
 
-def _digest(words: Sequence[str]) -> bytes:
-    return hashlib.blake2b(" ".join(words).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _digest(text: str) -> bytes:
+    """Of a text, whatever its spaces and line ends."""
+    return hashlib.blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _listed(value: object) -> list[Any]:

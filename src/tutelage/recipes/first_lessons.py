@@ -59,7 +59,7 @@ def _say_of_thinking(room: Classroom, config: Teaching, lessons: Sequence[Lesson
         "thinking",
         f"{len(words)} of {len(lessons)} lessons think first: {median(words):,.0f} words, {words[-1]:,} at most",
     )
-    if (longer := sum(count > config.exam.longest() for count in words)) > 0:
+    if longer := sum(count > config.exam.longest() for count in words):
         room.run.warn(
             f"{longer} of {len(lessons)} lessons have more words than an exam gives tokens (exam.max_tokens="
             f"{config.exam.longest()}): a student that thinks as long is cut off before it answers. Give it "
