@@ -77,7 +77,7 @@ def test_what_goes_wrong_in_the_child_is_said(own: Path) -> None:
 
 WRONG = {
     "hree": "unknown launcher 'hree'; did you mean 'here'?, or package.module:NAME",
-    "no_such_module:IT": "unknown launcher 'no_such_module'; known: here, processes (No module named 'no_such_module')",
+    "no_such_module:IT": "unknown launcher 'no_such_module'; known: here, processes, ray (No module named 'no_such_module')",
     "tutelage.launch.here:NOTHING": "has no attribute 'NOTHING'",
     "tutelage.launch.catalog:find_launcher": "is a function without fit and open; it needs fit and open",
     "tests.e2e.test_own_launcher:Opens": "launcher 'tests.e2e.test_own_launcher:Opens' is a Opens without fit",
