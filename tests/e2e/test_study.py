@@ -252,3 +252,31 @@ def test_the_study_of_the_docs_runs(base_student: Path, tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out" / "study.json").read_text())["findings"]
     assert [one["chosen"] in (1e-4, 2e-4) for one in told["tuned"]] == [True, True]
     assert told["comparisons"][0]["equivalent"] is not None
+
+
+def test_with_more_jobs_than_seeds_the_arms_of_a_seed_are_made_at_a_time(
+    whole: tuple[Path, list[Any]], base_student: Path, tmp_path: Path
+) -> None:
+    """What all share is made by the run that goes ahead; what two of the others share, by one of them while the other waits."""
+    folder, asked = whole
+    with serve(teach) as (url, requests):
+        prepare(tmp_path, base_student, url)
+        study = yaml.safe_load((tmp_path / "s.yaml").read_text())
+        # The first arm's student sits no exam on training questions, so the others' is shared by those alone.
+        study["arms"] = {arm: study["arms"][arm] for arm in ("random", "missed", "more")}
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(study))
+        works(tmp_path, "--jobs", "4")
+        assert len(requests) <= len(asked)
+        assert max(Counter(json.dumps(body, sort_keys=True) for body in requests).values()) == 1
+    made: Counter[tuple[str, str]] = Counter()
+    for events in (tmp_path / "out").glob("*/*/events.jsonl"):
+        rows = [json.loads(line) for line in events.read_text().splitlines()]
+        made.update((row["step"], events.parent.name) for row in rows if row["event"] == "finished")
+    for seed in ("0", "1"):
+        assert [made[step, seed] for step in ("rationales", "1-student", "1-test", "2-exam")] == [1, 1, 1, 1]
+        assert made["2-student", seed] == made["2-test", seed] == 3
+    arms, comparisons, runs = found(tmp_path)
+    assert [arm["seeds"] for arm in arms] == [[0, 1]] * 3
+    assert len(comparisons) == 2
+    assert len(runs) == 6
+    assert not list((tmp_path / "cache" / "making").iterdir())

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tutelage.errors import Interrupted, RunError
 from tutelage.runs import records
 from tutelage.runs.run import Run
+from tutelage.runs.sharing import Beside
 from tutelage.types import Attempt
 
 
@@ -187,7 +190,7 @@ def test_a_step_taken_from_a_run_on_another_machine_is_told(tmp_path: Path) -> N
     other.close()
     for name, processor, warnings in (("here", "this one", 1), ("there", "another", 0)):
         facts = {"command": "test", "machine": {"processor": processor, "torch": "2"}}
-        run = Run.start(tmp_path / name, {"seed": 0}, facts, reuse=[tmp_path / "other"])
+        run = Run.start(tmp_path / name, {"seed": 0}, facts, reuse=Beside(lambda: [tmp_path / "other"]))
         assert run.records("exam", Attempt, make, {}) == attempts(1)
         events = [json.loads(line) for line in (tmp_path / name / "events.jsonl").read_text().splitlines()]
         lines = [event["line"] for event in events if event["event"] == "warning"]
@@ -201,3 +204,46 @@ def test_events_tell_the_story(tmp_path: Path) -> None:
     run.records("exam", Attempt, lambda kept: attempts(1), {})
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["session", "started", "finished", "reused"]
+
+
+def test_two_runs_at_a_time_make_a_step_they_share_once(tmp_path: Path) -> None:
+    """Whoever waits takes it; where whoever made it was killed, it is made by the one that waits."""
+    made: list[str] = []
+    both = [tmp_path / "a", tmp_path / "b"]
+
+    def work(name: str) -> None:
+        others = [path for path in both if path.name != name]
+        run = Run.start(tmp_path / name, {}, {}, reuse=Beside(lambda: others, tmp_path / "locks"))
+        run.artifact("student", lambda folder: made.append(name) or time.sleep(0.5) or {"by": name}, {"seed": 0})
+        run.artifact("other", lambda folder: made.append(name) or {}, {"seed": name})
+        assert run.facts("student") == {"by": made[0]}
+        run.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, ["a", "b"]))
+    assert len(made) == 3
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_a_lock_that_a_killed_run_left_holds_nobody_up(tmp_path: Path) -> None:
+    beside = Beside(lambda: [tmp_path / "other"], tmp_path / "locks")
+    code = (
+        "import os, sys; from pathlib import Path; from tutelage.runs.sharing import Beside\n"
+        "here = Path(sys.argv[1]); beside = Beside(lambda: [here / 'other'], here / 'locks')\n"
+        "with beside.alone('student', {'seed': 0}, lambda: None): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
+    assert len(list((tmp_path / "locks").iterdir())) == 1
+    with beside.alone("student", {"seed": 0}, lambda: pytest.fail("it waits for nobody")):
+        pass
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_whoever_waits_for_a_step_can_be_stopped(tmp_path: Path) -> None:
+    beside = Beside(lambda: [tmp_path / "other"], tmp_path / "locks")
+
+    def stop() -> None:
+        raise Interrupted("stopped")
+
+    with beside.alone("student", {}, stop), pytest.raises(Interrupted), beside.alone("student", {}, stop):
+        pass

@@ -83,11 +83,12 @@ def test_a_mix_that_is_none_is_one_sentence(given: dict[str, Any], says: str) ->
 
 def test_a_finished_step_of_an_earlier_version_is_found_again(tmp_path: Path) -> None:
     from tutelage.runs.run import Run
+    from tutelage.runs.sharing import Beside
 
     first = Run.start(tmp_path / "old", {}, {})
     old = first.artifact("student", lambda folder: {"losses": []}, {"training": BEFORE, "seed": 0})
     first.close()
-    second = Run.start(tmp_path / "new", {}, {}, reuse=[tmp_path / "old"])
+    second = Run.start(tmp_path / "new", {}, {}, reuse=Beside(lambda: [tmp_path / "old"]))
     new = second.artifact(
         "student", lambda folder: pytest.fail("made again"), {"training": TrainingConfig(), "seed": 0}
     )

@@ -24,7 +24,13 @@ def study_command(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it takes: runs, teacher calls, dollars, hours, power.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Seeds that are made at a time, each in a process of its own.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Seeds that are made at a time, each in a process of its own; with more jobs than seeds, a seed's arms, too.",
+        ),
+    ] = 1,
     seeds: Annotated[str | None, typer.Option(help="Only these, such as 3,4: for several machines.")] = None,
     keep: Annotated[
         Path | None,
@@ -44,7 +50,7 @@ def study_command(
         return
     opened = open_study(study, folder, keep)
     with stoppable(console(stderr=as_json)) as stopping, Events() if as_json else View(console()) as view:
-        how = HowToWork(view, stopping, _numbers(seeds), on, drop_weights)
+        how = HowToWork(view, stopping, _numbers(seeds), launcher=on, drop_weights=drop_weights)
         try:
             work_through(opened, how, jobs)
         finally:

@@ -20,8 +20,9 @@ from tutelage.redaction import redacted
 from tutelage.regular import opened
 from tutelage.runs import folder, labels
 from tutelage.runs import records as lines
-from tutelage.runs.files import link, write_file
+from tutelage.runs.files import write_file
 from tutelage.runs.inputs import changed, digest_inputs, jsonable, made_from, object_of, tell_apart
+from tutelage.runs.sharing import Beside, borrow
 from tutelage.types import Checkpoint, JsonObject, Label, Question
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -50,7 +51,7 @@ class Run:
         path: Path,
         listener: Listener = _ignore,
         stopping: Callable[[], bool] = _never,
-        reuse: Sequence[Path] = (),
+        reuse: Beside = Beside(),  # noqa: B008 - immutable
     ) -> None:
         self.path = path
         self.listener = listener
@@ -194,9 +195,9 @@ class Run:
         `make(kept)` is given what an interrupted earlier try had written and yields the records still owed; each is
         on disk as soon as it is yielded.
         """
-        if self._finished(name, inputs, label):
-            return lines.read_records(self.path / name / "records.jsonl", kind)
-        with self._draft(name, inputs, label) as draft:
+        with self._made(name, inputs, label) as draft:
+            if draft is None:
+                return lines.read_records(self.path / name / "records.jsonl", kind)
             file_path = draft / "records.jsonl"
             kept = lines.recover(file_path, kind)  # the whole lines that an interrupted try left
             with opened(file_path, "ab") as file:
@@ -220,10 +221,9 @@ class Run:
         `make(folder)` writes into the draft folder, which may hold what an interrupted try left, and returns facts
         for step.json. The checkpoint's digest is that of its inputs.
         """
-        if not self._finished(name, inputs, label):
-            with self._draft(name, inputs, label) as draft:
-                if not (draft / "facts.json").exists():  # else killed between the last write and the rename
-                    write_file(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
+        with self._made(name, inputs, label) as draft:
+            if draft and not (draft / "facts.json").exists():  # else killed between the last write and the rename
+                write_file(draft / "facts.json", json.dumps(dict(make(draft)), indent=1).encode())
         return Checkpoint(path=str(self.path / name), digest=digest_inputs({"step": name, **inputs}))
 
     def facts(self, name: str) -> JsonObject:
@@ -235,7 +235,21 @@ class Run:
         if self.stopping():
             raise Interrupted(f"stopped in step {step}; what is finished is kept")
 
-    def _finished(self, name: str, inputs: Mapping[str, object], label: Label | None) -> bool:
+    @contextlib.contextmanager
+    def _made(self, name: str, inputs: Mapping[str, object], label: Label | None) -> Iterator[Path | None]:
+        """A folder in which a step is to be made; None where it is finished."""
+        if self._finished(name, inputs):
+            yield None
+            return
+        with self.reuse.alone(name, inputs, lambda: self.check_stop(name)):
+            if other := self.reuse.lender(name, inputs):
+                self._borrow(name, label, other)
+                yield None
+            else:
+                with self._draft(name, inputs, label) as draft:
+                    yield draft
+
+    def _finished(self, name: str, inputs: Mapping[str, object]) -> bool:
         # A step's folder has its name only once it is whole (`_draft`), so that it is there is the proof that it is finished.
         note = self.path / name / "step.json"
         if not os.path.lexists(note):
@@ -243,7 +257,7 @@ class Run:
                 raise RunError(
                     f"{note.parent} is no step of this run, since it holds no step.json; move it elsewhere, and the step is made"
                 )
-            return any(self._borrow(name, inputs, label, other) for other in self.reuse)
+            return False
         if differing := differences(made_from(note), jsonable(inputs)):
             raise RunError(
                 f"step {name} of {self.path} was made from other inputs: {'; '.join(differing)}. "
@@ -252,25 +266,15 @@ class Run:
         self.say(event="reused", step=name)
         return True
 
-    def _borrow(self, name: str, inputs: Mapping[str, object], label: Label | None, other: Path) -> bool:
-        """Take a step that another run made from the same inputs; its files are shared where the disk allows it."""
-        note = other / name / "step.json"
-        if not note.exists() or differences(made_from(note), jsonable(inputs)):
-            return False
-        draft = self.path / f"{name}.borrowed"
-        shutil.rmtree(draft, ignore_errors=True)
-        # Under another name first: killed while it copies, no half of a step has the step's name.
-        shutil.copytree(other / name, draft, copy_function=link)
-        mine = {**json_file(note), **_labelled(label)}  # written anew: the other run keeps its own
-        write_file(draft / "step.json", json.dumps(mine, indent=1).encode())
-        draft.rename(self.path / name)
+    def _borrow(self, name: str, label: Label | None, other: Path) -> None:
+        """Take a step that another run made from the same inputs."""
+        borrow(other / name, self.path / name, _labelled(label))
         self.say(event="reused", step=name, run=str(other))
-        if differing := changed(object_of(note, "made_on"), self._machine):
+        if differing := changed(object_of(other / name / "step.json", "made_on"), self._machine):
             self.warn(
                 f"{name} is taken from {other}, which made it under other conditions ({'; '.join(differing)}): made here it "
                 "could be rounded otherwise"
             )
-        return True
 
     @contextlib.contextmanager
     def _draft(self, name: str, inputs: Mapping[str, object], label: Label | None) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""One seed of a study in a process of its own: `workers.py` starts it, hears its events, and may stop it or be gone."""
+"""One seed of a study, or one of its runs, in a process of its own: `workers.py` starts it, hears its events, and may stop it or be gone."""
 
 import os
 import signal
@@ -23,12 +23,13 @@ class SeedTask(Struct, frozen=True, kw_only=True):
     folder: str
     kept: str
     seed: int
+    cell: str | None  # the run's title; None: all of the seed
     launcher: str | None
     drop_weights: bool
 
 
 def make_seed() -> None:
-    """Make the seed that the first argument tells of; each event is a line of JSON. A run that fails is noted, and is no failure here."""
+    """Make what the first argument tells of; each event is a line of JSON. A run that fails is noted, and is no failure here."""
     task = msgspec.json.decode(sys.argv[1], type=SeedTask)
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,7 +37,7 @@ def make_seed() -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     folder = Path(task.folder)
     opened = OpenStudy(read_study(folder / "study.yaml"), folder, Path(task.kept))
-    how = HowToWork(_tell, asked.is_set, [task.seed], task.launcher, task.drop_weights)
+    how = HowToWork(_tell, asked.is_set, [task.seed], task.cell, task.launcher, task.drop_weights)
     with guarded_streams():
         try:
             work(opened, how)

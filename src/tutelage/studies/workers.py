@@ -1,4 +1,4 @@
-"""Several seeds of a study at a time, each in a process of its own."""
+"""Several runs of a study at a time, in processes of their own: each a seed, or, where there are more processes, one run."""
 
 import contextlib
 import json
@@ -33,7 +33,8 @@ def run_study(
     """Work through a study, or go on with it, and return what it shows.
 
     `raw` is its YAML file or a mapping, `into` its folder, where every run is an ordinary one. What is kept of finished runs goes into
-    the folder `keep`, by default into the study's; what is there already is not made again. `jobs` seeds are made at a time.
+    the folder `keep`, by default into the study's; what is there already is not made again. `jobs` processes work at a time, each at a seed; where
+    there are more of them than seeds, at a run.
     """
     opened = open_study(raw, into, Path(keep) if keep else None)
     work_through(opened, how, jobs)
@@ -41,25 +42,39 @@ def run_study(
 
 
 def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:
-    """Make what is missing of a study: here, or several seeds at a time in processes of their own."""
+    """Make what is missing of a study: here, or in several processes at a time."""
     if jobs > 1:
         work_in_processes(opened, how, jobs)
     else:
         work(opened, how)
 
 
-class Working(NamedTuple):
-    """A process that makes one seed."""
+class Part(NamedTuple):
+    """What a process makes: a seed, or one of its runs."""
 
     seed: int
+    cell: str | None = None  # the run's title
+    first: bool = False  # whether the seed's other runs wait for it
+
+    @property
+    def name(self) -> str:
+        """For a reader, and of its log."""
+        return self.cell or str(self.seed)
+
+
+class Working(NamedTuple):
+    """A process that makes a part."""
+
+    part: Part
     process: subprocess.Popen[str]
     log: Path  # what it and the libraries in it say beside its events
 
 
 def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
-    """Make what is missing of a study, `jobs` seeds at a time; those that choose first, since the others need what they chose.
+    """Make what is missing of a study, `jobs` parts at a time; the seeds that choose first, since the others need what they chose.
 
-    A process makes all arms of its seed, so that what they share is made once and they are rounded alike.
+    A process makes all arms of its seed. Where there are more processes than seeds, the first run of a seed goes ahead, since it makes
+    what all share, and then each of the others has a process; what some of these share is made by one while the others wait (`Beside`).
     """
     if how.launcher is not None and not isinstance(how.launcher, str):
         raise ConfigError(
@@ -67,17 +82,20 @@ def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
         )
     study = opened.study
     for phase in (study.tune_seeds, study.seeds):
-        owed = [seed for seed in phase if (how.seeds is None or seed in how.seeds) and _is_owed(opened, seed)]
-        _run_phase(opened, how, owed, jobs)
+        owed = [seed for seed in phase if (how.seeds is None or seed in how.seeds) and _owed(opened, seed)]
+        single = jobs > len(owed)
+        parts = [Part(seed, _owed(opened, seed)[0] if single else None, first=single) for seed in owed]
+        _run_phase(opened, how, parts, jobs)
 
 
-def _is_owed(opened: OpenStudy, seed: int) -> bool:
+def _owed(opened: OpenStudy, seed: int) -> list[str]:
+    """The titles of a seed's runs that are not finished."""
     cells = [cell for cell in (*tuning_cells(opened.study), *opened.ready()) if cell.seed == seed]
-    return any(not opened.is_kept(cell) for cell in cells)
+    return [cell.title for cell in cells if not opened.is_kept(cell)]
 
 
-def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int) -> None:
-    waiting, told = list(owed), queue.Queue[tuple[int, JsonObject]]()
+def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Part], jobs: int) -> None:
+    waiting, told = list(parts), queue.Queue[tuple[Part, JsonObject]]()
     live: list[Working] = []
     fallen: list[str] = []
     try:
@@ -88,6 +106,11 @@ def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int
             for one in [one for one in live if one.process.poll() is not None]:
                 live.remove(one)
                 fallen += [why] if (why := _check_end(one)) else []
+                if one.part.first:
+                    opened.reload()
+                    waiting += [
+                        Part(one.part.seed, title) for title in _owed(opened, one.part.seed) if title != one.part.cell
+                    ]
             if how.stopping():
                 _stop(live, how, told)
                 raise Interrupted("stopped; what is finished is kept, and the same command goes on")
@@ -97,23 +120,24 @@ def _run_phase(opened: OpenStudy, how: HowToWork, owed: Sequence[int], jobs: int
     _pass_on(told, how, wait=0.0)
     opened.reload()
     if fallen:
-        raise TutelageError(f"{'; '.join(fallen)}. The other seeds were made; the same command tries again")
+        raise TutelageError(f"{'; '.join(fallen)}. The others were made; the same command tries again")
 
 
 def _start(
-    opened: OpenStudy, how: HowToWork, seed: int, jobs: int, put: Callable[[tuple[int, JsonObject]], None]
+    opened: OpenStudy, how: HowToWork, part: Part, jobs: int, put: Callable[[tuple[Part, JsonObject]], None]
 ) -> Working:
     task = SeedTask(
         folder=str(opened.folder),
         kept=str(opened.kept.folder),
-        seed=seed,
+        seed=part.seed,
+        cell=part.cell,
         launcher=how.launcher if isinstance(how.launcher, str) else None,
         drop_weights=how.drop_weights,
     )
     words = [sys.executable, "-m", "tutelage.studies.seed_process", msgspec.json.encode(task).decode()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
-    log = opened.folder / f"seed-{seed}.log"
+    log = opened.folder / f"seed-{part.name.replace('/', '~')}.log"
     with log.open("wb") as said:  # a file: a pipe that nobody reads would hold the process up once it is full
         # In a session of its own: Ctrl-C reaches this process, which passes it on once.
         process = subprocess.Popen(
@@ -125,28 +149,30 @@ def _start(
             text=True,
             start_new_session=True,
         )  # its input stays open as long as this process lives, which is how it knows
-    threading.Thread(target=_listen, args=(process, seed, put), daemon=True).start()
-    return Working(seed, process, log)
+    threading.Thread(target=_listen, args=(process, part, put), daemon=True).start()
+    return Working(part, process, log)
 
 
-def _listen(process: subprocess.Popen[str], seed: int, put: Callable[[tuple[int, JsonObject]], None]) -> None:
+def _listen(process: subprocess.Popen[str], part: Part, put: Callable[[tuple[Part, JsonObject]], None]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         with contextlib.suppress(ValueError):  # what a library prints
             event = json.loads(line)
             if isinstance(event, dict) and "event" in event:
-                put((seed, event))
+                put((part, event))
 
 
-def _pass_on(told: "queue.Queue[tuple[int, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
-    """Hand on what the processes said, with the seed before each step's name; how far a step is would be told of all at once."""
-    for seed, event in _heard(told, wait):
+def _pass_on(told: "queue.Queue[tuple[Part, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
+    """Hand on what the processes said, with the seed or the run before each step's name; how far a step is would be told of all at once."""
+    for part, event in _heard(told, wait):
         if event["event"] in ("traffic", "progress", "started"):
             continue
-        how.listener({**event, "seed": seed, **({"step": f"{seed}: {event['step']}"} if "step" in event else {})})
+        how.listener(
+            {**event, "seed": part.seed, **({"step": f"{part.name}: {event['step']}"} if "step" in event else {})}
+        )
 
 
-def _heard(told: "queue.Queue[tuple[int, JsonObject]]", wait: float) -> Iterator[tuple[int, JsonObject]]:
+def _heard(told: "queue.Queue[tuple[Part, JsonObject]]", wait: float) -> Iterator[tuple[Part, JsonObject]]:
     with contextlib.suppress(queue.Empty):
         yield told.get(timeout=wait) if wait else told.get_nowait()
         while True:
@@ -159,10 +185,10 @@ def _check_end(one: Working) -> str:
         return ""
     said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = f": {said[-1]}" if said else ""
-    return f"the process of seed {one.seed} ended with {one.process.returncode}{last} (see {one.log})"
+    return f"the process of {one.part.name} ended with {one.process.returncode}{last} (see {one.log})"
 
 
-def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[int, JsonObject]]") -> None:
+def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[Part, JsonObject]]") -> None:
     """Let each keep what it has in hand."""
     for one in live:
         one.process.send_signal(signal.SIGINT)

@@ -23,6 +23,7 @@ class HowToWork(NamedTuple):
     listener: Callable[[JsonObject], None] = lambda event: None
     stopping: Callable[[], bool] = lambda: False
     seeds: Sequence[int] | None = None  # only these; None: all
+    cell: str | None = None  # of such a seed only this run, by its title; None: all
     launcher: Launcher | str | None = None  # where the runs' work is done
     drop_weights: bool = False  # of the runs of a seed, once all are finished
 
@@ -41,7 +42,7 @@ def work(opened: OpenStudy, how: HowToWork) -> None:
             _say_unchosen(opened, seed, how)
         _keep_together(opened, group, how)
         for cell in group:
-            if not opened.is_kept(cell):
+            if how.cell in (None, cell.title) and not opened.is_kept(cell):
                 _make(opened, cell, group, how)
         if how.drop_weights and all(map(opened.is_kept, group)):
             for cell in group:
@@ -94,12 +95,15 @@ def set_aside(run: Path) -> None:
 
 def _make(opened: OpenStudy, cell: Cell, group: Sequence[Cell], how: HowToWork) -> None:
     how.listener({"event": "cell", "cell": cell.title, "left": len(opened.missing(how.seeds))})
-    beside = [opened.folder / other.folder for other in group if other.title != cell.title]
-    shared = [folder for folder in beside if (folder / "config.yaml").exists()]
+    others = [opened.folder / other.folder for other in group if other.title != cell.title]
+
+    def beside() -> list[Path]:  # asked at every step: some are made at the same time
+        return [folder for folder in others if (folder / "config.yaml").exists()]
+
     try:
         settings = check_config(config_at(opened.study, cell), cell.title)
         _wait_for(opened.folder / cell.folder, how)
-        runner.run(settings, opened.folder / cell.folder, how.listener, how.stopping, shared, how.launcher)
+        runner.run(settings, opened.folder / cell.folder, how.listener, how.stopping, beside, how.launcher)
         opened.finish(cell)
     except Interrupted:
         raise Interrupted(f"stopped in {cell.title}; what is finished is kept, and the same command goes on") from None
