@@ -81,7 +81,8 @@ def fit_once(
         dataset.prepared = _referred(mix, prepared, references, group)
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
-        _train(trainer, folder, group)
+        with learner.in_its_own_kind(model, arguments.products(config, device)):
+            _train(trainer, folder, group)
     if group.is_first:
         learner.write_student(model, tokenizer, stops, folder)
         shutil.rmtree(folder / "trainer", ignore_errors=True)
