@@ -2,6 +2,7 @@
 
     python benchmarks/shapes.py --into runs/shapes.json       # about four minutes on an H100
     python benchmarks/shapes.py --arms "tiny full,tiny lora" --device cpu    # a look at the script itself
+    python benchmarks/shapes.py --plan                        # the table of docs/scale.md: worked out, with no GPU
 
 The share is that of model FLOPs: what a training needs at the least for a token, over the rate of bfloat16 products of 8,192 x 8,192 matrices,
 measured in the same run. A token needs 6 N where all weights are trained, 4 N where adapters are (the base has no gradient of its own), and
@@ -68,10 +69,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16, help="lessons a step")
     parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--plan", action="store_true", help="only work out what memory they need")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(measure(next(arm for arm in ARMS if arm.name == given.one), given)))
+        return
+    if given.plan:
+        print("\n".join(planned()))
         return
     asked = given.arms.split(",") if given.arms else [arm.name for arm in ARMS if arm.shape != "tiny"]
     found: dict[str, Any] = {"rate": rate(given.device), "arms": {}}
@@ -156,6 +161,32 @@ def measure(arm: Arm, given: argparse.Namespace) -> dict[str, Any]:
         "loss": [facts["first_loss"], facts["last_loss"]],
         "apart": facts["apart"],
     }
+
+
+def planned() -> list[str]:
+    """What `tutelage plan` would say of each shape, for four lessons of 1,024 tokens at once on a GPU, in GB, as Markdown."""
+    from transformers import Qwen2Config
+
+    from tutelage.config import cache_folder
+    from tutelage.models.local import weights
+    from tutelage.training.memory import needs
+    from tutelage.training.settings import LoraConfig, TrainingConfig
+
+    _, tokenizer = weights.outline("smollm2", cache_folder())
+    rows = ["| student | all weights | layers again | adapters | layers again |", "|---|---|---|---|---|"]
+    for name, shape in SHAPES.items():
+        cells = []
+        with tempfile.TemporaryDirectory() as folder:
+            Qwen2Config(**shape, architectures=["Qwen2ForCausalLM"]).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            for lora in (None, LoraConfig()):
+                for again in (False, True):
+                    config = TrainingConfig(lora=lora, gradient_checkpointing=again, precision="bfloat16")
+                    found = needs({"name": folder, "cache": str(cache_folder())}, config, "cuda", 4, 1024)
+                    cells.append(f"{found.total / 1e9:.1f}")
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+        print(rows[-1], flush=True)
+    return ["", *rows]
 
 
 def make_student(shape: str, folder: Path, count: int, device: str) -> tuple[list[Any], float]:

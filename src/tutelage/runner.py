@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.classroom import remarks
 from tutelage.classroom.handing import Means
 from tutelage.classroom.room import Classroom
 from tutelage.config import Settings, cache_folder, expand_path, read_yaml, setting
@@ -20,7 +21,7 @@ from tutelage.launch.catalog import check_alone, find_launcher
 from tutelage.launch.launcher import Launcher
 from tutelage.models import PAID, specs
 from tutelage.models.opening import open_model
-from tutelage.recipes import planning
+from tutelage.recipes import planning, sizing
 from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.settings import Teaching
 from tutelage.runs import history, labels
@@ -52,7 +53,8 @@ def run(
     """
     with _working(raw, into, reuse, (listener, stopping), launcher) as (room, config):
         find_recipe(config.recipe).teach(room, config)
-        _miss_exams(room, config.recipe)
+        if missed := remarks.of_missed(room.run.path, room.promised):
+            room.run.warn(f"recipe {config.recipe!r} {missed}")
         room.run.say(event="done")
     return scores(Path(into))
 
@@ -97,7 +99,7 @@ def lesson_files(run: str | Path) -> list[Path]:
 
 
 def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample: int = 0) -> list[str]:
-    """What a run will ask of its teacher and what it may cost, as lines.
+    """What a run will ask of its teacher, what it may cost, and whether this device holds its training, as lines.
 
     Nothing is asked, unless `sample` questions are: their replies are kept, and a run does not pay for them again.
     """
@@ -112,7 +114,7 @@ def plan_run(raw: Mapping[str, Any] | str | Path, source: str = "config", sample
     for who in (config.teacher, *(row.who for row in expected if row.who is not None)):
         if specs.kinds_in(who) & PAID:
             open_model(who)  # an option that is wrong is said now, not when money is due
-    lines = planning.priced(config.teacher, expected).lines()
+    lines = [*planning.priced(config.teacher, expected).lines(), *sizing.memory_lines(config)]
     if sample and not isinstance(config, Teaching):
         raise ConfigError(
             f"{source}: the recipe {raw['recipe']!r} has no first rationales that could be asked for as a sample"
@@ -195,21 +197,6 @@ def _working(
     finally:
         room.close()
         held.close()
-
-
-def _miss_exams(room: Classroom, recipe: str) -> None:
-    """Say so where a recipe is done and its student sat none of the exams that were promised of it once it is taught."""
-    owed = {step: label for step, label in room.promised.items() if label.who == "student" and label.round != 0}
-    if not owed or any((room.run.path / step / "step.json").exists() for step in owed):
-        return  # some may stop early and leave the later ones out
-    done = [step for step in history.steps(room.run.path) if step.whole and step.label.kind == "exam"]
-    exams = [step.name for step in done if step.label.who != "teacher"]
-    named = ", ".join(repr(step) for step in owed)
-    sat = f"the exams that were sat are {', '.join(map(repr, exams))}" if exams else "none was sat"
-    room.run.warn(
-        f"recipe {recipe!r} ended without what it promises of the student that it taught ({named}): {sat}; call room.sit "
-        "with the steps that `promised` names"
-    )
 
 
 def check_launcher(launcher: Launcher, config: Mapping[str, Any]) -> None:

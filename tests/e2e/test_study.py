@@ -258,7 +258,7 @@ def test_with_more_jobs_than_seeds_the_arms_of_a_seed_are_made_at_a_time(
     whole: tuple[Path, list[Any]], base_student: Path, tmp_path: Path
 ) -> None:
     """What all share is made by the run that goes ahead; what two of the others share, by one of them while the other waits."""
-    folder, asked = whole
+    _, asked = whole
     with serve(teach) as (url, requests):
         prepare(tmp_path, base_student, url)
         study = yaml.safe_load((tmp_path / "s.yaml").read_text())

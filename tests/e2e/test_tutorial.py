@@ -54,6 +54,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(followed: tuple[Path, d
     assert len(printed) >= 8
     assert "64" in said["audit"]
     assert "calls" in said["plan"]
+    assert "memory of training" in said["plan"]
     assert "verified lessons" in said["lessons"]
     assert "Finished." in said["status"]
     assert "McNemar" in said["compare"]

@@ -1,8 +1,11 @@
 """What is said of a step that is done, in a line or a few."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from tutelage.evaluation import scoreboard
+from tutelage.runs import history
+from tutelage.runs.labels import Labels
 from tutelage.runs.reading import by_objective
 from tutelage.types import Attempt, Feedback, JsonObject
 
@@ -55,3 +58,18 @@ def of_replies(replies: Sequence[Feedback], asked: int, most: int | None, left: 
     missing = asked - len(replies)
     cut = f", {missing} left out at feedback.tokens={most}" if most is not None and missing else left(asked, missing)
     return f"{len(replies)} replies, {failed} failed, {tokens} tokens{cut}"
+
+
+def of_missed(run: Path, promised: Labels) -> str:
+    """What is to be said where a recipe is done and its student sat none of the exams promised of it once it is taught; else nothing."""
+    owed = {step: label for step, label in promised.items() if label.who == "student" and label.round != 0}
+    if not owed or any((run / step / "step.json").exists() for step in owed):
+        return ""  # some may stop early and leave the later ones out
+    done = [step for step in history.steps(run) if step.whole and step.label.kind == "exam"]
+    exams = [step.name for step in done if step.label.who != "teacher"]
+    named = ", ".join(repr(step) for step in owed)
+    sat = f"the exams that were sat are {', '.join(map(repr, exams))}" if exams else "none was sat"
+    return (
+        f"ended without what it promises of the student that it taught ({named}): {sat}; call room.sit with the steps that "
+        "`promised` names"
+    )

@@ -69,7 +69,7 @@ def plan_command(
         int, typer.Option(min=0, help="Ask this many questions, to know better; the replies are kept.")
     ] = 0,
 ) -> None:
-    """Say how many calls, tokens and dollars a run may take of its teacher, before anything is asked."""
+    """Say how many calls, tokens and dollars a run may take of its teacher, and what memory its training, before anything is asked."""
     for line in runner.plan_run(override(read_yaml(config), overrides or []), str(config), sample):
         say(line)
 

@@ -22,14 +22,19 @@ def begin_with(student: JsonObject, config: TrainingConfig, products: str) -> tu
     What is trained is float32; `products` is what weights are kept in that are not, unless the settings say.
     """
     trust = bool(student.get("trust_remote_code", False))
-    base = torch.float32
-    if config.lora is not None and (products if config.lora.base == "auto" else config.lora.base) == "bfloat16":
-        base = torch.bfloat16
+    base = kept_in(config, products)
     model, tokenizer = _load(student["name"], Path(student["cache"]), trust, config.lora, base)
     templates.prepare(tokenizer)
     if config.template == "paper" or not tokenizer.chat_template:
         templates.install_paper_template(tokenizer)
     return model, tokenizer, templates.stop_ids(tokenizer, model.generation_config)
+
+
+def kept_in(config: TrainingConfig, products: str) -> torch.dtype:
+    """What a student's weights are kept in: those that are trained in float32."""
+    lora = config.lora
+    half = lora is not None and (products if lora.base == "auto" else lora.base) == "bfloat16"
+    return torch.bfloat16 if half else torch.float32
 
 
 def _load(
@@ -54,13 +59,9 @@ def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: in
         raise LessonError(
             f"training.gradient_checkpointing: {type(model).__name__} cannot compute its layers again; leave it out"
         )
-    if config.attention != "auto":
-        _attend(model, config.attention)
-    elif device == "cpu" and longest <= _PLAIN:
-        # On a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths.
-        model.set_attn_implementation("eager")
+    attend(model, config.attention, device, longest)
     if config.lora is not None and not hasattr(model, "peft_config"):
-        model = _with_adapters(model, config.lora)
+        model = with_adapters(model, config.lora)
     return model.to(device)
 
 
@@ -73,7 +74,7 @@ def in_its_own_kind(model: LanguageModel, products: str) -> AbstractContextManag
         return nullcontext()
     from peft.helpers import disable_input_dtype_casting
 
-    return disable_input_dtype_casting(model)  # type: ignore[arg-type]
+    return disable_input_dtype_casting(model)
 
 
 def frozen_in(model: LanguageModel) -> JsonObject:
@@ -82,14 +83,22 @@ def frozen_in(model: LanguageModel) -> JsonObject:
     return {"frozen_in": ", ".join(sorted(kinds))} if kinds else {}
 
 
-def _attend(model: LanguageModel, how: str) -> None:
+def attend(model: LanguageModel, how: str, device: str, longest: int) -> None:
+    """Let a model compute its attention as the settings say, or as the device does it best for lessons of so many tokens."""
+    if how == "auto" and not (device == "cpu" and longest <= _PLAIN):
+        return
+    if (
+        how == "auto"
+    ):  # on a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths
+        how = "eager"
     try:
         model.set_attn_implementation(how)
     except (ValueError, ImportError) as error:
         raise LessonError(f"training.attention={how}: this student cannot have it here: {error}") from error
 
 
-def _with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:
+def with_adapters(model: LanguageModel, config: LoraConfig) -> LanguageModel:
+    """A model with new adapters, which alone are trained."""
     from peft import LoraConfig as Adapters
     from peft import get_peft_model
 

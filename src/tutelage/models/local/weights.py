@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tutelage.errors import MissingPackage, ModelError
 from tutelage.models.local import template_limits
@@ -119,6 +120,13 @@ def _stated(name: str) -> JsonObject:
     return stated if isinstance(stated, dict) else {}
 
 
+def reader_of(name: str, config: ModelConfig) -> Any:
+    """The class of transformers that reads a model with this config; one that cannot be a student is refused."""
+    import transformers
+
+    return getattr(transformers, _reader(name, config.to_dict()))
+
+
 def _reader(name: str, stated: JsonObject) -> str:
     """Which of transformers' classes reads a model with this config; one that cannot be a student is refused."""
     import transformers
@@ -159,10 +167,9 @@ def _tokenizer(name: str, trust_remote_code: bool) -> Tokenizer:
 
 
 def _plain(name: str, dtype: Dtype, trust_remote_code: bool) -> tuple[LanguageModel, Tokenizer]:
-    import transformers
 
     config = _config(name, trust_remote_code)
-    reader = getattr(transformers, _reader(name, config.to_dict()))
+    reader = reader_of(name, config)
     tokenizer = _tokenizer(name, trust_remote_code)
     with _said(name):
         model = reader.from_pretrained(
