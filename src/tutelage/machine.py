@@ -6,19 +6,31 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+_CARDS = Path("/proc/driver/nvidia/gpus")
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, instructions for products of matrices, threads, and the versions of PyTorch and transformers."""
+    """Processor, instructions for products of matrices, threads, NVIDIA's GPUs where PyTorch may use any, and versions."""
     processor, flags = _processor()
+    cards = _gpus(_CARDS) if os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1") else ""
     return {
         "processor": processor,
         "instructions": " ".join(name for name in _INSTRUCTIONS if name in flags),
         "threads": threads(),
+        **({"gpus": cards} if cards else {}),
         "torch": _version("torch"),
         "transformers": _version("transformers"),
     }
+
+
+@cache
+def _gpus(drivers: Path) -> str:
+    """The names of a machine's GPUs, as NVIDIA's driver tells them without a library."""
+    said = [
+        line for file in sorted(drivers.glob("*/information")) for line in file.read_text(errors="replace").splitlines()
+    ]
+    return ", ".join(line.partition(":")[2].strip() for line in said if line.startswith("Model:"))
 
 
 @cache
