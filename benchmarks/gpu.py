@@ -45,7 +45,9 @@ def main() -> None:
         deadline = time.monotonic() + 60 * given.minutes
         for part, most in PARTS.items():
             left = deadline - time.monotonic()
-            found["parts"][part] = measured(part, min(most, left)) if left > 15 else {"not run": "no time was left"}
+            found["parts"][part] = (
+                measured([__file__, "--part", part], min(most, left)) if left > 15 else {"not run": "no time was left"}
+            )
             print(f"{part}: {told(found['parts'][part])}", flush=True)
     given.into.parent.mkdir(parents=True, exist_ok=True)
     given.into.write_text(json.dumps(found, indent=1))
@@ -69,6 +71,20 @@ def machine() -> dict[str, Any]:
     import torch
     import transformers
 
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "gpus": torch.cuda.device_count(),
+        "memory_gb": round(torch.cuda.get_device_properties(0).total_memory / 1e9),
+        "bfloat16_tflops": round(product_rate() / 1e12),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def product_rate() -> float:
+    """FLOP/s of bfloat16 products of matrices of 8,192: the mean of ten."""
+    import torch
+
     a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
     for _ in range(3):
         a @ a
@@ -77,22 +93,15 @@ def machine() -> dict[str, Any]:
     for _ in range(10):
         a @ a
     torch.cuda.synchronize()
-    rate = 10 * 2 * 8192**3 / (time.perf_counter() - begun) / 1e12
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "gpus": torch.cuda.device_count(),
-        "memory_gb": round(torch.cuda.get_device_properties(0).total_memory / 1e9),
-        "bfloat16_tflops": round(rate),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
+    return 10 * 2 * 8192**3 / (time.perf_counter() - begun)
 
 
-def measured(part: str, seconds: float) -> dict[str, Any]:
-    """One part in a process of its own; what went wrong is its result."""
-    words = [sys.executable, __file__, "--part", part]
+def measured(words: list[str], seconds: float) -> dict[str, Any]:
+    """What a process of its own says in its last line; what went wrong is its result."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds, cwd=ROOT)
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, check=False, timeout=seconds, cwd=ROOT
+        )
     except subprocess.TimeoutExpired:
         return {"not run": f"not finished after {seconds:.0f} s"}
     if done.returncode:

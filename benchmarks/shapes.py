@@ -1,8 +1,8 @@
 """How much of a card a training uses: students of the field's shapes with random weights, by the function that recipes call.
 
-    python benchmarks/shapes.py --into runs/shapes.json       # about four minutes on an H100
-    python benchmarks/shapes.py --arms "tiny full,tiny lora" --device cpu    # a look at the script itself
-    python benchmarks/shapes.py --plan                        # the table of docs/scale.md: worked out, with no GPU
+    python -m benchmarks.shapes --into runs/shapes.json       # about four minutes on an H100
+    python -m benchmarks.shapes --arms "tiny full,tiny lora" --device cpu    # a look at the script itself
+    python -m benchmarks.shapes --plan                        # the table of docs/scale.md: worked out, with no GPU
 
 The share is that of model FLOPs: what a training needs at the least for a token, over the rate of bfloat16 products of 8,192 x 8,192 matrices,
 measured in the same run. A token needs 6 N where all weights are trained, 4 N where adapters are (the base has no gradient of its own), and
@@ -13,14 +13,13 @@ d the width of all heads together. What is computed twice, padding, and the adap
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.gpu import ROOT, measured, product_rate
+
 LENGTH = 1000  # tokens of a lesson, about
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -82,25 +81,14 @@ def main() -> None:
     found: dict[str, Any] = {"rate": rate(given.device), "arms": {}}
     deadline = time.monotonic() + 60 * given.minutes
     for arm in (arm for arm in ARMS if arm.name in asked):
-        words = [sys.executable, __file__, "--one", arm.name, "--device", given.device]
+        words = ["-m", "benchmarks.shapes", "--one", arm.name, "--device", given.device]
         words += ["--steps", str(given.steps), "--batch", str(given.batch)]
-        found["arms"][arm.name] = outcome(words, deadline - time.monotonic())
+        left = deadline - time.monotonic()
+        found["arms"][arm.name] = measured(words, left) if left > 1 else {"not run": "no time was left"}
         print(f"{arm.name}: {found['arms'][arm.name]}", flush=True)
         given.into.parent.mkdir(parents=True, exist_ok=True)
         given.into.write_text(json.dumps(found, indent=1))
     print("\n".join(table(found)))
-
-
-def outcome(words: list[str], seconds: float) -> dict[str, Any]:
-    """What one process measured, or why it did not."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=max(1.0, seconds), cwd=ROOT)
-    except subprocess.TimeoutExpired:
-        return {"not run": "no time was left"}
-    if done.returncode:
-        return {"not run": (done.stderr.strip().splitlines() or ["no output"])[-1]}
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
 
 
 def rate(device: str) -> dict[str, Any]:
@@ -108,17 +96,10 @@ def rate(device: str) -> dict[str, Any]:
     import torch
     import transformers
 
-    size = 8192 if device == "cuda" else 1024
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    times = []
-    for _ in range(13):
-        begun = time.perf_counter()
-        a @ a
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begun)
-    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return {"device": name, "flops": 2 * size**3 / sorted(times[3:])[5], "torch": torch.__version__, "transformers": transformers.__version__}  # fmt: skip
+    cuda = device == "cuda"
+    name = torch.cuda.get_device_name() if cuda else "CPU"
+    flops = product_rate() if cuda else None  # a look at the script needs no rate
+    return {"device": name, "flops": flops, "torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def measure(arm: Arm, given: argparse.Namespace) -> dict[str, Any]:
@@ -239,6 +220,11 @@ def needed(shape: dict[str, Any], how: str, tokens: float) -> float:
     return (6 if how == "full" else 4) * weights_of(shape)[1] + attention
 
 
+def share_of(flops: float, whole: float | None) -> str:
+    """A share of the card's rate, where that was measured."""
+    return f"{flops / whole:.1%}" if whole else "-"
+
+
 def table(found: dict[str, Any]) -> list[str]:
     """The results as Markdown for LOG.md."""
     there = found["rate"]
@@ -246,10 +232,11 @@ def table(found: dict[str, Any]) -> list[str]:
         f"| {name} | not run: {one['not run']} | | | | |"
         if "not run" in one
         else f"| {name} | {one['parameters'] / 1e9:.2f} | {one['micro_batch']} x {one['lesson']} | {one['tokens_per_second']:,} | "
-        f"{one['flops'] / there['flops']:.1%} | {one['memory_gb']} |"
+        f"{share_of(one['flops'], there['flops'])} | {one['memory_gb']} |"
         for name, one in found["arms"].items()
     ]
-    head = f"{there['device']}, {there['flops'] / 1e12:.0f} TFLOP/s in bfloat16, torch {there['torch']}, transformers {there['transformers']}"
+    rated = f"{there['flops'] / 1e12:.0f} TFLOP/s in bfloat16" if there["flops"] else "its rate not measured"
+    head = f"{there['device']}, {rated}, torch {there['torch']}, transformers {there['transformers']}"
     return ["", head, "", "| student | 10^9 weights | at once | tokens/s | of the card's rate | GB |", "|---|---|---|---|---|---|", *rows]  # fmt: skip
 
 

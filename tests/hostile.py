@@ -4,11 +4,11 @@ Everything is drawn from a `random.Random`, so that a seed is a case.
 """
 
 import random
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
+from tests.pace import seconds_of
 
 from tutelage.errors import TutelageError
 from tutelage.grading.answers import grading
@@ -21,7 +21,7 @@ from tutelage.recipes import catalog
 from tutelage.tasks.task import Task
 from tutelage.types import Question
 
-LIMIT = 2.0  # seconds of this process that any text may take
+LIMIT = 2.0  # seconds of an ordinary machine that any text may take
 
 # What is repeated up to a megabyte: opening and closing signs, runs of one thing, markers, words.
 SHAPES = (
@@ -74,9 +74,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 def taken(read: Callable[[Any], object], text: str | bytes) -> float:
     """Seconds of this process that a reader takes over a text; what a busy machine does meanwhile is not the reader's."""
-    begun = time.process_time()
-    read(text)
-    return time.process_time() - begun
+    return seconds_of(lambda: read(text))
 
 
 def repeated(shape: str, size: int) -> str:

@@ -2,9 +2,9 @@
 
 import base64
 import random
-import time
 
 import pytest
+from tests.pace import seconds_of
 
 from tutelage import redaction
 
@@ -46,10 +46,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seconds(text: str) -> float:
-    begun = time.process_time()
-    redaction.redact(text)
-    redaction.holds_key(text)
-    return time.process_time() - begun
+    return seconds_of(lambda: (redaction.redact(text), redaction.holds_key(text)))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -60,13 +57,13 @@ def test_a_megabyte_takes_no_longer_than_it_must(shape: str) -> None:
         small = seconds(unit * (50_000 // len(unit)) + tail)
         assert small < 0.3, f"{shape} before {tail!r}: {small:.2f} s for 50 kB"
     large = seconds(f"token={unit * (1_000_000 // len(unit))}")
-    assert large < 2
+    assert large < 5
 
 
 @pytest.mark.parametrize("mark", ["token", "bearer", "x", "eyJ", "sk-", "?key=", "://"])
 @pytest.mark.parametrize("run", ["a", " ", "-", "=", "*", "_"])
 def test_long_runs_between_marks(mark: str, run: str) -> None:
-    assert seconds((mark + run * 500) * 2_000) < 2
+    assert seconds((mark + run * 500) * 2_000) < 5
 
 
 def test_any_mixture() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tutelage.classroom import remarks
 from tutelage.classroom.handing import Means
 from tutelage.classroom.room import Classroom
-from tutelage.config import Settings, cache_folder, expand_path, read_yaml, setting
+from tutelage.config import Settings, expand_path, read_yaml, setting
 from tutelage.errors import ConfigError, Interrupted, RunError, TutelageError
 from tutelage.evaluation.regrade import again
 from tutelage.evaluation.scoreboard import Score, score
@@ -41,14 +41,13 @@ def run(
     into: str | Path,
     listener: Listener | None = None,
     stopping: Callable[[], bool] | None = None,
-    reuse: Sequence[str | Path] | Callable[[], Sequence[Path]] = (),
+    reuse: Sequence[str | Path] | Beside = (),
     launcher: Launcher | str | None = None,
 ) -> dict[str, Score]:
     """Run a recipe into a run directory, or go on with one that was interrupted; returns the score of each exam by title.
 
     `raw` is a config: a mapping, a settings object, or the path of a YAML file. `listener` is told every event as a mapping; `stopping` is asked between records whether to leave.
-    Steps that a run in `reuse` made from the same inputs are taken from there; a function is asked for the runs at each step, for those that
-    work at the same time. `launcher` says where work runs, as the
+    Steps that a run in `reuse` made from the same inputs are taken from there; runs that work at the same time are named by a `Beside`. `launcher` says where work runs, as the
     config's `launch` does: an object, its name or package.module:NAME; the run is the same wherever it runs.
     """
     with _working(raw, into, reuse, (listener, stopping), launcher) as (room, config):
@@ -144,7 +143,7 @@ def open_classroom(config: Settings, into: str | Path) -> Iterator[Classroom]:
 def _working(
     raw: Mapping[str, Any] | Settings | str | Path,
     into: str | Path,
-    reuse: Sequence[str | Path] | Callable[[], Sequence[Path]] = (),
+    reuse: Sequence[str | Path] | Beside = (),
     told: tuple[Listener | None, Callable[[], bool] | None] = (None, None),
     launcher: Launcher | str | None = None,
 ) -> Iterator[tuple[Classroom, Any]]:
@@ -159,7 +158,7 @@ def _working(
     check_alone()
     task = find_task(config.task, data=config.data)
     callbacks = {name: call for name, call in zip(("listener", "stopping"), told, strict=True) if call}
-    runs = reuse if callable(reuse) else partial(list, [_run_at(Path(other)) for other in reuse])
+    shared = reuse if isinstance(reuse, Beside) else Beside(partial(list, [_run_at(Path(other)) for other in reuse]))
     plain = config.model_dump(mode="json")
     roles = specs.roles(type(config))
     for role in roles:
@@ -177,14 +176,7 @@ def _working(
         "roles": roles,
         "promised": written,
     }
-    held = Run.start(
-        Path(into),
-        plain,
-        about,
-        lambda kept: identity_of(kept, roles),
-        reuse=Beside(runs, cache_folder() / "making"),
-        **callbacks,
-    )
+    held = Run.start(Path(into), plain, about, lambda kept: identity_of(kept, roles), reuse=shared, **callbacks)
     room = Classroom(held, task, config.seed, Means(cache, config.budget, launcher), promised)
     try:
         yield room, config

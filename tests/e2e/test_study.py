@@ -66,6 +66,16 @@ def found(folder: Path) -> Any:
     return arms, told["comparisons"], [run["exams"] for run in told["runs"]]
 
 
+def finished(folder: Path) -> list[tuple[str, str]]:
+    """Each step that a run of the study really made, with its seed."""
+    return [
+        (row["step"], events.parent.name)
+        for events in (folder / "out").glob("*/*/events.jsonl")
+        for row in map(json.loads, events.read_text().splitlines())
+        if row["event"] == "finished"
+    ]
+
+
 @pytest.fixture(scope="module")
 def whole(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
     """An undisturbed study, and what its teacher was asked."""
@@ -82,10 +92,7 @@ def whole(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_what_the_arms_share_is_made_and_paid_for_once(whole: tuple[Path, list[Any]]) -> None:
     folder, requests = whole
-    made: Counter[str] = Counter()
-    for events in (folder / "out").glob("*/*/events.jsonl"):
-        rows = [json.loads(line) for line in events.read_text().splitlines()]
-        made.update(row["step"] for row in rows if row["event"] == "finished")
+    made = Counter(step for step, _ in finished(folder))
     assert {step: made[step] for step in ("rationales", "1-student", "1-test", "2-exam")} == dict.fromkeys(
         ("rationales", "1-student", "1-test", "2-exam"), 2
     )
@@ -268,10 +275,7 @@ def test_with_more_jobs_than_seeds_the_arms_of_a_seed_are_made_at_a_time(
         works(tmp_path, "--jobs", "4")
         assert len(requests) <= len(asked)
         assert max(Counter(json.dumps(body, sort_keys=True) for body in requests).values()) == 1
-    made: Counter[tuple[str, str]] = Counter()
-    for events in (tmp_path / "out").glob("*/*/events.jsonl"):
-        rows = [json.loads(line) for line in events.read_text().splitlines()]
-        made.update((row["step"], events.parent.name) for row in rows if row["event"] == "finished")
+    made = Counter(finished(tmp_path))
     for seed in ("0", "1"):
         assert [made[step, seed] for step in ("rationales", "1-student", "1-test", "2-exam")] == [1, 1, 1, 1]
         assert made["2-student", seed] == made["2-test", seed] == 3
@@ -279,4 +283,4 @@ def test_with_more_jobs_than_seeds_the_arms_of_a_seed_are_made_at_a_time(
     assert [arm["seeds"] for arm in arms] == [[0, 1]] * 3
     assert len(comparisons) == 2
     assert len(runs) == 6
-    assert not list((tmp_path / "cache" / "making").iterdir())
+    assert not list((tmp_path / "out" / ".making").iterdir())

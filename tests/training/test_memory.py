@@ -12,7 +12,7 @@ from tests.contracts import architectures
 
 from tutelage.recipes import sizing
 from tutelage.recipes.catalog import check_config
-from tutelage.training import arguments, learner, memory
+from tutelage.training import arguments, layout, learner, memory
 from tutelage.training.settings import TrainingConfig
 
 HOW: dict[str, dict[str, Any]] = {
@@ -30,26 +30,19 @@ def really(student: dict[str, Any], config: TrainingConfig, lines: int, tokens: 
     products = arguments.products(config, "cpu")
     model, *_ = learner.begin_with(student, config, products)
     model = learner.ready(model, config, "cpu", tokens).train()
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    own = {one.untyped_storage()._cdata for one in (*model.parameters(), *model.buffers())}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def pack(one: torch.Tensor) -> torch.Tensor:
-        kept[one.untyped_storage()._cdata] = one.untyped_storage()
-        return one
-
+    causal = layout.causal_of(model)
     ids = torch.zeros(lines, tokens, dtype=torch.long)
     mask = torch.ones_like(ids)
     mask[0, 0] = 0  # lessons are not equally long: without any padding attention needs no mask
     with (
         learner.in_its_own_kind(model, products),
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one),
+        memory.holding() as kept,
         torch.autocast("cpu", dtype=torch.bfloat16, enabled=products == "bfloat16"),
     ):
         causal.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)
     total = sum(one.numel() * one.element_size() for one in model.parameters())
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
-    return total, trained, sum(one.nbytes() for place, one in kept.items() if place not in own)
+    return total, trained, memory.bytes_of(kept, (*model.parameters(), *model.buffers()))
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -119,4 +112,7 @@ def test_a_plan_says_what_a_training_takes(base_student: Path, tmp_path: Path) -
     said = planned()
     assert "a lesson of 64 tokens about 0.00; 8 of these at once about 0.0" in said
     assert "GB, which holds it" in said
+    assert "may read several texts a lesson" not in said
+    reflecting = planned(training={"max_length": 64, "reflection": {}})
+    assert "GB, which holds it; the objectives chosen may read several texts a lesson and need more" in reflecting
     assert "memory: not known before the student is there: " in planned(student="hf:nobody/has-this")

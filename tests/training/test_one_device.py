@@ -15,7 +15,7 @@ from tests.contracts.test_objectives import LESSONS, train
 from tutelage.classroom.remarks import of_training
 from tutelage.errors import ConfigError, LessonError
 from tutelage.models.local import weights
-from tutelage.training import arguments, heads, layout, learner
+from tutelage.training import arguments, heads, layout, learner, memory
 from tutelage.training.mixing import Mix
 from tutelage.training.settings import TrainingConfig
 
@@ -138,15 +138,9 @@ def test_adapters_take_their_inputs_as_they_come_and_learn_the_same(
         usual = Mix.loss
 
         def loss(self: Mix, *given: Any) -> Any:
-            sizes: dict[int, int] = {}
-
-            def pack(one: torch.Tensor) -> torch.Tensor:
-                sizes[one.untyped_storage()._cdata] = one.untyped_storage().nbytes()
-                return one
-
-            with torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one):
+            with memory.holding() as kept:
                 found = usual(self, *given)
-            held[name] = max(held.get(name, 0), sum(sizes.values()))
+            held[name] = max(held.get(name, 0), memory.bytes_of(kept))
             return found
 
         with monkeypatch.context() as patch:

@@ -28,11 +28,9 @@ def _lines(config: Any, spec: Any) -> list[str]:
     device = choose_device(str(spec.get("device", "auto")))
     lines = training.micro_batch or training.batch
     try:
-        from tutelage.models.local.weights import outline, room_of
         from tutelage.training.memory import needs
 
-        longest = min(training.max_length, room_of(outline(student["name"], cache)[0]))
-        whole = needs(student, training, device, lines, longest)
+        whole = needs(student, training, device, lines, training.max_length)
         free = free_memory(device)
     except (TutelageError, OSError) as error:
         return [f"memory: not known before the student is there: {error}"]
@@ -43,11 +41,16 @@ def _lines(config: Any, spec: Any) -> list[str]:
         ]
     one = whole.total - (whole.layers + whole.logits) * (lines - 1) // lines
     state = f"{whole.weights / _GB:.2f} GB of weights, {(whole.gradients + whole.optimizer) / _GB:.2f} of gradients and optimiser"
-    each = f"a lesson of {longest} tokens about {(whole.layers + whole.logits) / lines / _GB:.2f}"
+    each = f"a lesson of {whole.tokens} tokens about {(whole.layers + whole.logits) / lines / _GB:.2f}"
     return [
         f"memory of training {spec['name']} on this {device}: {state}, {each}; {lines} of these at once about {whole.total / _GB:.2f} in all",
-        f"memory free on this {device}: {free / _GB:.1f} GB, which {_verdict(whole.total, one, free, lines)}",
+        f"memory free on this {device}: {free / _GB:.1f} GB, which {_verdict(whole.total, one, free, lines)}{_more(training)}",
     ]
+
+
+def _more(training: Any) -> str:
+    """What the count leaves out where a lesson is more than the one text that is worked out."""
+    return "" if training.plain else "; the objectives chosen may read several texts a lesson and need more than this"
 
 
 def _verdict(needs: int, one: int, free: int, lines: int) -> str:

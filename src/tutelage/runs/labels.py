@@ -15,6 +15,11 @@ def label_as_json(label: Label) -> JsonObject:
     return told
 
 
+def labelled(label: Label | None) -> JsonObject:
+    """What a step's note holds of its label."""
+    return {} if label is None else {"label": label_as_json(label)}
+
+
 def read_label(told: object) -> Label | None:
     """A label from JSON; None where there is none that can be read."""
     try:

@@ -268,7 +268,7 @@ class Run:
 
     def _borrow(self, name: str, label: Label | None, other: Path) -> None:
         """Take a step that another run made from the same inputs."""
-        borrow(other / name, self.path / name, _labelled(label))
+        borrow(other / name, self.path / name, labels.labelled(label))
         self.say(event="reused", step=name, run=str(other))
         if differing := changed(object_of(other / name / "step.json", "made_on"), self._machine):
             self.warn(
@@ -281,7 +281,7 @@ class Run:
         """A folder to work in that becomes the step when the block ends well."""
         draft = self.path / f"{name}.draft"
         note = draft / "step.json"
-        wanted = {"step": name, **_labelled(label), "inputs": jsonable(inputs)}
+        wanted = {"step": name, **labels.labelled(label), "inputs": jsonable(inputs)}
         if os.path.lexists(draft) and not draft.is_dir():
             raise RunError(f"{draft} is no folder; move it elsewhere, and the step is made")
         if draft.exists() and (not note.exists() or made_from(note) != wanted["inputs"]):
@@ -297,7 +297,3 @@ class Run:
         write_file(note, json.dumps({**json_file(note), "seconds": seconds}, indent=1).encode())
         draft.rename(self.path / name)
         self.say(event="finished", step=name, seconds=seconds)
-
-
-def _labelled(label: Label | None) -> JsonObject:
-    return {} if label is None else {"label": labels.label_as_json(label)}

@@ -31,7 +31,7 @@ class Beside(NamedTuple):
 
     @contextlib.contextmanager
     def alone(self, name: str, inputs: Mapping[str, object], check_stop: Callable[[], None]) -> Iterator[None]:
-        """Let no run of the same user make this step at the same time; whoever waits finds it made, or makes it.
+        """Let no run with the same `locks` make this step at the same time; whoever waits finds it made, or makes it.
 
         The system lets go of the lock when its process ends, whatever ends it.
         """
@@ -44,8 +44,10 @@ class Beside(NamedTuple):
             check_stop()
             time.sleep(0.2)
         with held:
-            yield
-            file.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
 
 
 def _take(file: Path) -> IO[bytes] | None:

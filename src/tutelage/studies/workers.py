@@ -49,7 +49,7 @@ def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:
         work(opened, how)
 
 
-class Part(NamedTuple):
+class Portion(NamedTuple):
     """What a process makes: a seed, or one of its runs."""
 
     seed: int
@@ -65,7 +65,7 @@ class Part(NamedTuple):
 class Working(NamedTuple):
     """A process that makes a part."""
 
-    part: Part
+    part: Portion
     process: subprocess.Popen[str]
     log: Path  # what it and the libraries in it say beside its events
 
@@ -82,9 +82,10 @@ def work_in_processes(opened: OpenStudy, how: HowToWork, jobs: int) -> None:
         )
     study = opened.study
     for phase in (study.tune_seeds, study.seeds):
-        owed = [seed for seed in phase if (how.seeds is None or seed in how.seeds) and _owed(opened, seed)]
+        asked = [seed for seed in phase if how.seeds is None or seed in how.seeds]
+        owed = {seed: titles for seed in asked if (titles := _owed(opened, seed))}
         single = jobs > len(owed)
-        parts = [Part(seed, _owed(opened, seed)[0] if single else None, first=single) for seed in owed]
+        parts = [Portion(seed, titles[0] if single else None, first=single) for seed, titles in owed.items()]
         _run_phase(opened, how, parts, jobs)
 
 
@@ -94,8 +95,8 @@ def _owed(opened: OpenStudy, seed: int) -> list[str]:
     return [cell.title for cell in cells if not opened.is_kept(cell)]
 
 
-def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Part], jobs: int) -> None:
-    waiting, told = list(parts), queue.Queue[tuple[Part, JsonObject]]()
+def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Portion], jobs: int) -> None:
+    waiting, told = list(parts), queue.Queue[tuple[Portion, JsonObject]]()
     live: list[Working] = []
     fallen: list[str] = []
     try:
@@ -109,7 +110,9 @@ def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Part], jobs: i
                 if one.part.first:
                     opened.reload()
                     waiting += [
-                        Part(one.part.seed, title) for title in _owed(opened, one.part.seed) if title != one.part.cell
+                        Portion(one.part.seed, title)
+                        for title in _owed(opened, one.part.seed)
+                        if title != one.part.cell
                     ]
             if how.stopping():
                 _stop(live, how, told)
@@ -124,7 +127,7 @@ def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Part], jobs: i
 
 
 def _start(
-    opened: OpenStudy, how: HowToWork, part: Part, jobs: int, put: Callable[[tuple[Part, JsonObject]], None]
+    opened: OpenStudy, how: HowToWork, part: Portion, jobs: int, put: Callable[[tuple[Portion, JsonObject]], None]
 ) -> Working:
     task = SeedTask(
         folder=str(opened.folder),
@@ -153,7 +156,7 @@ def _start(
     return Working(part, process, log)
 
 
-def _listen(process: subprocess.Popen[str], part: Part, put: Callable[[tuple[Part, JsonObject]], None]) -> None:
+def _listen(process: subprocess.Popen[str], part: Portion, put: Callable[[tuple[Portion, JsonObject]], None]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         with contextlib.suppress(ValueError):  # what a library prints
@@ -162,7 +165,7 @@ def _listen(process: subprocess.Popen[str], part: Part, put: Callable[[tuple[Par
                 put((part, event))
 
 
-def _pass_on(told: "queue.Queue[tuple[Part, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
+def _pass_on(told: "queue.Queue[tuple[Portion, JsonObject]]", how: HowToWork, wait: float = 0.3) -> None:
     """Hand on what the processes said, with the seed or the run before each step's name; how far a step is would be told of all at once."""
     for part, event in _heard(told, wait):
         if event["event"] in ("traffic", "progress", "started"):
@@ -172,7 +175,7 @@ def _pass_on(told: "queue.Queue[tuple[Part, JsonObject]]", how: HowToWork, wait:
         )
 
 
-def _heard(told: "queue.Queue[tuple[Part, JsonObject]]", wait: float) -> Iterator[tuple[Part, JsonObject]]:
+def _heard(told: "queue.Queue[tuple[Portion, JsonObject]]", wait: float) -> Iterator[tuple[Portion, JsonObject]]:
     with contextlib.suppress(queue.Empty):
         yield told.get(timeout=wait) if wait else told.get_nowait()
         while True:
@@ -188,7 +191,7 @@ def _check_end(one: Working) -> str:
     return f"the process of {one.part.name} ended with {one.process.returncode}{last} (see {one.log})"
 
 
-def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[Part, JsonObject]]") -> None:
+def _stop(live: Sequence[Working], how: HowToWork, told: "queue.Queue[tuple[Portion, JsonObject]]") -> None:
     """Let each keep what it has in hand."""
     for one in live:
         one.process.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from tutelage.launch.launcher import Launcher
 from tutelage.machine import machine
 from tutelage.recipes.catalog import check_config
 from tutelage.runs.folder import is_held
+from tutelage.runs.sharing import Beside
 from tutelage.studies.cells import Cell, config_at, tuning_cells
 from tutelage.studies.study_folder import OpenStudy
 from tutelage.types import JsonObject
@@ -96,10 +97,8 @@ def set_aside(run: Path) -> None:
 def _make(opened: OpenStudy, cell: Cell, group: Sequence[Cell], how: HowToWork) -> None:
     how.listener({"event": "cell", "cell": cell.title, "left": len(opened.missing(how.seeds))})
     others = [opened.folder / other.folder for other in group if other.title != cell.title]
-
-    def beside() -> list[Path]:  # asked at every step: some are made at the same time
-        return [folder for folder in others if (folder / "config.yaml").exists()]
-
+    begun = lambda: [folder for folder in others if (folder / "config.yaml").exists()]  # noqa: E731
+    beside = Beside(begun, opened.folder / ".making")  # some are made at the same time
     try:
         settings = check_config(config_at(opened.study, cell), cell.title)
         _wait_for(opened.folder / cell.folder, how)

@@ -75,7 +75,7 @@ class Head:
         return self._weights
 
     def _pieces(self, states_NH: torch.Tensor, given: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, ...]]:
-        size = max(1, PIECE // (4 * _vocabulary(self._causal)))
+        size = max(1, PIECE // (4 * vocabulary_of(self._causal)))
         return list(zip(*(torch.split(one, size) for one in (states_NH, *given)), strict=True))
 
     @contextmanager
@@ -151,10 +151,11 @@ def too_many(causal: LanguageModel, lines: int, columns: int) -> bool:
     """
     head = causal.get_output_embeddings()
     trained = 0 if head is None or not head.weight.requires_grad else head.weight.numel() * 4
-    return lines * columns * _vocabulary(causal) * 4 > max(WHOLE, PAYS * trained)
+    return lines * columns * vocabulary_of(causal) * 4 > max(WHOLE, PAYS * trained)
 
 
-def _vocabulary(causal: LanguageModel) -> int:
+def vocabulary_of(causal: LanguageModel) -> int:
+    """How many tokens a model gives a logit."""
     head = causal.get_output_embeddings()
     return int(causal.config.get_text_config().vocab_size) if head is None else int(head.weight.shape[0])
 

@@ -73,10 +73,10 @@ def _extremes(rows: Iterable[Row]) -> _Extremes:
 
 
 def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
-    ability.check_causal(_causal(model))
+    ability.check_causal(causal_of(model))
     if found.behind is not None and found.padded is not None:
         _check_behind(model, [found.behind, found.padded])
-    if not ability.pads_left(_causal(model)):
+    if not ability.pads_left(causal_of(model)):
         return "padding on the left would change what it computes"
     farthest, longest = found.farthest, found.longest
     if farthest is None or longest is None:
@@ -89,7 +89,7 @@ def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
         raise
     except Exception as error:  # whatever a model says to a mask of its own
         return f"it takes no mask for a shared prompt ({type(error).__name__})"
-    if distance > ability.tolerance(_causal(model), _ROUNDING):
+    if distance > ability.tolerance(causal_of(model), _ROUNDING):
         return f"a shared prompt would move its states by {distance:.1%}"
     return ""
 
@@ -124,7 +124,7 @@ def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int
 
 def head_for(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> Head | None:
     """The model's head where the logits of a pass are so many that they are better made in pieces, and can be; see `heads`."""
-    causal = _causal(model)
+    causal = causal_of(model)
     if not heads.too_many(causal, len(tensors["input_ids"]), int(tensors["keep"])):
         return None
 
@@ -141,12 +141,12 @@ def head_for(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> Head 
 
 def holds_whole(model: LanguageModel) -> bool:
     """Whether some pass had so many logits that pieces were wanted, and could not be made."""
-    return getattr(_causal(model), "_tutelage_head", True) is None
+    return getattr(causal_of(model), "_tutelage_head", True) is None
 
 
 def _called(model: LanguageModel, given: Mapping[str, Any]) -> Any:
     """One pass with those arguments that the model knows."""
-    known = taken(_causal(model))
+    known = taken(causal_of(model))
     return model(**{name: value for name, value in given.items() if name in known})
 
 
@@ -160,7 +160,7 @@ def states_behind(model: LanguageModel, laid: Mapping[str, torch.Tensor]) -> tor
     cache = getattr(read, "past_key_values", None)
     if cache is None:
         raise LessonError(
-            f"{type(_causal(model)).__name__} keeps no cache of keys and values, so a text cannot be read behind a constant prompt: "
+            f"{type(causal_of(model)).__name__} keeps no cache of keys and values, so a text cannot be read behind a constant prompt: "
             "choose reflection.variant=own, or another objective"
         )
     width = laid["texts"].shape[1]
@@ -181,9 +181,9 @@ def _check_behind(model: LanguageModel, texts: Sequence[Branch]) -> None:
     laid = {name: tensor.to(model.device) for name, tensor in lay_behind(texts).items()}
     behind = states_behind(model, laid)
     far = max(ability.apart(behind[line, : len(one.ids)].cpu(), _alone(model, one)) for line, one in enumerate(texts))
-    if far > ability.tolerance(_causal(model), _ROUNDING):
+    if far > ability.tolerance(causal_of(model), _ROUNDING):
         raise LessonError(
-            f"{type(_causal(model)).__name__} reads a text behind a constant prompt otherwise than in one pass (its states move by "
+            f"{type(causal_of(model)).__name__} reads a text behind a constant prompt otherwise than in one pass (its states move by "
             f"{far:.1%}): choose reflection.variant=own, or another objective"
         )
 
@@ -199,13 +199,13 @@ def _alone(model: LanguageModel, branch: Branch) -> torch.Tensor:
 def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """`shared_mask` in the form that the model's attention takes."""
     allowed_B1TT = shared_mask(tensors["segments"], tensors["position_ids"], tensors["kin"])
-    if _causal(model).config._attn_implementation != "eager":
+    if causal_of(model).config._attn_implementation != "eager":
         return allowed_B1TT
     forbidden = torch.finfo(torch.float32).min  # plain attention adds its mask to the scores
     return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
 
 
-def _causal(model: LanguageModel) -> LanguageModel:
+def causal_of(model: LanguageModel) -> LanguageModel:
     """The language model itself, without what shares it among processes and adapters around it."""
     if isinstance(model, DistributedDataParallel):
         model = model.module
@@ -216,7 +216,7 @@ def _causal(model: LanguageModel) -> LanguageModel:
 def last_states(model: LanguageModel, wanted: bool = True) -> Iterator[list[torch.Tensor]]:
     """The last-layer states (BTH) of the forward pass inside, without keeping those of every layer."""
     seen: list[torch.Tensor] = []
-    causal = _causal(model)
+    causal = causal_of(model)
     # Where the decoder sits differs from one model to the next; some never call the module that wraps it.
     places = {causal.get_decoder(), causal.base_model, getattr(causal, "model", causal)} - {causal}
 

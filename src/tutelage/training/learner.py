@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from tutelage.errors import LessonError, RunError
 from tutelage.models.local import templates, weights
 from tutelage.models.local.pretrained import LanguageModel, Tokenizer
+from tutelage.training.layout import causal_of
 from tutelage.training.settings import LoraConfig, TrainingConfig
 from tutelage.types import JsonObject
 
@@ -85,12 +86,10 @@ def frozen_in(model: LanguageModel) -> JsonObject:
 
 def attend(model: LanguageModel, how: str, device: str, longest: int) -> None:
     """Let a model compute its attention as the settings say, or as the device does it best for lessons of so many tokens."""
-    if how == "auto" and not (device == "cpu" and longest <= _PLAIN):
-        return
-    if (
-        how == "auto"
-    ):  # on a CPU the fused attention's backward pass is slower than plain matrix products at lesson lengths
-        how = "eager"
+    if how == "auto":
+        if device != "cpu" or longest > _PLAIN:
+            return
+        how = "eager"  # on a CPU fused attention's backward pass is slower than plain products at lesson lengths
     try:
         model.set_attn_implementation(how)
     except (ValueError, ImportError) as error:
@@ -121,7 +120,7 @@ def _past_adapters(model: LanguageModel) -> list[str]:
 
 def write_student(model: LanguageModel, tokenizer: Tokenizer, stops: set[int], folder: Path) -> None:
     """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
-    target = model.get_base_model() if hasattr(model, "get_base_model") else model
+    target = causal_of(model)
     target.generation_config.eos_token_id = sorted(stops)
     target.generation_config.pad_token_id = tokenizer.pad_token_id
     try:

@@ -1,6 +1,8 @@
 """What memory a training needs, found before any weights are loaded: the student's own code is run on tensors that hold nothing."""
 
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tutelage.models.local import weights
 from tutelage.models.local.pretrained import LanguageModel
-from tutelage.training import arguments, heads, learner
+from tutelage.training import arguments, heads, layout, learner
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject
 
@@ -21,8 +23,9 @@ _MEASURED = 1.36
 
 
 class Needs(NamedTuple):
-    """The memory of a training, in bytes."""
+    """The memory of a training, in bytes, with lessons of so many tokens."""
 
+    tokens: int  # of a lesson, as far as the student holds them
     weights: int
     gradients: int
     optimizer: int
@@ -32,11 +35,12 @@ class Needs(NamedTuple):
     @property
     def total(self) -> int:
         """All of it together."""
-        return sum(self)
+        return self.weights + self.gradients + self.optimizer + self.layers + self.logits
 
 
 def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, tokens: int) -> Needs:
-    """What the training of a student (`name`, `cache`, …) needs on a kind of device for so many lessons of so many tokens at once.
+    """What the training of a student (`name`, `cache`, …) needs on a kind of device for so many lessons at once of so many tokens, or as
+    many as the student holds.
 
     An estimate: weights, gradients and the optimiser's state are counted, what the layers
     hold is counted and multiplied by what a GPU was seen to take for it. Raises whatever the model's own code says to tensors that hold nothing.
@@ -45,7 +49,8 @@ def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, 
     with weights.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = _outlined(student, config, products)
-        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        causal = layout.causal_of(model)
+        tokens = min(tokens, weights.room_of(causal.config))
         learner.attend(causal, config.attention, device, tokens)
         with learner.in_its_own_kind(model, products):
             held = _held(causal, lines, tokens, products)
@@ -55,6 +60,7 @@ def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, 
         held = held // layers + layers * states
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     return Needs(
+        tokens=tokens,
         weights=sum(one.numel() * one.element_size() for one in model.parameters()),
         gradients=4 * trained,
         optimizer=_STATE.get(config.optimizer, _ADAMW) * trained,
@@ -78,6 +84,19 @@ def _held(causal: LanguageModel, lines: int, tokens: int, products: str) -> int:
     """Bytes of the tensors that a pass of the decoder keeps for its way back, each once, and none that is a weight."""
     decoder = causal.get_decoder()
     decoder = decoder if hasattr(decoder, "config") else causal.base_model  # some call another part so
+    with FakeTensorMode() as mode:
+        given = _hollow(decoder, mode)
+        ids = torch.zeros(lines, tokens, dtype=torch.long)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
+        amp = torch.autocast("cpu", dtype=torch.bfloat16, enabled=products == "bfloat16")
+        with holding() as kept, amp:
+            torch.func.functional_call(decoder, given, (), inputs)
+    return bytes_of(kept, given.values())
+
+
+@contextmanager
+def holding() -> Iterator[dict[int, torch.UntypedStorage]]:
+    """What is computed inside keeps for its way back: each memory once, by its place."""
     kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(one: torch.Tensor) -> torch.Tensor:
@@ -85,14 +104,13 @@ def _held(causal: LanguageModel, lines: int, tokens: int, products: str) -> int:
         kept[storage._cdata] = storage
         return one
 
-    with FakeTensorMode() as mode:
-        given = _hollow(decoder, mode)
-        ids = torch.zeros(lines, tokens, dtype=torch.long)
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
-        amp = torch.autocast("cpu", dtype=torch.bfloat16, enabled=products == "bfloat16")
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one), amp:
-            torch.func.functional_call(decoder, given, (), inputs)
-    own = {one.untyped_storage()._cdata for one in given.values()}
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one):
+        yield kept
+
+
+def bytes_of(kept: Mapping[int, torch.UntypedStorage], but: Iterable[torch.Tensor] = ()) -> int:
+    """The bytes of what was kept, but for what these tensors hold anyhow."""
+    own = {one.untyped_storage()._cdata for one in but}
     return sum(storage.nbytes() for place, storage in kept.items() if place not in own)
 
 
@@ -105,11 +123,8 @@ def _hollow(module: torch.nn.Module, mode: FakeTensorMode) -> dict[str, torch.Te
 
 def _logits(causal: LanguageModel, lines: int, tokens: int) -> int:
     """Logits in their own precision and in float32, their logarithms, and the gradient; in pieces where they are many."""
-    head = causal.get_output_embeddings()
-    whole = (
-        lines * tokens * int(head.weight.shape[0] if head is not None else causal.config.get_text_config().vocab_size)
-    )
     if not heads.too_many(causal, lines, tokens):
-        return 14 * whole
+        return 14 * lines * tokens * heads.vocabulary_of(causal)
+    head = causal.get_output_embeddings()
     trained = head.weight.numel() if head is not None and head.weight.requires_grad else 0
     return 14 * (heads.PIECE // 4) + 4 * trained  # a gradient that is added up on the way, beside the weight's own

@@ -81,8 +81,7 @@ def fit_once(
         dataset.prepared = _referred(mix, prepared, references, group)
         # On the device that it trains on: there a student must read shared rows rightly.
         dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
-        with learner.in_its_own_kind(model, arguments.products(config, device)):
-            _train(trainer, folder, group)
+        _train(trainer, folder, group)
     if group.is_first:
         learner.write_student(model, tokenizer, stops, folder)
         shutil.rmtree(folder / "trainer", ignore_errors=True)
@@ -144,10 +143,13 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
 def _train(trainer: LessonTrainer, folder: Path, group: Group) -> None:
     last = checkpoints.last_whole(folder / "trainer")
     trainer.remove_callback(PrinterCallback)
-    with weights.quiet():  # else a bar of its own breaks into ours at every checkpoint
+    model = trainer.model
+    assert model is not None
+    products = "bfloat16" if trainer.args.bf16 else "float32"
+    # Quiet: else a bar of its own breaks into ours at every checkpoint.
+    with weights.quiet(), learner.in_its_own_kind(model, products):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     if trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
-    assert trainer.model is not None
-    if not all(parameter.isfinite().all() for parameter in trainer.model.parameters()):
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")
