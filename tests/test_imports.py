@@ -55,3 +55,9 @@ def test_unknown_public_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tutelage.nothing
+
+
+def test_windows_is_told_where_it_runs() -> None:
+    code = "import os; os.name = 'nt'; import tutelage"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: Tutelage runs on Linux and macOS; on Windows install it in WSL" in done.stderr

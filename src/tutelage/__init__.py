@@ -1,9 +1,15 @@
 """Tutelage distils reasoning from a teacher language model into a small open model that its user owns."""
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+if os.name == "nt":  # before anything is half begun: runs hold their folders by locks that are files' own
+    raise ImportError(
+        "Tutelage runs on Linux and macOS; on Windows install it in WSL (`wsl --install`), where it is Linux and takes the same GPUs"
+    )
 
 # name -> where it is: loaded when first used, so that `import tutelage` stays light.
 _PUBLIC = {

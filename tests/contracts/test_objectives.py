@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,18 @@ def given(objective: Any, student: Path) -> Any:
 
 
 def train(
-    folder: Path, student: Path, objective: Any, stopping: Callable[[], bool] = lambda: False, **more: Any
+    folder: Path,
+    student: Path,
+    objective: Any,
+    stopping: Callable[[], bool] = lambda: False,
+    lessons: Sequence[Lesson] = LESSONS,
+    **more: Any,
 ) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     settings = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "precision": "float32", **more}
     settings["objective"] = given(objective, student)
     spec = {"name": str(student), "cache": "", "device": "cpu"}
-    return fit(spec, LESSONS, TrainingConfig(**settings), 3, folder, Callbacks(lambda tick: None, stopping))
+    return fit(spec, lessons, TrainingConfig(**settings), 3, folder, Callbacks(lambda tick: None, stopping))
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:

@@ -75,7 +75,6 @@ def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int, how:
     seconds = {1: 2.0, 2: 30.0}[times]
     with teaching(say, seconds=seconds) as teacher:
         raw = config(teacher)
-        raw["teacher"]["concurrency"] = 4
         write(tmp_path, raw)
         environment = {**os.environ, "TUTELAGE_CACHE": str(tmp_path / "cache"), "OPENAI_API_KEY": SECRET}
         words = [sys.executable, "-m", "tutelage", "lessons", "c.yaml", "--into", "run"]
@@ -325,3 +324,23 @@ def test_a_batch_service_that_answers_anything_ends_the_run_with_a_sentence(tmp_
         assert done.returncode == 0, done.stderr
         assert sum(len(teacher.files[file].splitlines()) for _, file in teacher.batches.values()) == 56  # each once
         assert teacher.requests == []
+
+
+def test_a_fleet_may_lose_and_gain_servers_and_pays_nothing_twice(tmp_path: Path) -> None:
+    with teaching(say, seconds=0.02) as one, teaching(say, seconds=0.02) as two:
+        raw = config(one)
+        raw["teacher"]["base_url"] = [one.url, "http://127.0.0.1:9/v1"]
+        write(tmp_path, raw)
+        stopped = cli(tmp_path, "lessons", "c.yaml", "budget.calls=20", "--into", "run")
+        assert stopped.returncode == 3, stopped.stderr
+        assert "http://127.0.0.1:9/v1 is left out until it answers again" in stopped.stdout
+        raw["teacher"]["base_url"] = [one.url, two.url]
+        write(tmp_path, raw)
+        done = cli(tmp_path, "lessons", "c.yaml", "--into", "run")
+        assert done.returncode == 0, done.stderr
+        asked = [json.dumps(body["messages"]) for body in (*one.answered, *two.answered)]
+        assert len(asked) == len(set(asked)) == 56
+        assert len(two.answered) > 5
+        listed = cli(tmp_path, "lessons", "c.yaml", f"teacher.base_url=[{two.url}, {two.url}]", "--into", "other")
+        assert listed.returncode == 2
+        assert "base_url must be an address, or a list of different ones" in listed.stderr

@@ -1,5 +1,6 @@
 """Answers of mathematics: a table of pairs, readings, and what must not hang, crash or be believed."""
 
+import json
 import os
 import random
 import signal
@@ -246,3 +247,21 @@ def test_a_boxed_formula_does_not_beat_the_letter_behind_it() -> None:
     choice = Task(name="t", kind="choice", splits=(), load=lambda split: [], **grading("choice"))
     question = Question(id="", text="", answer="D", choices=("1", "2", "3", "4"))
     assert judge(choice, question, r"So \boxed{x^2 + 1}. Answer: D") == ("D", "right")
+
+
+def test_it_answers_where_no_process_may_limit_its_memory() -> None:
+    """As on macOS, where that raises."""
+    code = """
+import resource
+usual = resource.setrlimit
+def refuse(which, limits):
+    if which == resource.RLIMIT_AS:
+        raise ValueError("current limit exceeds maximum limit")
+    usual(which, limits)
+resource.setrlimit = refuse
+from tutelage.grading import prover
+prover.answer_requests()
+"""
+    asked = json.dumps(["value", "x+1", "1+x", 3]) + "\n"
+    done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["ready", "true"], done.stderr

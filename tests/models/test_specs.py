@@ -233,7 +233,7 @@ def test_an_address_of_the_environment_is_meant_for_its_key(monkeypatch: pytest.
 def test_which_server_is_the_providers_own(url: str, home: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    assert (OpenAICompatible("m", base_url=url).secret == SECRET) is home
+    assert (OpenAICompatible("m", base_url=url).servers.secret == SECRET) is home
 
 
 @pytest.mark.parametrize("kind", LOCAL)

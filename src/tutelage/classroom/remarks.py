@@ -9,6 +9,8 @@ from tutelage.runs.labels import Labels
 from tutelage.runs.reading import by_objective
 from tutelage.types import Attempt, Feedback, JsonObject
 
+_EMPTY = 0.25  # a share of padding that is worth a word
+
 
 def of_training(facts: JsonObject) -> Iterator[str]:
     """How a training went, and what of it should not go unseen."""
@@ -37,6 +39,13 @@ def of_training(facts: JsonObject) -> Iterator[str]:
         )
     if facts.get("control"):
         yield f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text"
+    if facts.get("unpacked"):
+        yield f"training.packing is left out for this student: {facts['unpacked']}"
+    if facts.get("padding", 0) > _EMPTY:
+        yield (
+            f"{facts['padding']:.0%} of the columns that were computed are padding: training.packing=true, or a wider "
+            "training.sort_window, takes less"
+        )
     if facts.get("apart"):
         yield f"rows of their own, padded on the right, for every continuation of a prompt: {facts['apart']}"
 

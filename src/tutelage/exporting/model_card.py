@@ -153,7 +153,8 @@ def _recipe(source: Source) -> str:
 def _making(source: Source, written: Written) -> list[tuple[object, object]]:
     facts, lora = source.run.facts, source.setting("training.lora")
     versions = {name: number for name, number in facts.get("versions", {}).items() if number != "not installed"}
-    how = f"LoRA of rank {lora['r']}, merged here" if lora else "all weights"
+    four = ", trained on the base in four bits (NF4)" if lora and lora.get("base") == "nf4" else ""
+    how = f"LoRA of rank {lora['r']}{four}, merged here" if lora else "all weights"
     told = (("epochs", "epochs"), ("batch", "batch"), ("learning_rate", "learning rate"))
     how += "".join(
         f", {name} {value:g}" for key, name in told if (value := source.setting(f"training.{key}")) is not None

@@ -4,6 +4,7 @@ It runs apart because a computer algebra system can take for ever, or all memory
 time is over, and whoever asks kills it when even that takes too long. It ends with whoever asks, however that ends. The parser is latex2sympy, the one of math-verify; equality is decided here, by exact arithmetic and at points.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -154,7 +155,8 @@ def _end_with(parent: int) -> None:
 def answer_requests() -> None:
     """Answer requests until there are no more; what fails is not decided."""
     logging.disable(logging.CRITICAL)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(ValueError, OSError):  # macOS knows this limit and lets nobody set it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.setrecursionlimit(5000)
     signal.signal(signal.SIGALRM, _late)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

@@ -80,6 +80,10 @@ def _paid(kind: str, options: JsonObject, context: Context) -> Model:
     batch, poll = options.pop("batch", False), float(options.pop("poll", 30.0))
     if batch and kind != "openai":
         raise ConfigError(f"model kind {kind!r} has no batch form; only openai has")
+    if batch and isinstance(options.get("base_url"), list | tuple) and len(options["base_url"]) > 1:
+        raise ConfigError(
+            f"model kind {kind!r}: batch=true goes to one server; base_url names {len(options['base_url'])}"
+        )
     price = price_of({"kind": kind, **options})
     options.pop("price", None)
     if batch and price is not None:

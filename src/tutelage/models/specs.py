@@ -204,6 +204,8 @@ def identity(parsed: Mapping[str, object]) -> JsonObject:
     plain = {option: value for option, value in parsed.items() if option not in parts}
     if plain.get("kind") in MODELS:
         plain = {option: value for option, value in plain.items() if option not in LIMITS | PAYING}
+        if isinstance(addresses := plain.get("base_url"), list | tuple) and addresses:
+            plain["base_url"] = addresses[0]  # the others hold the same model, and may come and go
     inner = {option: _each(parsed, option, several, identity) for option, several in parts.items()}
     return {option: inner.get(option, plain.get(option)) for option in parsed if option in plain or option in inner}
 

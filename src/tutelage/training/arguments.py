@@ -164,7 +164,7 @@ def _fixed(folder: Path, steps: tuple[int, int], device: str) -> dict[str, Any]:
 
 def products(config: TrainingConfig, device: str) -> str:
     """The arithmetic of a training's products, "float32" or "bfloat16"."""
-    if config.lora is not None and config.lora.base not in ("auto", "float32"):
+    if config.lora is not None and config.lora.base == "bfloat16":
         return "bfloat16"  # what the base is kept in; the settings refuse another precision beside it
     return precision.choose("training", device) if config.precision == "auto" else config.precision
 

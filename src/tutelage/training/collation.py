@@ -1,7 +1,8 @@
 """Rows as tensors. B rows, L lines of the tensors, T columns, N targets, S branches of a row.
 
 Two layouts hold the same rows. *Shared*: a row is one line, padded on the left, in which all branches stand beside each
-other and a mask says who goes on from whom; a prompt is computed once for all that goes on from it. *Apart*: every way from
+other and a mask says who goes on from whom; a prompt is computed once for all that goes on from it. *Packed*: the same, but
+short rows share a line with others, and the mask keeps them apart. *Apart*: every way from
 a prompt to an end is a line of its own, padded on the right; this is right whatever a model makes of masks.
 """
 
@@ -33,50 +34,78 @@ class Laid(NamedTuple):
     places: list[list[Place]]
 
 
-def lay_shared(rows: Sequence[Row], pad: int) -> Laid:
-    """A line a row, padded on the left, so that what is scored ends in the last column of every line."""
-    width = max(row.shared_length for row in rows)
-    ids, segments, positions, places = [], [], [], []
+def lay_shared(rows: Sequence[Row], pad: int, lines: Sequence[Sequence[int]] | None = None) -> Laid:
+    """The rows that share each line, side by side; a line a row unless they are given.
+
+    Lines are padded on the left, so that where a line is a row what is scored ends in its last column.
+    """
+    lines = lines or [[number] for number in range(len(rows))]
+    width = max(sum(rows[number].shared_length for number in line) for line in lines)
+    ids, segments, positions = [], [], []
+    places: list[list[Place]] = [[] for _ in rows]
     # Plain lists first and one tensor of each: a tensor costs more to make than a lesson's tokens are worth.
-    for line, row in enumerate(rows):
-        column = width - row.shared_length
+    for number_of_line, line in enumerate(lines):
+        column = width - sum(rows[number].shared_length for number in line)
         tokens, segment, position = [pad] * column, [PADDING] * column, [0] * column
-        columns, ends = dict[int, int](), dict[int, int]()
-        for place in row.order:
-            branch = row.branches[place]
-            tokens += branch.ids
-            segment += [place + 1] * len(branch.ids)
-            # The position is where the token would stand if its branch were alone behind its prompt.
-            position += range(branch.depth, branch.depth + len(branch.ids))
-            columns[place], ends[place] = column, column + len(branch.ids)
-            column += len(branch.ids)
+        others = 0  # branches of the rows before it in the line
+        for number in line:
+            row = rows[number]
+            columns, ends = dict[int, int](), dict[int, int]()
+            for place in row.order:
+                branch = row.branches[place]
+                tokens += branch.ids
+                segment += [others + place + 1] * len(branch.ids)
+                # The position is where the token would stand if its branch were alone behind its prompt.
+                position += range(branch.depth, branch.depth + len(branch.ids))
+                columns[place], ends[place] = column, column + len(branch.ids)
+                column += len(branch.ids)
+            befores = [ends[parent] - 1 if parent >= 0 else -1 for parent in row.parents]
+            places[number] = [Place(number_of_line, columns[place], before) for place, before in enumerate(befores)]
+            others += len(row.branches)
         ids.append(tokens)
         segments.append(segment)
         positions.append(position)
-        befores = [ends[parent] - 1 if parent >= 0 else -1 for parent in row.parents]
-        places.append([Place(line, columns[place], before) for place, before in enumerate(befores)])
     kinds = torch.tensor(segments)
     tensors = {
         "input_ids": torch.tensor(ids),
         "attention_mask": (kinds != PADDING).long(),
         "position_ids": torch.tensor(positions),
     }
-    if not all(row.is_chain for row in rows):
+    if len(lines) < len(rows) or not all(row.is_chain for row in rows):
         # Who may look at whom cannot be told from the columns any more: see `shared_mask`.
-        tensors |= {"segments": kinds, "kin": _kin(rows)}
+        tensors |= {"segments": kinds, "kin": _kin([[rows[number] for number in line] for line in lines])}
     return Laid(tensors, places)
 
 
-def _kin(rows: Sequence[Row]) -> torch.Tensor:
+def _kin(lines: Sequence[Sequence[Row]]) -> torch.Tensor:
     """BSS, true: the second segment is the first itself, or one that it goes on from."""
-    size = 1 + max(len(row.branches) for row in rows)
-    kin_BSS = torch.zeros(len(rows), size, size, dtype=torch.bool)
-    for line, row in enumerate(rows):
-        for place, parent in enumerate(row.parents):
-            if parent >= 0:
-                kin_BSS[line, place + 1] = kin_BSS[line, parent + 1]  # parents stand before their children
-            kin_BSS[line, place + 1, place + 1] = True
+    size = 1 + max(sum(len(row.branches) for row in line) for line in lines)
+    kin_BSS = torch.zeros(len(lines), size, size, dtype=torch.bool)
+    for number, line in enumerate(lines):
+        others = 0
+        for row in line:
+            for place, parent in enumerate(row.parents):
+                own = others + place + 1
+                if parent >= 0:
+                    kin_BSS[number, own] = kin_BSS[number, others + parent + 1]  # parents stand before their children
+                kin_BSS[number, own, own] = True
+            others += len(row.branches)
     return kin_BSS
+
+
+def packed(lengths: Sequence[int]) -> list[list[int]]:
+    """Which of so long rows share a line no longer than the longest of them: each in the first that has room, longest first."""
+    order, most = sorted(range(len(lengths)), key=lambda number: -lengths[number]), max(lengths, default=0)
+    lines, room = list[list[int]](), list[int]()
+    for number in order:
+        place = next((place for place, free in enumerate(room) if free >= lengths[number]), None)
+        if place is None:
+            place = len(lines)
+            lines.append([])
+            room.append(most)
+        lines[place].append(number)
+        room[place] -= lengths[number]
+    return lines
 
 
 def shared_mask(segments_BT: torch.Tensor, positions_BT: torch.Tensor, kin_BSS: torch.Tensor) -> torch.Tensor:
@@ -115,14 +144,15 @@ def lay_apart(rows: Sequence[Row], pad: int) -> Laid:
     return Laid(tensors, [[places[place] for place in range(len(places))] for places in found])
 
 
-def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = False) -> Inputs:
+def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = False, packing: bool = False) -> Inputs:
     """Rows as what one forward pass and every objective's loss need; no rows at all give a line that teaches nothing.
 
     `parts` says for each objective and each of its parts where its tokens stand; `keep` is how many of the last columns
-    need logits; `labels` are all targets, for Trainer, which counts them; `whole` is passed on.
+    need logits, which with `packing` may be all; `labels` are all targets, for Trainer, which counts them; `whole` is passed on.
     """
     if rows:
-        tensors, places = (lay_apart if apart else lay_shared)(rows, pad)
+        lines = packed([row.shared_length for row in rows]) if packing and not apart else None
+        tensors, places = lay_apart(rows, pad) if apart else lay_shared(rows, pad, lines)
     else:  # the last batch of an epoch may be too short to fill all of its micro-batches
         blank = torch.tensor([[pad, pad]])
         tensors = {"input_ids": blank, "attention_mask": torch.ones_like(blank), "position_ids": torch.tensor([[0, 1]])}
@@ -134,6 +164,7 @@ def collate_rows(rows: Sequence[Row], whole: Totals, pad: int, apart: bool = Fal
         **tensors,
         "labels": torch.cat([one["labels"] for own in parts.values() for one in own.values() if "labels" in one] or [torch.tensor([0])]),
         "keep": width - min((int(one.min()) for one in sources), default=width - 1),
+        **({"packed": True} if packing and not apart else {}),
         "parts": parts,
         "totals": {name: {part: tuple(total) for part, total in own.items()} for name, own in whole.items()},
     }  # fmt: skip

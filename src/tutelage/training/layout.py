@@ -36,6 +36,39 @@ def why_apart(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
         model.train(training)
 
 
+def why_unpacked(model: LanguageModel, rows: Iterable[Row], pad: int) -> str:
+    """Why short rows cannot share a line with others; empty: they can.
+
+    As with branches, the student shows it: the longest of its rows beside the shortest ones, against each alone.
+    """
+    chosen = _side_by_side(rows)
+    training = model.training
+    model.eval()
+    try:
+        distance = _distance(model, chosen, pad, [list(range(len(chosen)))])
+    except (LessonError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a model says to a mask of its own
+        return f"it takes no mask that keeps lessons apart ({type(error).__name__})"
+    finally:
+        model.train(training)
+    if distance > ability.tolerance(causal_of(model), _ROUNDING):
+        return f"lessons beside it would move its states by {distance:.1%}"
+    return ""
+
+
+def _side_by_side(rows: Iterable[Row]) -> list[Row]:
+    """The shortest row, the one with the longest way to look back, and the shortest again."""
+    short: Row | None = None
+    far: Row | None = None
+    for row in rows:
+        short = row if short is None or row.shared_length < short.shared_length else short
+        far = row if far is None or row.reach > far.reach else far
+    assert short is not None
+    assert far is not None
+    return [short, far, short]
+
+
 class _Extremes:
     """Of the rows of a training those that are the hardest to read rightly."""
 
@@ -83,7 +116,7 @@ def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
         return ""
     try:
         distance = max(
-            _distance(model, one, pad) for one in ([farthest] if farthest is longest else [farthest, longest])
+            _distance(model, [one], pad) for one in ([farthest] if farthest is longest else [farthest, longest])
         )
     except (LessonError, torch.OutOfMemoryError):
         raise
@@ -94,16 +127,19 @@ def _why_apart(model: LanguageModel, found: _Extremes, pad: int) -> str:
     return ""
 
 
-def _distance(model: LanguageModel, row: Row, pad: int) -> float:
-    """How far the last states of a shared row are from those of separate lines, as a share of their length."""
-    shared, apart = lay_shared([row], pad), lay_apart([row], pad)
+def _distance(
+    model: LanguageModel, rows: Sequence[Row], pad: int, lines: Sequence[Sequence[int]] | None = None
+) -> float:
+    """How far the last states of rows in shared lines are from those of separate ones, as a share of their length."""
+    shared, apart = lay_shared(rows, pad, lines), lay_apart(rows, pad)
     together, separate = _states(model, shared.tensors), _states(model, apart.tensors)
     distances = []
-    for branch, one, other in zip(row.branches, shared.places[0], apart.places[0], strict=True):
-        if branch.after is not None:  # what goes on from a prompt, not the prompt
-            found = together[one.line, one.column : one.column + len(branch.ids)]
-            expected = separate[other.line, other.column : other.column + len(branch.ids)]
-            distances.append(ability.apart(found, expected))
+    for row, ones, others in zip(rows, shared.places, apart.places, strict=True):
+        for branch, one, other in zip(row.branches, ones, others, strict=True):
+            if lines or branch.after is not None:  # in a line of one row its prompt is read as alone
+                found = together[one.line, one.column : one.column + len(branch.ids)]
+                expected = separate[other.line, other.column : other.column + len(branch.ids)]
+                distances.append(ability.apart(found, expected))
     return max(distances)
 
 
@@ -123,9 +159,12 @@ def forward(model: LanguageModel, tensors: Mapping[str, torch.Tensor], keep: int
 
 
 def head_for(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> Head | None:
-    """The model's head where the logits of a pass are so many that they are better made in pieces, and can be; see `heads`."""
+    """The model's head where logits are better made from the states that are read, in pieces, and can be; see `heads`.
+
+    So it is where they are many, and where rows share a line and those that are wanted stand all over it.
+    """
     causal = causal_of(model)
-    if not heads.too_many(causal, len(tensors["input_ids"]), int(tensors["keep"])):
+    if not tensors.get("packed") and not heads.too_many(causal, len(tensors["input_ids"]), int(tensors["keep"])):
         return None
 
     def states_of(ids_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -32,9 +32,9 @@ def begin_with(student: JsonObject, config: TrainingConfig, products: str) -> tu
 
 
 def kept_in(config: TrainingConfig, products: str) -> torch.dtype:
-    """What a student's weights are kept in: those that are trained in float32."""
+    """What a student's weights are kept in: those that are trained in float32. Of a base in four bits, what is not."""
     lora = config.lora
-    half = lora is not None and (products if lora.base == "auto" else lora.base) == "bfloat16"
+    half = lora is not None and (products if lora.base in ("auto", "nf4") else lora.base) == "bfloat16"
     return torch.bfloat16 if half else torch.float32
 
 
@@ -42,9 +42,10 @@ def _load(
     name: str, cache: Path, trust: bool, lora: LoraConfig | None, base: torch.dtype
 ) -> tuple[LanguageModel, Tokenizer]:
     """The student to train. An adapter is trained on as the adapter it is, so that what is saved stands on the same base."""
+    four_bits = lora is not None and lora.base == "nf4"
     if lora is None or not weights.is_adapter(name):
-        return weights.load(name, base, cache, trust)
-    model, tokenizer = weights.load_adapter(name, base, cache, trust, train=True)
+        return weights.load(name, base, cache, trust, four_bits)
+    model, tokenizer = weights.load_adapter(name, base, cache, trust, train=True, four_bits=four_bits)
     rank = model.peft_config["default"].r
     if rank != lora.r:
         raise LessonError(
@@ -80,7 +81,8 @@ def in_its_own_kind(model: LanguageModel, products: str) -> AbstractContextManag
 
 def frozen_in(model: LanguageModel) -> JsonObject:
     """What the weights that are not trained are kept in, where there are any."""
-    kinds = {str(one.dtype).removeprefix("torch.") for one in model.parameters() if not one.requires_grad}
+    frozen = [one for one in model.parameters() if not one.requires_grad]
+    kinds = {"nf4" if hasattr(one, "quant_state") else str(one.dtype).removeprefix("torch.") for one in frozen}
     return {"frozen_in": ", ".join(sorted(kinds))} if kinds else {}
 
 

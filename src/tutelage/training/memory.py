@@ -18,6 +18,8 @@ from tutelage.types import JsonObject
 # Bytes of an optimiser's state a trained weight; where a name is not known, AdamW's.
 _STATE = {"sgd": 0, "adafactor": 0, "lion": 4, "adamw_8bit": 2, "adamw_bnb_8bit": 2, "paged_adamw_8bit": 2, "lion_8bit": 1, "paged_lion_8bit": 1}  # fmt: skip
 _ADAMW = 8
+# Bytes of a weight in four bits: a scale of eight bits for 64 of them, and one of 32 bits for 256 of these.
+_FOUR_BITS = 0.5 + 1 / 64 + 4 / (64 * 256)
 # What was measured over what the layers' own tensors take: 1.34 to 1.37 times on a GPU, students of 0.5B to 7B (LOG.md, 2026-11-27).
 _MEASURED = 1.36
 
@@ -61,12 +63,23 @@ def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, 
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     return Needs(
         tokens=tokens,
-        weights=sum(one.numel() * one.element_size() for one in model.parameters()),
+        weights=_weights(causal, model, config),
         gradients=4 * trained,
         optimizer=_STATE.get(config.optimizer, _ADAMW) * trained,
         layers=int(_MEASURED * held),
         logits=_logits(causal, lines, tokens),
     )
+
+
+def _weights(causal: LanguageModel, model: LanguageModel, config: TrainingConfig) -> int:
+    """Bytes of all weights. A base in four bits keeps its linear layers so, but for the last."""
+    whole = sum(int(one.numel() * one.element_size()) for one in model.parameters())
+    if config.lora is None or config.lora.base != "nf4":
+        return whole
+    last = causal.get_output_embeddings()
+    linear = [one for one in causal.modules() if isinstance(one, torch.nn.Linear) and one is not last]
+    frozen = [one.weight for one in linear if not one.weight.requires_grad]
+    return whole - sum(int(one.numel() * (one.element_size() - _FOUR_BITS)) for one in frozen)
 
 
 def _outlined(student: JsonObject, config: TrainingConfig, products: str) -> LanguageModel:

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
 from tutelage.models.local.pretrained import LanguageModel
-from tutelage.training.collation import collate_rows
+from tutelage.training import layout
+from tutelage.training.collation import collate_rows, packed
 from tutelage.training.group import Group
 from tutelage.training.mixing import Mix, Prepared
 from tutelage.training.rows import Inputs, Row, Totals, totals_of
@@ -29,14 +30,22 @@ class PlannedBatches(Dataset[Item]):
     """The planned batches in order; one item is the rows of one micro-batch, and the totals of its whole batch."""
 
     def __init__(
-        self, mix: Mix, prepared: Prepared, plan: Sequence[list[int]], parts: int, place: tuple[int, int]
+        self,
+        mix: Mix,
+        prepared: Prepared,
+        plan: Sequence[list[int]],
+        parts: int,
+        place: tuple[int, int],
+        packing: bool = False,
     ) -> None:
         self.mix = mix
         self.prepared = prepared
         self.plan = plan
         self.parts = parts
         self.seed, self.epochs = place
+        self.packing = packing  # short rows share a line
         self.apart = ""  # why every branch has a line of its own; empty: it has not
+        self.unpacked = ""  # why rows share none although they should
         mix.watch(self.rows)
         self._batch: tuple[int, list[list[Row]]] = (-1, [])  # the last whole batch: its micro-batches come one by one
 
@@ -59,19 +68,32 @@ class PlannedBatches(Dataset[Item]):
         """Every row of the training, in order."""
         return (row for index in range(len(self)) for row in self._rows(index))
 
-    def tokens(self) -> tuple[int, int]:
-        """How many tokens the whole training reads, and how many of the answers' it predicts."""
-        read, predicted = 0, 0
-        for row in self.rows():
-            read += (row.apart_length if self.apart else row.shared_length) + row.beside_length
-            answers = {place for place in row.scored if row.parents[place] >= 0}
-            predicted += sum(len(row.branches[place].ids) for place in answers)
-        return read, predicted
+    def tokens(self) -> tuple[int, int, float]:
+        """How many tokens the whole training reads, how many of the answers' it predicts, and the share of columns that hold none."""
+        read, beside, predicted, columns = 0, 0, 0, 0
+        for index in range(len(self)):
+            rows = self._rows(index)
+            widths = [row.reach if self.apart else row.shared_length for row in rows]
+            lines = sum(len(row.paths) for row in rows) if self.apart else len(packed(widths) if self.packing else rows)
+            columns += lines * max(widths, default=0)
+            for row in rows:
+                read += row.apart_length if self.apart else row.shared_length
+                beside += row.beside_length
+                answers = {place for place in row.scored if row.parents[place] >= 0}
+                predicted += sum(len(row.branches[place].ids) for place in answers)
+        return read + beside, predicted, 1 - read / max(columns, 1)
 
     def collate(self, items: Sequence[Item], pad: int) -> Inputs:
         """One item as tensors."""
         ((rows, whole),) = items  # more than one would be lessons that nobody learns
-        return collate_rows(rows, whole, pad, bool(self.apart))
+        return collate_rows(rows, whole, pad, bool(self.apart), self.packing)
+
+    def look(self, model: LanguageModel, pad: int) -> None:
+        """Find out how a student reads these rows rightly, on the device where it trains."""
+        self.apart = layout.why_apart(model, self.rows(), pad)
+        if self.packing:
+            self.unpacked = self.apart or layout.why_unpacked(model, self.rows(), pad)
+            self.packing = not self.unpacked
 
 
 @contextlib.contextmanager

@@ -114,7 +114,8 @@ class ForwardPass:
         elif found:
             keys = [key for key in found[0] if all(key in other for other in found)]
             one = {key: torch.cat([other[key] for other in found]) for key in keys}
-            order = (one["lines"] * self._width + one["columns"]).argsort()
+            lines = int(one["lines"].max()) + 1 if len(one["lines"]) else 1
+            order = ((one["rows"] * lines + one["lines"]) * self._width + one["columns"]).argsort()
             one = {key: values[order] for key, values in one.items()}
         else:
             none = torch.zeros(0, dtype=torch.long, device=self._read.logits_BTV.device)

@@ -65,9 +65,10 @@ class LoraConfig(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = Field("all-linear", description="module names, or peft's 'all-linear'")
     newer: ClassVar[frozenset[str]] = frozenset({"base"})
-    base: Literal["auto", "float32", "bfloat16"] = Field(
+    base: Literal["auto", "float32", "bfloat16", "nf4"] = Field(
         "auto",
-        description="what the frozen weights are kept in; adapters are float32. auto: bfloat16 where products are, which halves their memory",
+        description="what the frozen weights are kept in; adapters are float32. auto: bfloat16 where products are, which halves their "
+        "memory; nf4: four bits [Dettmers et al. 2023], a quarter of that, with bitsandbytes installed",
     )
 
 
@@ -97,7 +98,7 @@ class TrainingConfig(Settings):
     """How a student learns its lessons."""
 
     newer: ClassVar[frozenset[str]] = frozenset(
-        {"objective", "optimizer", "attention", "gradient_checkpointing", "report_to", "trainer"}
+        {"objective", "optimizer", "attention", "gradient_checkpointing", "packing", "report_to", "trainer"}
     )
     epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the lessons")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
@@ -150,6 +151,10 @@ class TrainingConfig(Settings):
     )
     gradient_checkpointing: bool = Field(
         False, description="compute each layer again for its gradient: less memory, about a third more time"
+    )
+    packing: bool = Field(
+        False,
+        description="short lessons of a micro-batch share a line, and none sees another: less padding where lengths differ, the same losses",
     )
     report_to: list[str] = Field(
         default_factory=list,

@@ -64,7 +64,7 @@ def fit_once(
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch, group.size)
-    dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs))
+    dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs), config.packing)
     trainer = LessonTrainer(
         model=model,
         args=arguments.made(config, seed, folder / "trainer", (len(plan), parts // group.size), device, group),
@@ -79,8 +79,7 @@ def fit_once(
         # Before anything is learned: what the student as it begins thinks of texts.
         references = References(model, encoder, folder / "trainer" / "references")
         dataset.prepared = _referred(mix, prepared, references, group)
-        # On the device that it trains on: there a student must read shared rows rightly.
-        dataset.apart = layout.why_apart(model, dataset.rows(), tokenizer.pad_token_id)
+        dataset.look(model, tokenizer.pad_token_id)
         _train(trainer, folder, group)
     if group.is_first:
         learner.write_student(model, tokenizer, stops, folder)
@@ -122,11 +121,13 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         name: [row.get(name, 0.0) for row in told] for name in dict.fromkeys(name for row in told for name in row)
     }
     shares = dataset.prepared.shares()
-    read, predicted = dataset.tokens()
+    read, predicted, padding = dataset.tokens()
     return {
         "steps": trainer.state.max_steps,
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
+        **({"unpacked": dataset.unpacked} if dataset.unpacked else {}),
+        "padding": round(padding, 4),
         **({"processes": trainer.group.size} if trainer.group.size > 1 else {}),
         **learner.frozen_in(trainer.model),
         **({"whole": True} if layout.holds_whole(trainer.model) else {}),

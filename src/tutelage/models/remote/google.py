@@ -8,6 +8,7 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.hiding import Address
 from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read
 from tutelage.models.remote.usage import TokensSaid, total
@@ -21,7 +22,7 @@ class Google(Endpoint):
     variable, elsewhere = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
     busy, again = frozenset({429, 503}), frozenset({408})
 
-    def open(self) -> SdkClient:
+    def open(self, address: Address) -> SdkClient:
         """The SDK's client, with the client below it, which closes itself; it retries nothing unless it is told to."""
         import httpx2
         from google import genai
@@ -29,11 +30,12 @@ class Google(Endpoint):
 
         from tutelage.models.remote import transport
 
-        address = self.address()
         below = transport.client(address)
         options: dict[str, Any] = {"httpx_client": httpx2.Client(verify=transport.trust()), "httpx_async_client": below}
         more = {"base_url": address.url} if address.url else {}
-        return genai.Client(api_key=self.secret or NO_KEY, http_options=types.HttpOptions(**options, **more)), below
+        return genai.Client(
+            api_key=self.servers.secret or NO_KEY, http_options=types.HttpOptions(**options, **more)
+        ), below
 
     async def shut(self, client: SdkClient) -> None:
         """Close the client's connections."""

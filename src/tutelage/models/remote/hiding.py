@@ -25,6 +25,8 @@ def spec(given: Mapping[str, object], where: str = "") -> JsonObject:
         name = f"{where}{redaction.redact(str(option))}"
         if option == "base_url" and isinstance(value, str):
             found[option] = address(value, name)
+        elif option == "base_url" and isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            found[option] = [address(one, name) for one in value]
         elif option == "extra" and isinstance(value, Mapping):
             found[option] = hide_fields(value)
         elif option == "key":

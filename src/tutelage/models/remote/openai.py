@@ -1,7 +1,7 @@
 """Any OpenAI-compatible endpoint, by the official SDK; its own retries are off, ours know about each other."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from tutelage.models.remote.adapting import refusal
 from tutelage.models.remote.answers import Answer, Request
 from tutelage.models.remote.dispatch import Fault
 from tutelage.models.remote.endpoint import NO_KEY, Endpoint
+from tutelage.models.remote.hiding import Address
 from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.received import Read
 from tutelage.models.remote.usage import TokensSaid
@@ -27,7 +28,11 @@ class OpenAICompatible(Endpoint):
     variable, elsewhere = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
     def __init__(
-        self, name: str, base_url: str | None = None, extra: Mapping[str, object] | None = None, **more: Any
+        self,
+        name: str,
+        base_url: str | Sequence[str] | None = None,
+        extra: Mapping[str, object] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(name, base_url or os.environ.get(self.elsewhere), **more)
         if not isinstance(extra, Mapping | None):
@@ -40,18 +45,17 @@ class OpenAICompatible(Endpoint):
         self.shown(redaction.reveal, self.extra)
         super().check()
 
-    def open(self) -> SdkClient:
+    def open(self, address: Address) -> SdkClient:
         """The SDK's asynchronous client."""
         import openai
 
         from tutelage.models.remote import transport
 
-        address = self.address()
         return openai.AsyncOpenAI(http_client=transport.client(address), max_retries=0, **self._doors(address))
 
-    def _doors(self, address: hiding.Address) -> dict[str, Any]:
+    def _doors(self, address: Address) -> dict[str, Any]:
         url = address.url or None
-        return {"api_key": self.secret or NO_KEY, "base_url": url, "timeout": self.limits.timeout}
+        return {"api_key": self.servers.secret or NO_KEY, "base_url": url, "timeout": self.limits.timeout}
 
     async def send(self, client: SdkClient, request: Request) -> Answer:
         """Ask once, and read the reply's own bytes."""

@@ -173,7 +173,7 @@ class Service:
     async def _call(self, send: Send, seconds: float) -> bytes:
         import openai
 
-        client = self.endpoint.open()
+        client = self.endpoint.open(self.endpoint.servers.addresses()[0])
         try:
             async with asyncio.timeout(seconds):
                 return await send(client)

@@ -33,6 +33,9 @@ def _wrong(name: str, value: object, limits: Collection[str]) -> str:
     elif name == "price":
         must = f"be {{input: …, output: …}} in dollars a million tokens, neither below 0 nor above {_DEAR}"
         right = value is None or _is_price(value)
+    elif name == "base_url" and isinstance(value, list | tuple):
+        must = "be an address, or a list of different ones"
+        right = bool(value) and all(isinstance(one, str) for one in value) and len(set(value)) == len(value)
     elif name in ("name", "base_url", "system"):
         must, right = "be text", isinstance(value, str | None)
     elif name == "extra":
