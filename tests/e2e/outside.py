@@ -3,21 +3,20 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests import door
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process and a folder of its own, as the console script starts it: not from a module's folder."""
-    here = [sys.executable, "-c", "from tutelage.cli.main import main; main()", *words]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONSAFEPATH": "1"}
-    return subprocess.run(here, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    return door.tutelage(*words, cwd=folder, env=environment)
 
 
 def works(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import door
 
 import tutelage
 from tutelage.runs import records
@@ -22,8 +23,9 @@ from tutelage.types import Attempt
 def cli(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as wide as a terminal."""
     environment = {**os.environ, "COLUMNS": "200", **options.pop("env", {})}
-    command = [sys.executable, "-m", "tutelage", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+    return door.tutelage(
+        *words, env=environment, cwd=options.pop("cwd", None), text=options.pop("input", ""), **options
+    )
 
 
 def config(student: Path, **more: Any) -> dict[str, Any]:

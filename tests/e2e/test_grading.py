@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import door
 
 from tutelage.runs.run import Run
 from tutelage.tasks.catalog import find_task
@@ -17,9 +17,7 @@ TASK = "word_problems?size=60"
 
 
 def cli(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tutelage", *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    return door.tutelage(*words, cwd=ROOT)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests import door
 from tests.e2e.coins import ANSWERS, teach
 from tests.e2e.test_rounds import config
 from tests.server import serve
@@ -31,9 +32,7 @@ def scribe(messages: list[dict[str, str]]) -> str:
 
 def call(folder: Path, *words: str) -> str:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tutelage", *words], capture_output=True, text=True, env=environment, check=False
-    )
+    done = door.tutelage(*words, env=environment)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     return done.stdout
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import httpx2
 import pytest
 import yaml
+from tests import door
 from tests.server import Teacher, completion, teaching
 
 KEY = "sk-proj-4f/Xy+0Qw7=Tz19LmQk28"  # as issuers make them, with what is written otherwise in a URL and in base64
@@ -53,8 +54,7 @@ def hunt(folder: Path, done: list[subprocess.CompletedProcess[str]], *secrets: s
 
 def cli(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "COLUMNS": "100", **variables}
-    command = [sys.executable, "-m", "tutelage", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
+    return door.tutelage(*words, env=environment, cwd=folder)
 
 
 @pytest.fixture(autouse=True)

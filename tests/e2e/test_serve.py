@@ -19,6 +19,7 @@ from typing import Any
 
 import openai
 import pytest
+from tests import door
 
 from tutelage.models.local.hf import Hf
 from tutelage.models.opening import open_model
@@ -246,10 +247,7 @@ def test_our_own_teacher_client_and_the_exam_can_use_it(served: Served, tmp_path
     assert [reply.text] == texts(ask(served))
     words = ["exam", f"openai:{served.name}", "--task", "coin_flip?size=20", "--limit", "4", "--into", "run"]
     environment = {**os.environ, "OPENAI_BASE_URL": served.url, "TUTELAGE_CACHE": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tutelage", *words, "exam.max_tokens=8"],
-        capture_output=True, text=True, env=environment, check=False, cwd=tmp_path,
-    )  # fmt: skip
+    done = door.tutelage(*words, "exam.max_tokens=8", env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "run" / "exam" / "records.jsonl").read_text().splitlines()) == 4
 
@@ -299,10 +297,9 @@ def test_ctrl_c_answers_what_is_in_hand_and_twice_stops_now(chat_student: Path) 
 
 def run(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "COLUMNS": "200", **options.pop("env", {})}
-    return subprocess.run(
-        [sys.executable, "-m", "tutelage", *words],
-        capture_output=True, text=True, env=environment, check=False, **options,
-    )  # fmt: skip
+    return door.tutelage(
+        *words, env=environment, cwd=options.pop("cwd", None), text=options.pop("input", ""), **options
+    )
 
 
 Scripted = Callable[[str], dict[str, str]]

@@ -1,11 +1,10 @@
 """A spec is the same at every door: options in its name, a spec on one line, a solver; and what is wrong with it is one sentence."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests import door
 from tests.e2e.outside import cli, works
 from tests.e2e.test_serve import ask, serving, texts
 
@@ -25,10 +24,8 @@ def test_options_in_a_name_count_wherever_it_is_named(chat_student: Path, tmp_pa
     with serving(f"hf:{spec}", "--max-tokens", "4") as served:
         assert served.name == chat_student.name
         assert len(texts(ask(served))) == 1
-    said = subprocess.run(
-        [sys.executable, "-m", "tutelage", "chat", f"hf:{spec}", "--max-tokens", "4"],
-        input="Is it?\n", capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    said = door.tutelage("chat", f"hf:{spec}", "--max-tokens", "4", text="Is it?\n")
+    assert said.returncode == 0, said.stderr
     assert said.stdout
     (tmp_path / "c.yaml").write_text(
         f'recipe: exam\nmodel: "hf:{spec}"\ntask: coin_flip?size=40\nlimit: 4\nexam: {{max_tokens: 4}}\n'

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import door
 from tests.e2e.coins import TASK, teach
 from tests.server import serve
 
@@ -54,7 +55,7 @@ def command(folder: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 
 def works(folder: Path, *more: str) -> str:
     words, environment = command(folder, *more)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    done = door.tutelage(*words[3:], env=environment)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     return done.stdout
 
@@ -132,14 +133,9 @@ def test_each_run_is_an_ordinary_one(whole: tuple[Path, list[Any]]) -> None:
     folder, _ = whole
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache")}
     for words in (["report"], ["status"], ["export", "--to", str(folder / "exported")]):
-        done = subprocess.run(
-            [sys.executable, "-m", "tutelage", words[0], str(folder / "out" / "missed" / "0"), *words[1:]],
-            capture_output=True, text=True, env=environment, check=False,
-        )  # fmt: skip
+        done = door.tutelage(words[0], folder / "out" / "missed" / "0", *words[1:], env=environment)
         assert done.returncode == 0, done.stderr
-    status = subprocess.run(
-        [sys.executable, "-m", "tutelage", "status", str(folder / "out")], capture_output=True, text=True, check=False
-    )
+    status = door.tutelage("status", folder / "out")
     assert "small: 6 of 6 runs are finished" in status.stdout
 
 
@@ -207,8 +203,7 @@ def test_seeds_at_a_time_go_on_after_kill_9_and_a_move(base_student: Path, tmp_p
             process.kill()
         works(tmp_path, "--jobs", "2")  # at once: what is still leaving is waited for
     (tmp_path / "out").rename(tmp_path / "moved")
-    report = [sys.executable, "-m", "tutelage", "report", str(tmp_path / "moved")]
-    subprocess.run(report, check=True, env=environment, capture_output=True)
+    assert door.tutelage("report", tmp_path / "moved", env=environment).returncode == 0
     assert "6 of 6 runs are finished" in (tmp_path / "moved" / "study.md").read_text()
 
 

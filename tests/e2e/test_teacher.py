@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import door
 from tests.server import Teacher, completion, reasoning, teaching
 
 from tutelage.runs import records
@@ -37,8 +38,7 @@ def config(teacher: Teacher, **more: Any) -> dict[str, Any]:
 
 def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OPENAI_API_KEY": SECRET, "COLUMNS": "200"}
-    command = [sys.executable, "-m", "tutelage", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
+    return door.tutelage(*words, env=environment, cwd=folder)
 
 
 def write(folder: Path, raw: dict[str, Any]) -> None:

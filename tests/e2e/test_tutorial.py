@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import door
 from tests.server import serve
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +42,7 @@ def followed(base_student: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     with serve(teach) as (url, _):
         environment = {**os.environ, "OPENAI_BASE_URL": url, "TUTELAGE_CACHE": str(folder / "cache"), "COLUMNS": "200"}
         for command in re.findall(r"^\$ (tutelage .*)$", TEXT, re.MULTILINE):
-            words = [sys.executable, "-m", "tutelage", *shlex.split(command)[1:]]
-            done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=folder, check=False)
+            done = door.tutelage(*shlex.split(command)[1:], env=environment, cwd=folder)
             assert done.returncode == 0, f"{command}: {done.stderr}"
             printed[command] = done.stdout
     return folder, printed

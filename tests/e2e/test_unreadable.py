@@ -1,13 +1,12 @@
 """No text ends a run or a file: what a reader stumbles over is unread, with its reason, and what is paid for is kept."""
 
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import door
 from tests.server import teaching
 
 from tutelage import exam, runner
@@ -49,8 +48,7 @@ def test_a_file_with_odd_numbers_is_graded_whole(kind: str, tmp_path: Path) -> N
     rows = [{"id": str(i), "answer": "5", "completion": f"The answer is {text}"} for i, text in enumerate(texts)]
     rows.append({"id": "gold", "answer": "7" * 5000, "completion": "The answer is 5."})
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, "-m", "tutelage", "grade", "c.jsonl", "--kind", kind, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = door.tutelage("grade", "c.jsonl", "--kind", kind, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["rows"], summary["right"]) == (len(rows), 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import door
 
 import tutelage
 from tutelage.errors import TutelageError
@@ -149,8 +150,7 @@ def test_an_export_is_asked_as_it_was_taught(finished: Finished, tmp_path: Path)
 
 
 def cli(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tutelage", "export", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return door.tutelage("export", *words)
 
 
 def test_the_command_writes_everything_and_replaces_its_own(finished: Finished, tmp_path: Path) -> None:

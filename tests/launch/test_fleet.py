@@ -170,11 +170,11 @@ def test_too_many_such_questions_are_an_error(opened: Any) -> None:
 
 @on_both
 def test_an_engine_that_falls_silent_is_replaced(opened: Any, tmp_path: Path) -> None:
-    fleet = opened({"kind": f"{HERE}:Silent", "folder": str(tmp_path)}, "processes:2?stall=2")
+    fleet = opened({"kind": f"{HERE}:Silent", "folder": str(tmp_path)}, "processes:2?stall=6")
     found = asked(fleet, chats_of(20, "hush"))
     assert not any(reply.error for (reply,) in found.values())
-    assert fleet.engines.stalls == 1
-    assert "(1 of them had fallen silent)" in fleet.remarks()[0]
+    assert fleet.engines.stalls >= 1  # on a busy machine others may seem silent, too
+    assert f"({fleet.engines.stalls} of them had fallen silent)" in fleet.remarks()[0]
 
 
 @on_both
@@ -207,10 +207,10 @@ def test_engines_that_never_come_to_be_ready_are_an_error(opened: Any) -> None:
 def test_an_answer_that_nobody_waits_for_is_dropped(opened: Any) -> None:
     fleet = opened(f"{HERE}:Sleepy?seconds=0.02")
     begun = time.monotonic()
-    for _ in fleet.answer(chats_of(2000), Sampling()):
+    for _ in fleet.answer(chats_of(20_000), Sampling()):
         break
     assert len(asked(fleet, chats_of(10))) == 10
-    assert time.monotonic() - begun < 15  # 2,000 questions would take 20 seconds on both
+    assert time.monotonic() - begun < 100  # 20,000 questions would take 200 seconds on both
 
 
 def test_orders_that_had_not_begun_when_they_were_dropped_leave_room(opened: Any) -> None:

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests import door
 from tests.contracts.test_objectives import train
 
 from tutelage.errors import MissingPackage
@@ -90,9 +89,7 @@ def test_a_run_on_four_bits_is_examined_and_exported(base_student: Path, tmp_pat
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
 
     def cli(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tutelage", *words], capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+        done = door.tutelage(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

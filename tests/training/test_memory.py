@@ -1,13 +1,12 @@
 """What a training is said to need, against what it really holds: real students, and the door a user takes."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from tests import door
 from tests.contracts import architectures
 
 from tutelage.recipes import sizing
@@ -104,8 +103,7 @@ def test_a_plan_says_what_a_training_takes(base_student: Path, tmp_path: Path) -
 
     def planned(**more: Any) -> str:
         (tmp_path / "c.yaml").write_text(yaml.safe_dump({**config, **more}))
-        words = [sys.executable, "-m", "tutelage", "plan", str(tmp_path / "c.yaml")]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = door.tutelage("plan", tmp_path / "c.yaml")
         assert done.returncode == 0, done.stderr
         return done.stdout.replace("\n", " ")
 

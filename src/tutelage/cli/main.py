@@ -1,51 +1,105 @@
 """The command line: every command by its name, and how a failure ends."""
 
 import errno
+import importlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from tutelage.cli import compare, exam, export, grade, listing, probe, report, run, serve, slurm, study
-from tutelage.cli.cache import replies_app
 from tutelage.errors import TutelageError
 from tutelage.printing import guarded_streams, say
 from tutelage.suspicion import without
 
-COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
-    "demo": run.demo_command,
-    "run": run.run_command,
-    "plan": run.plan_command,
-    "slurm": slurm.slurm_command,
-    "lessons": run.lessons_command,
-    "exam": exam.exam_command,
-    "probe": probe.probe_command,
-    "study": study.study_command,
-    "compare": compare.compare_command,
-    "grade": grade.grade_command,
-    "audit": grade.audit_command,
-    "contamination": grade.contamination_command,
-    "report": report.report_command,
-    "status": report.status_command,
-    "watch": report.watch_command,
-    "serve": serve.serve_command,
-    "chat": serve.chat_command,
-    "export": export.export_command,
-    "tasks": listing.list_tasks,
-    "recipes": listing.list_recipes,
-    "show": listing.show_recipe,
+# In the order of --help: where a command is, and what it says of itself. Its module is imported when it is named, since all of them
+# together take longer than most of them do.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "run:demo_command",
+        "Watch a real 135M-parameter student learn to reason on this machine: no key, no GPU, no download.",
+    ),
+    "run": ("run:run_command", "Run a recipe from its config file, or go on with a run that was interrupted."),
+    "plan": (
+        "run:plan_command",
+        "Say how many calls, tokens and dollars a run may take of its teacher, and what memory its training, before anything is asked.",
+    ),
+    "slurm": (
+        "slurm:slurm_command",
+        "Print a script for Slurm's sbatch, in which a run stops before its time is up and goes on in the next job.",
+    ),
+    "lessons": (
+        "run:lessons_command",
+        "Only the teacher's part of a recipe: ask, verify, keep; a data set for whoever trains elsewhere.",
+    ),
+    "exam": ("exam:exam_command", "Let a model sit an exam on a task."),
+    "probe": (
+        "probe:probe_command",
+        "Let a student answer its missed questions again: alone, with the feedback, with another's, with the solution.",
+    ),
+    "study": ("study:study_command", "Say what a method is worth: run every arm under every seed, and compare them."),
+    "compare": (
+        "compare:compare_command",
+        "Say how two runs or exams differ on the same questions; of several seeds of each, over the seeds.",
+    ),
+    "grade": ("grade:grade_command", "Grade completions that are there already; no model is asked."),
+    "audit": (
+        "grade:audit_command",
+        "Check that a task's own reader finds every gold answer right, and that an id names one question; exit code 2 if not.",
+    ),
+    "contamination": (
+        "grade:contamination_command",
+        "Say which training texts share what with held-out questions: the same text, template or 13 words in a row.",
+    ),
+    "report": (
+        "report:report_command",
+        "Write a run, or a study, as one page that opens from disk, and as Markdown; several runs side by side.",
+    ),
+    "status": (
+        "report:status_command",
+        "Say how a run, or a study, stands: working, finished, stopped or failed, what is done and what is missing.",
+    ),
+    "watch": (
+        "report:watch_command",
+        "Show the report in the browser while the run works; it grows as steps finish. Ctrl-C ends it.",
+    ),
+    "serve": ("serve:serve_command", "Put a model behind an OpenAI-compatible endpoint on this machine."),
+    "chat": ("serve:chat_command", "Talk to a model; from a pipe, one question a line is answered by one line."),
+    "export": (
+        "export:export_command",
+        "Write a run's student for transformers, with model card and lessons; for llama.cpp and Ollama; to the hub.",
+    ),
+    "tasks": ("listing:list_tasks", "List what can be asked."),
+    "recipes": ("listing:list_recipes", "List what can be run."),
+    "show": (
+        "listing:show_recipe",
+        "List a recipe's options: our defaults, the paper's where they differ (preset=paper), and where these come from.",
+    ),
+    "cache": ("cache:replies_app", "The teacher's replies that are kept on this machine."),
 }
-app = typer.Typer(
-    help="Teach a small language model to reason with lessons from a large one.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
-app.add_typer(replies_app, name="cache")
+
+
+def commands(words: Sequence[str]) -> typer.Typer:
+    """The command line for these words: the command that they name, and the others by what they say of themselves."""
+    app = typer.Typer(
+        help="Teach a small language model to reason with lessons from a large one.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    named = next((word for word in words if not word.startswith("-")), "")
+    for name, (place, summary) in COMMANDS.items():
+        if name != named:
+            app.command(name, help=summary)(lambda: None)
+            continue
+        module, _, function = place.partition(":")
+        found = getattr(importlib.import_module(f"tutelage.cli.{module}"), function)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def main() -> None:
@@ -66,7 +120,7 @@ _SURROUNDINGS = {  # of a name that was given, or of the machine: nothing that a
 
 def _run_app() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(commands(sys.argv[1:])(standalone_mode=False) or 0)
     except TutelageError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

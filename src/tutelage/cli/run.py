@@ -17,7 +17,7 @@ from tutelage.evaluation.scoreboard import several
 from tutelage.models import specs
 from tutelage.printing import console, say
 from tutelage.recipes.catalog import check_config
-from tutelage.report import kinds, writing
+from tutelage.report import kinds
 from tutelage.runs import history, naming
 
 Into = Annotated[Path, typer.Option("--into", help="The run's folder; the same command goes on where it stopped.")]
@@ -102,6 +102,8 @@ def run_into(config: Settings, into: Path, as_json: bool, reuse: Sequence[Path] 
         for name, count, *shares in found.rows:
             told = ", ".join(f"{title} {share}" for title, share in zip(found.headings[2:], shares, strict=True))
             say(f"the {count} questions of kinds {name}: {told}")
+    from tutelage.report import writing
+
     say(f"the report: {writing.write_report([into])}")
 
 

@@ -4,14 +4,16 @@ import base64
 import gzip
 import hashlib
 from importlib import resources
+from typing import TYPE_CHECKING
 
-import jinja2
 import msgspec
-from markupsafe import Markup
 
 from tutelage.report.contents import Contents
 from tutelage.report.questions import OUTCOMES, pages
 from tutelage.report.studies import StudyContents
+
+if TYPE_CHECKING:  # a tenth of what the command line takes to start, and only pages need it
+    import jinja2
 
 
 def render_page(contents: Contents, live: bool = False) -> str:
@@ -19,6 +21,8 @@ def render_page(contents: Contents, live: bool = False) -> str:
 
     A `live` page asks the server that sent it whether there is more, and loads itself again.
     """
+    from markupsafe import Markup
+
     script = _source("page.js")
     data = {"runs": [pages(run) for run in contents.runs], "outcomes": OUTCOMES}
     # Packed, because ten thousand answers are megabytes; mtime=0, so that the same run gives the same page.
@@ -42,6 +46,8 @@ def render_page(contents: Contents, live: bool = False) -> str:
 
 def render_study_page(contents: StudyContents, live: bool = False) -> str:
     """The page of a study. It has no script: every number is in a table. A `live` one loads itself again now and then."""
+    from markupsafe import Markup
+
     style = Markup(_source("page.css"))  # noqa: S704 - our own file
     return _environment().get_template("study.html").render(contents=contents, style=style, live=live)
 
@@ -50,7 +56,9 @@ def _source(name: str) -> str:
     return resources.files("tutelage.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _environment() -> jinja2.Environment:
+def _environment() -> "jinja2.Environment":
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,

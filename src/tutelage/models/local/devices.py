@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import psutil
-
 
 def choose_device(wanted: str) -> str:
     """ "auto" is the accelerator where PyTorch has one (a GPU of NVIDIA's or AMD's, Intel's XPU, Apple's MPS), else the CPU."""
@@ -35,6 +33,8 @@ def free_memory(kind: str) -> int:
     import torch
 
     if kind == "cpu":
+        import psutil
+
         return int(psutil.virtual_memory().available)
     if kind == "mps":  # shares the machine's memory, up to a limit of its own
         return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
