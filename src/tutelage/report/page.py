@@ -4,16 +4,13 @@ import base64
 import gzip
 import hashlib
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 
 from tutelage.report.contents import Contents
 from tutelage.report.questions import OUTCOMES, pages
 from tutelage.report.studies import StudyContents
-
-if TYPE_CHECKING:  # a tenth of what the command line takes to start, and only pages need it
-    import jinja2
 
 
 def render_page(contents: Contents, live: bool = False) -> str:
@@ -56,8 +53,8 @@ def _source(name: str) -> str:
     return resources.files("tutelage.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _environment() -> "jinja2.Environment":
-    import jinja2
+def _environment() -> Any:
+    import jinja2  # a tenth of what the command line takes to start, and only pages need it
 
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),

@@ -14,11 +14,11 @@ from tutelage.errors import BudgetError, ConfigError, MissingPackage, ModelError
 from tutelage.models.remote import adapting, hiding, received
 from tutelage.models.remote.answers import Answer, Request, take
 from tutelage.models.remote.dispatch import Fault, State, Traffic
-from tutelage.models.remote.fleet import Fleet
 from tutelage.models.remote.lanes import SdkClient
 from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits, seconds_to_wait
 from tutelage.models.remote.received import Read
+from tutelage.models.remote.rotation import Rotation
 from tutelage.models.remote.servers import Hidden, Servers, Shown
 from tutelage.models.remote.usage import TokensSaid, Usage, unread, usage
 from tutelage.types import JsonObject, Reply
@@ -227,7 +227,7 @@ class Endpoint(ABC):
 
     async def _run(self, requests: Sequence[Request], put: Callable[[tuple[int, Answer]], None]) -> None:
         openers = [partial(self.open, address) for address in self.servers.addresses()]
-        fleet = Fleet(
+        rotation = Rotation(
             self.servers.urls or [self.host], openers, lambda line: self.say(f"{self.kind}:{self.model}: {line}")
         )
 
@@ -240,7 +240,7 @@ class Endpoint(ABC):
 
         sizes = [self.meter.tokens(request.chat, request.sampling) for request in requests]
         traffic = Traffic[Answer](
-            lambda index: fleet.through(index, lambda client: self.attempt(client, requests[index], index)),
+            lambda index: rotation.through(index, lambda client: self.attempt(client, requests[index], index)),
             deliver,
             self.limits,
             admit=lambda index: self.meter.reserve(index, requests[index].chat, requests[index].sampling),
@@ -261,6 +261,6 @@ class Endpoint(ABC):
         finally:
             self._stop = None
             self.meter.end()
-            await fleet.close(self.shut)
+            await rotation.close(self.shut)
         if traffic.refused:
             raise BudgetError(self.meter.refusal())

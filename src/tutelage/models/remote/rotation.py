@@ -32,7 +32,7 @@ class _Server:
 
 
 @dataclass
-class Fleet:
+class Rotation:
     """The servers of a call.
 
     `say` is told which is left out and why, and which is back. A fault that says something of a server, and not of the
