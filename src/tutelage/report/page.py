@@ -18,48 +18,36 @@ def render_page(contents: Contents, live: bool = False) -> str:
 
     A `live` page asks the server that sent it whether there is more, and loads itself again.
     """
-    from markupsafe import Markup
-
     script = _source("page.js")
     data = {"runs": [pages(run) for run in contents.runs], "outcomes": OUTCOMES}
     # Packed, because ten thousand answers are megabytes; mtime=0, so that the same run gives the same page.
     packed = base64.b64encode(gzip.compress(msgspec.json.encode(data), mtime=0)).decode()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            contents=contents,
-            style=Markup(_source("page.css")),  # noqa: S704 - our own files
-            script=Markup(script),  # noqa: S704
-            digest=digest,
-            packed=packed,
-            live=live,
-            running=any(run.state == "running" for run in contents.runs),
-            outcomes=OUTCOMES,
-        )
-    )
+    running = any(run.state == "running" for run in contents.runs)
+    more = {"packed": packed, "running": running, "outcomes": OUTCOMES}
+    return _rendered("page.html", contents=contents, live=live, script=script, digest=digest, **more)
 
 
 def render_study_page(contents: StudyContents, live: bool = False) -> str:
     """The page of a study. It has no script: every number is in a table. A `live` one loads itself again now and then."""
-    from markupsafe import Markup
-
-    style = Markup(_source("page.css"))  # noqa: S704 - our own file
-    return _environment().get_template("study.html").render(contents=contents, style=style, live=live)
+    return _rendered("study.html", contents=contents, live=live)
 
 
 def _source(name: str) -> str:
     return resources.files("tutelage.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _environment() -> Any:
+def _rendered(name: str, script: str = "", **given: Any) -> str:
+    """A page of ours with what is given, all of it escaped but our own style and script."""
     import jinja2  # a tenth of what the command line takes to start, and only pages need it
+    from markupsafe import Markup
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    own = {"style": Markup(_source("page.css")), "script": Markup(script)}  # noqa: S704 - our own files
+    return environment.get_template(name).render(**own, **given)
