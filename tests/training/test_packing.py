@@ -107,3 +107,7 @@ def test_much_padding_is_said(base_student: Path, tmp_path: Path) -> None:
         line.startswith("40% of the columns that were computed are padding: training.packing=true") for line in said
     )
     assert not any("padding" in line for line in of_training({**facts, "padding": 0.1}))
+    for how in ("apart", "unpacked", "packed"):  # where it would not help, or is done
+        assert not any(
+            "columns that were computed" in line for line in of_training({**facts, "padding": 0.4, how: "so"})
+        )

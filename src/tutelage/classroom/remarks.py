@@ -41,7 +41,7 @@ def of_training(facts: JsonObject) -> Iterator[str]:
         yield f"{facts['control']} lessons hold control tokens such as {facts['control_token']}, learned as text"
     if facts.get("unpacked"):
         yield f"training.packing is left out for this student: {facts['unpacked']}"
-    if facts.get("padding", 0) > _EMPTY:
+    if facts.get("padding", 0) > _EMPTY and not any(facts.get(how) for how in ("apart", "unpacked", "packed")):
         yield (
             f"{facts['padding']:.0%} of the columns that were computed are padding: training.packing=true, or a wider "
             "training.sort_window, takes less"

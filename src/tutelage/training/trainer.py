@@ -127,6 +127,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         "visible_gpus": torch.cuda.device_count() if trainer.args.device.type == "cuda" else 0,
         "apart": dataset.apart,
         **({"unpacked": dataset.unpacked} if dataset.unpacked else {}),
+        **({"packed": True} if dataset.packing else {}),
         "padding": round(padding, 4),
         **({"processes": trainer.group.size} if trainer.group.size > 1 else {}),
         **learner.frozen_in(trainer.model),
