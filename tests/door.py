@@ -1,6 +1,6 @@
 """The command line as a process of its own, begun from one that has imported everything already.
 
-`python -m tutelage` takes a second to import what it needs, and several where a student is loaded: of a thousand commands that is an hour.
+`python -m tutelage` takes a second or so to import what it needs, and many where a student is trained.
 A process is kept here that has imported all of it and has done nothing else; each command is a fork of it, with its own words, folder,
 environment and files. What an import reads of the environment is read before, so a command that sets such a variable is begun anew, and
 so is every one whose signals a test sends.

@@ -76,7 +76,7 @@ class ForwardPass:
         self._objective, self._check, self._behind = objective, check, behind
         self._parts: Mapping[str, Mapping[str, torch.Tensor]] = inputs["parts"].get(objective, {})
         self._totals: Mapping[str, tuple[float, int]] = inputs["totals"].get(objective, {})
-        self._width = inputs["input_ids"].shape[1]
+        self._lines, self._width = inputs["input_ids"].shape
         self._read = read
 
     def __contains__(self, part: str) -> bool:
@@ -114,8 +114,7 @@ class ForwardPass:
         elif found:
             keys = [key for key in found[0] if all(key in other for other in found)]
             one = {key: torch.cat([other[key] for other in found]) for key in keys}
-            lines = int(one["lines"].max()) + 1 if len(one["lines"]) else 1
-            order = ((one["rows"] * lines + one["lines"]) * self._width + one["columns"]).argsort()
+            order = ((one["rows"] * self._lines + one["lines"]) * self._width + one["columns"]).argsort()
             one = {key: values[order] for key, values in one.items()}
         else:
             none = torch.zeros(0, dtype=torch.long, device=self._read.logits_BTV.device)

@@ -19,7 +19,7 @@ from tutelage.models.remote.meter import Meter
 from tutelage.models.remote.pace import Limits, seconds_to_wait
 from tutelage.models.remote.received import Read
 from tutelage.models.remote.rotation import Rotation
-from tutelage.models.remote.servers import Hidden, Servers, Shown
+from tutelage.models.remote.servers import Servers
 from tutelage.models.remote.usage import TokensSaid, Usage, unread, usage
 from tutelage.types import JsonObject, Reply
 
@@ -95,10 +95,6 @@ class Endpoint(ABC):
             return None
         self.adapted = {**self.adapted, field: ""}  # another thread reads it
         return Fault("mended", refusal.message)
-
-    def shown(self, reveal: Callable[[Hidden], Shown], hidden: Hidden) -> Shown:
-        """What is hidden, as it is sent; an error names what is not known."""
-        return self.servers.shown(reveal, hidden)
 
     def check(self) -> None:
         """Raise what can be known before anything is asked: that there is no key, or no SDK. Other servers may need no key."""

@@ -42,7 +42,7 @@ class OpenAICompatible(Endpoint):
 
     def check(self) -> None:
         """What is hidden in the extra fields must be known too."""
-        self.shown(redaction.reveal, self.extra)
+        self.servers.shown(redaction.reveal, self.extra)
         super().check()
 
     def open(self, address: Address) -> SdkClient:
@@ -86,7 +86,7 @@ class OpenAICompatible(Endpoint):
             "messages": messages,
             self.adapted.get("max_tokens", "max_tokens"): request.sampling.max_tokens,
             **self.sent(request),
-            **self.shown(redaction.reveal, self.extra),
+            **self.servers.shown(redaction.reveal, self.extra),
         }
 
     def optional(self, request: Request) -> JsonObject:
