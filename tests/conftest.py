@@ -1,10 +1,12 @@
 """What tests share: a tiny real student, and isolation from the user's caches."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tutelage import redaction
 from tutelage.tasks.catalog import find_task
 
 # A busy machine draws slowly and is no failure.
@@ -19,6 +21,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test reads or writes the user's cache, or reaches a hub."""
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """No test knows another's secrets: what one takes for a password may be a server's name in the next."""
+    before = dict(vars(redaction._known))
+    yield
+    vars(redaction._known).clear()
+    vars(redaction._known).update(before)
 
 
 def make_student(folder: Path, chat: bool) -> Path:

@@ -75,6 +75,7 @@ def test_ctrl_c_once_drains_and_twice_stops_now(tmp_path: Path, times: int, how:
     seconds = {1: 2.0, 2: 30.0}[times]
     with teaching(say, seconds=seconds) as teacher:
         raw = config(teacher)
+        raw["teacher"]["concurrency"] = 4
         write(tmp_path, raw)
         environment = {**os.environ, "TUTELAGE_CACHE": str(tmp_path / "cache"), "OPENAI_API_KEY": SECRET}
         words = [sys.executable, "-m", "tutelage", "lessons", "c.yaml", "--into", "run"]
