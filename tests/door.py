@@ -30,7 +30,7 @@ def tutelage(
     given = [str(word) for word in words]
     environment = dict(os.environ if env is None else env)
     command = [sys.executable, "-m", "tutelage", *given]
-    if _early(environment) != _early(os.environ):
+    if early(environment) != early(os.environ):
         return subprocess.run(
             command, capture_output=True, text=True, cwd=cwd, env=environment, input=text, check=False
         )
@@ -42,7 +42,8 @@ def tutelage(
     return subprocess.CompletedProcess(command, code, out, err)
 
 
-def _early(environment: Mapping[str, str]) -> dict[str, str]:
+def early(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an environment says to Python as it starts, and to libraries that are imported."""
     later = ("PYTHONPATH", "PYTHONSAFEPATH")  # which are minded below
     return {name: value for name, value in environment.items() if name.startswith(_EARLY) and name not in later}
 

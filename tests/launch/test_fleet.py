@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.launch import forking
 from tests.launch.clusters import cluster_of
 
 from tutelage.errors import ModelError
@@ -36,7 +37,8 @@ def engines_of() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            found += [child] if "TUTELAGE_ENGINE" in child.environ() and "tutelage" in child.cmdline()[-1] else []
+            own = child.pid in forking.environments or "tutelage" in child.cmdline()[-1]
+            found += [child] if own and "TUTELAGE_ENGINE" in forking.environment_of(child) else []
     return found
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.launch import forking
 
 from tutelage.errors import Interrupted, LessonError, RunError
 from tutelage.launch.catalog import find_launcher
@@ -28,7 +29,7 @@ SLOW: dict[str, Any] = {
 }  # the same losses, with time for something to happen
 LESSONS = [
     Lesson(question=str(i), prompt=f"A coin is heads up. {'Maya flips it. ' * i}Is it?", completion=f"It {'was ' * i}is. --> yes", kind="rationale",
-           wrong=(f"It {'is ' * i}no. --> no",), right=(f"So it {'is ' * i}is. --> yes",))
+           wrong=(f"It {'is ' * i}no. --> no",), right=(f"So it {'is ' * i}is. --> yes",), mistaken=f"It {'no ' * i}was. --> no", kept=2)
     for i in range(10)
 ]  # fmt: skip
 
@@ -84,8 +85,7 @@ def of_rank(rank: int) -> psutil.Process:
 
 def _rank_of(process: psutil.Process) -> str | None:
     try:
-        rank: str | None = process.environ().get("RANK")
-        return rank
+        return forking.environment_of(process).get("RANK")
     except psutil.Error:  # it has just ended, or is another's
         return None
 

@@ -9,6 +9,7 @@ import yaml
 from tests import door
 from tests.contracts import architectures
 
+from tutelage.models.local import weights
 from tutelage.recipes import sizing
 from tutelage.recipes.catalog import check_config
 from tutelage.training import arguments, layout, learner, memory
@@ -114,3 +115,21 @@ def test_a_plan_says_what_a_training_takes(base_student: Path, tmp_path: Path) -
     reflecting = planned(training={"max_length": 64, "reflection": {}})
     assert "GB, which holds it; the objectives chosen may read several texts a lesson and need more" in reflecting
     assert "memory: not known before the student is there: " in planned(student="hf:nobody/has-this")
+    shared = planned(launch="processes:2?shard=always")
+    assert "for each of 2 processes with its share of the student: " in shared
+    assert "4 of these at once" in shared
+    assert "for each of 2 processes: " in planned(launch="processes:2")
+
+
+def test_a_share_is_a_part_and_what_is_put_together_for_a_moment(base_student: Path, tmp_path: Path) -> None:
+    student = {"name": str(base_student), "cache": str(tmp_path)}
+    needs = memory.needs(student, TrainingConfig(), "cpu", 1, 16)
+    model, _ = weights.load(str(base_student), torch.float32, tmp_path)
+    layer = sum(one.numel() for one in model.model.layers[0].parameters())
+    outside = sum(one.numel() for one in model.parameters()) - 2 * layer
+    assert needs.parameters == 2 * layer + outside
+    assert needs.gathered == 8 * (2 * layer + outside)  # with their gradients
+    share = needs.cut(4)
+    assert share.weights == needs.parameters + needs.gathered
+    assert (share.gradients, share.optimizer) == (needs.parameters, 2 * needs.parameters)
+    assert (share.layers, share.logits) == (needs.layers, needs.logits)

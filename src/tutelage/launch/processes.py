@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tutelage.config import setting
-from tutelage.errors import ConfigError
+from tutelage.errors import ConfigError, nearest
 from tutelage.launch.channel import Child, end_all, threads_each
 from tutelage.launch.gang import Gang, check_batch
 from tutelage.launch.hand import Hand, Hear
@@ -30,12 +30,18 @@ _MOST = 1024
 class Processes:
     """`processes:N`: N processes, a GPU each where there are GPUs, else a share of the cores."""
 
-    def __init__(self, count: str, restarts: int = 3, stall: int = 1800) -> None:
+    def __init__(self, count: str, restarts: int = 3, stall: int = 1800, shard: str = "auto") -> None:
         if not count.isdecimal() or not 1 <= int(count) <= _MOST:
             raise ConfigError(f"launcher processes:{count} must say how many, from 1 to {_MOST}, as in processes:8")
         self.count = int(count)
         self.restarts = restarts  # how often in a row a process is started again in vain
         self.stall = stall  # seconds of silence after which a process that answers is taken for dead
+        self.shard = how_to_shard(shard)
+
+    @property
+    def least(self) -> int:
+        """The fewest processes that a training has."""
+        return self.count
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse what cannot be shared, before anything is asked of a teacher."""
@@ -44,7 +50,7 @@ class Processes:
     def fit(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
         """Train in as many processes, each with its share of every batch."""
         check_devices(self.count, str(job.student.get("device", "auto")))
-        return Gang(_Crew(self.count), self.restarts).fit(job, callbacks)
+        return Gang(_Crew(self.count, self.shard), self.restarts).fit(job, callbacks)
 
     def open(self, spec: Spec, context: Context | None = None) -> Model:
         """Open a model; what of it has weights is in as many processes, each with all of them."""
@@ -62,6 +68,7 @@ class Processes:
 
 class _Crew(NamedTuple):
     least: int
+    shard: str
 
     @contextmanager
     def start(self, job: TrainingJob, hear: Hear, stopping: Callable[[], bool]) -> Iterator[list[Hand]]:
@@ -70,7 +77,8 @@ class _Crew(NamedTuple):
         try:
             for rank in range(self.least):
                 log = Path(job.folder) / "trainer" / f"process-{rank}.log"
-                told = {**_environment(rank, self.least), "TUTELAGE_MEETING": str(meeting / "meeting")}
+                told = {**_environment(rank, self.least), **in_shares(self.shard)}
+                told["TUTELAGE_MEETING"] = str(meeting / "meeting")
                 ranks.append(Child("tutelage.launch.rank", log, hear, RankWord, told))
             yield ranks
         finally:
@@ -93,6 +101,19 @@ def over_loopback() -> dict[str, str]:
     """What has processes of one machine meet on it alone, unless the user says otherwise."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     return {name: os.environ.get(name, loopback) for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")}
+
+
+def how_to_shard(given: str) -> str:
+    """Whether each process of a training holds a share of the student: "auto", "always" or "never"."""
+    if given not in (known := ("auto", "always", "never")):
+        raise ConfigError(f"launcher option shard={given!r} must be auto, always or never; {nearest(given, known)}")
+    return given
+
+
+def in_shares(how: str) -> dict[str, str]:
+    """What tells a process whether the student is cut; on a CPU glibc shall give back at once what a layer no longer needs."""
+    returns = {"MALLOC_MMAP_THRESHOLD_": os.environ.get("MALLOC_MMAP_THRESHOLD_", "500000")}
+    return {"TUTELAGE_SHARD": how, **(returns if how == "always" else {})}
 
 
 def check_batches(least: int, config: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from tutelage.launch.cluster import Cluster, join_cluster
 from tutelage.launch.gang import Died, Gang
 from tutelage.launch.hand import Hand, Hear
 from tutelage.launch.orders import AnyWord, Failed
-from tutelage.launch.processes import check_batches, over_loopback, ranked
+from tutelage.launch.processes import check_batches, how_to_shard, in_shares, over_loopback, ranked
 from tutelage.launch.rank import RankWord
 from tutelage.launch.relay import Spot
 from tutelage.launch.relayed import Relayed
@@ -45,6 +45,7 @@ class Ray:
         restarts: int = 3,
         stall: int = 1800,
         wait: int = 600,
+        shard: str = "auto",
     ) -> None:
         if given.startswith("//"):
             address = f"ray:{given}"
@@ -61,6 +62,7 @@ class Ray:
         self.restarts = restarts  # how often in a row a process is started again in vain
         self.stall = stall  # seconds of silence after which a process that answers is taken for dead
         self.wait = wait  # seconds that work waits for room in the cluster
+        self.shard = how_to_shard(shard)
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse what cannot be shared and a cluster that is not there, before anything is asked of a teacher."""
@@ -71,7 +73,8 @@ class Ray:
         """Train in as many processes, each with its share of every batch."""
         cluster = join_cluster(self.address)
         wanted = _wanted(cluster, str(job.student.get("device", "auto")))
-        return Gang(_Crew(cluster, wanted, self.least, self.most, float(self.wait)), self.restarts).fit(job, callbacks)
+        crew = _Crew(cluster, wanted, self.least, self.most, float(self.wait), self.shard)
+        return Gang(crew, self.restarts).fit(job, callbacks)
 
     def open(self, spec: Spec, context: Context | None = None) -> Model:
         """Open a model; what of it has weights is in as many processes, each with all of them."""
@@ -114,6 +117,7 @@ class _Crew(NamedTuple):
     least: int
     most: int
     wait: float
+    shard: str
 
     @contextmanager
     def start(self, job: TrainingJob, hear: Hear, stopping: Callable[[], bool]) -> Iterator[list[Hand]]:
@@ -135,7 +139,7 @@ class _Crew(NamedTuple):
             # Processes of one machine meet at a file: a port would be open to others.
             meeting = f"{proof.absolute()}-meeting" if len({spot.node for spot in found}) == 1 else ""
             for one, told in zip(ranks, _environments(self.cluster, found), strict=True):
-                one.begin("tutelage.launch.rank", {**told, "TUTELAGE_MEETING": meeting})
+                one.begin("tutelage.launch.rank", {**told, **in_shares(self.shard), "TUTELAGE_MEETING": meeting})
             yield list(ranks)
         finally:
             end_all(ranks)

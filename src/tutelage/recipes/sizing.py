@@ -4,6 +4,7 @@ from typing import Any
 
 from tutelage.config import cache_folder, expand_path
 from tutelage.errors import TutelageError
+from tutelage.launch.catalog import find_launcher
 from tutelage.models.local.devices import choose_device, free_memory
 from tutelage.models.specs import leaves, parse
 from tutelage.redaction import redact
@@ -26,12 +27,16 @@ def _lines(config: Any, spec: Any) -> list[str]:
     training, cache = config.training, expand_path(config.cache) if config.cache else cache_folder()
     student = {**spec, "cache": str(cache)}
     device = choose_device(str(spec.get("device", "auto")))
-    lines = training.micro_batch or training.batch
+    launcher = find_launcher(config.launch)
+    size = int(getattr(launcher, "least", 1))
+    lines = training.micro_batch or -(-training.batch // size)
     try:
-        from tutelage.training.memory import needs
+        from tutelage.training import memory, sharding
 
-        whole = needs(student, training, device, lines, training.max_length)
-        free = free_memory(device)
+        whole = memory.needs(student, training, device, lines, training.max_length)
+        cut = size > 1 and sharding.is_asked(getattr(launcher, "shard", "never"), whole.parameters)
+        whole = whole.cut(size) if cut else whole
+        free = free_memory(device) // (size if device == "cpu" else 1)
     except (TutelageError, OSError) as error:
         return [f"memory: not known before the student is there: {error}"]
     except Exception as error:  # a model's own code may say anything to tensors that hold nothing
@@ -42,9 +47,10 @@ def _lines(config: Any, spec: Any) -> list[str]:
     one = whole.total - (whole.layers + whole.logits) * (lines - 1) // lines
     state = f"{whole.weights / _GB:.2f} GB of weights, {(whole.gradients + whole.optimizer) / _GB:.2f} of gradients and optimiser"
     each = f"a lesson of {whole.tokens} tokens about {(whole.layers + whole.logits) / lines / _GB:.2f}"
+    whose = f", for each of {size} processes{' with its share of the student' if cut else ''}" if size > 1 else ""
     return [
-        f"memory of training {spec['name']} on this {device}: {state}, {each}; {lines} of these at once about {whole.total / _GB:.2f} in all",
-        f"memory free on this {device}: {free / _GB:.1f} GB, which {_verdict(whole.total, one, free, lines)}{_more(training)}",
+        f"memory of training {spec['name']} on this {device}{whose}: {state}, {each}; {lines} of these at once about {whole.total / _GB:.2f} in all",
+        f"memory free on this {device}{' for each' if size > 1 else ''}: {free / _GB:.1f} GB, which {_verdict(whole.total, one, free, lines)}{_more(training)}",
     ]
 
 

@@ -26,7 +26,13 @@ def section(run: RunHistory, of: str) -> Section:
     ]
     shared = [one for one in run.trainings if one.facts.get("processes", 1) > 1]
     rows += [
-        [one.step, f"{one.facts['processes']}{_machines(one.facts)}", str(one.facts.get("deaths", 0)), "", ""]
+        [
+            one.step,
+            f"{one.facts['processes']}{_machines(one.facts)}{_shares(one.facts)}",
+            str(one.facts.get("deaths", 0)),
+            "",
+            "",
+        ]
         for one in shared
     ]
     return Section(f"Where it was done{of}", tables=[Table(HEADINGS, rows)] if rows else [])
@@ -36,6 +42,10 @@ def _machines(told: Mapping[str, Any]) -> str:
     """The machines of a cluster by name, or how many there were."""
     names = told.get("machines") or []
     return f" on {', '.join(names) if len(names) <= _SHOWN else f'{len(names)} machines'}" if names else ""
+
+
+def _shares(facts: Mapping[str, Any]) -> str:
+    return ", each with its share of the student" if facts.get("cut") else ""
 
 
 def _over_time(told: JsonObject) -> str:

@@ -17,6 +17,9 @@ class Group(NamedTuple):
 
     rank: int = 0
     size: int = 1
+    shard: str = (
+        "auto"  # whether they hold a share of the student each: as `sharding` finds it well, "always" or "never"
+    )
 
     @property
     def is_first(self) -> bool:
@@ -30,6 +33,14 @@ class Group(NamedTuple):
         told = torch.tensor([int(flag) for flag in flags], device=_device())
         dist.broadcast(told, 0)
         return [bool(flag) for flag in told.tolist()]
+
+    def least(self, number: int) -> int:
+        """The smallest of the processes' numbers."""
+        if self.size == 1:
+            return number
+        told = torch.tensor([number], device=_device())
+        dist.all_reduce(told, dist.ReduceOp.MIN)
+        return int(told)
 
     def sums(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """The sum of each number over the processes; one that a process does not have is nothing there."""
@@ -64,7 +75,9 @@ ALONE = Group()
 
 def joined() -> Group:
     """The group that this process has joined, or itself alone."""
-    return Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
+    if not dist.is_initialized():
+        return ALONE
+    return Group(dist.get_rank(), dist.get_world_size(), os.environ.get("TUTELAGE_SHARD", "auto"))
 
 
 def join(meeting: str, device: str) -> Group:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tutelage.errors import LessonError
@@ -173,7 +174,8 @@ def head_for(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> Head 
         return states[0], out.logits
 
     if not hasattr(causal, "_tutelage_head"):  # looked at once a model
-        causal._tutelage_head = heads.head_of(causal, states_of)
+        # Of one that processes hold in shares, a pass of the last layers alone would be one that the others do not make.
+        causal._tutelage_head = None if is_shared(causal) else heads.head_of(causal, states_of)
     found: Head | None = causal._tutelage_head
     return found
 
@@ -242,6 +244,11 @@ def _mask(model: LanguageModel, tensors: Mapping[str, torch.Tensor]) -> torch.Te
         return allowed_B1TT
     forbidden = torch.finfo(torch.float32).min  # plain attention adds its mask to the scores
     return torch.zeros(allowed_B1TT.shape, device=allowed_B1TT.device).masked_fill_(~allowed_B1TT, forbidden)
+
+
+def is_shared(model: LanguageModel) -> bool:
+    """Whether this process holds only its share of a student's weights."""
+    return any(isinstance(one, DTensor) for one in model.parameters())
 
 
 def causal_of(model: LanguageModel) -> LanguageModel:

@@ -1,6 +1,7 @@
 """The student that is trained: its weights and tokenizer, what of it learns, and how it is kept."""
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _load(
 
 
 def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: int) -> LanguageModel:
-    """Move to the device, and choose what is trained; `longest` is the longest lesson in tokens."""
+    """Choose what is trained, and how it attends on a device; `longest` is the longest lesson in tokens."""
     if config.gradient_checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
         raise LessonError(
             f"training.gradient_checkpointing: {type(model).__name__} cannot compute its layers again; leave it out"
@@ -64,7 +65,7 @@ def ready(model: LanguageModel, config: TrainingConfig, device: str, longest: in
     attend(model, config.attention, device, longest)
     if config.lora is not None and not hasattr(model, "peft_config"):
         model = with_adapters(model, config.lora)
-    return model.to(device)
+    return model
 
 
 def in_its_own_kind(model: LanguageModel, products: str) -> AbstractContextManager[object]:
@@ -120,14 +121,23 @@ def _past_adapters(model: LanguageModel) -> list[str]:
     return [f"{name}.{layer}" for name in blocks for layer in ("out_proj", "conv1d")]
 
 
-def write_student(model: LanguageModel, tokenizer: Tokenizer, stops: set[int], folder: Path) -> None:
-    """Write weights and tokenizer; whoever generates with them stops where training put the stop token."""
+def write_student(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    stops: set[int],
+    folder: Path,
+    whole: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write weights and tokenizer; whoever generates with them stops where training put the stop token.
+
+    `whole` are the weights by name where the model holds shares of them.
+    """
     target = causal_of(model)
     target.generation_config.eos_token_id = sorted(stops)
     target.generation_config.pad_token_id = tokenizer.pad_token_id
     try:
         with weights.quiet():
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, **({"state_dict": dict(whole)} if whole is not None else {}))
     except SafetensorError as error:  # how a full disk shows here
         raise RunError(
             f"cannot write the student into {folder}: {error}. Finished steps are kept; make room and run the same command again"

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tutelage.models.local import weights
 from tutelage.models.local.pretrained import LanguageModel
-from tutelage.training import arguments, heads, layout, learner
+from tutelage.training import arguments, heads, layout, learner, sharding
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject
 
@@ -33,11 +33,18 @@ class Needs(NamedTuple):
     optimizer: int
     layers: int  # what the layers hold for the way back
     logits: int
+    parameters: int = 0  # how many weights there are
+    gathered: int = 0  # what a process puts together for a moment, where it holds only its share of the student
 
     @property
     def total(self) -> int:
         """All of it together."""
         return self.weights + self.gradients + self.optimizer + self.layers + self.logits
+
+    def cut(self, size: int) -> "Needs":
+        """What each of so many processes needs that cut the student among them."""
+        share = {name: -(-getattr(self, name) // size) for name in ("weights", "gradients", "optimizer")}
+        return self._replace(**share | {"weights": share["weights"] + self.gathered})
 
 
 def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, tokens: int) -> Needs:
@@ -68,7 +75,22 @@ def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, 
         optimizer=_STATE.get(config.optimizer, _ADAMW) * trained,
         layers=int(_MEASURED * held),
         logits=_logits(causal, lines, tokens),
+        parameters=sum(one.numel() for one in model.parameters()),
+        gathered=_gathered(causal),
     )
+
+
+def _gathered(causal: LanguageModel) -> int:
+    """Bytes of what is whole at once in a student that is cut: two layers, and what lies outside of them with its gradient."""
+
+    def size(module: torch.nn.Module, gradient: bool) -> int:
+        return sum(
+            one.numel() * (one.element_size() + 4 * (gradient and one.requires_grad)) for one in module.parameters()
+        )
+
+    layers = list(sharding.layers_of(causal))
+    outside = size(causal, True) - sum(size(one, True) for one in layers)
+    return outside + 2 * max((size(one, True) for one in layers), default=0)
 
 
 def _weights(causal: LanguageModel, model: LanguageModel, config: TrainingConfig) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
 from tutelage.models.local.pretrained import LanguageModel
-from tutelage.training import layout
+from tutelage.training import layout, sharding
 from tutelage.training.collation import collate_rows, packed
 from tutelage.training.group import Group
 from tutelage.training.mixing import Mix, Prepared
@@ -118,6 +119,8 @@ class LessonTrainer(Trainer):
             super().__init__(args=args, **kwargs)
         self.mix = mix
         self.group = group
+        assert self.model is not None
+        self.cut = layout.is_shared(self.model)
         # Every loss is divided by the totals of its whole batch; Trainer must not divide by the micro-batches again.
         self.model_accepts_loss_kwargs = True
         self._told: dict[str, torch.Tensor] = {}  # the objectives' numbers since the last log
@@ -148,6 +151,44 @@ class LessonTrainer(Trainer):
                 **{f"{NUMBER}{name}": number for name, number in numbers.items()},
             }  # trackers draw no mappings
         super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Of a student that is cut, write nothing here: weights and what the optimiser keeps of them go into one file a process."""
+        if not self.cut:
+            super().save_model(output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.cut:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        assert self.model is not None
+        assert self.lr_scheduler is not None
+        sharding.save_share(self.model, self._plain_optimizer, Path(output_dir), self.group)
+        if self.group.is_first:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if not sharding.is_cut(Path(resume_from_checkpoint)):
+            return super()._load_from_checkpoint(resume_from_checkpoint, model)
+        assert self.model is not None
+        sharding.load_shares(self.model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not sharding.is_cut(Path(checkpoint)):
+            return super()._load_optimizer_and_scheduler(checkpoint)
+        assert self.model is not None
+        assert self.lr_scheduler is not None
+        sharding.load_optimizer(self.model, self._plain_optimizer, Path(checkpoint))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    @contextlib.contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Add up gradients over the processes at every micro-batch: between them each would hold a whole one."""
+        yield
+
+    @property
+    def _plain_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser without what accelerate puts around it."""
+        return getattr(self.optimizer, "optimizer", self.optimizer)  # type: ignore[return-value]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = train_dataset or self.train_dataset

@@ -16,6 +16,7 @@ from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.templates import Prompt
 from tutelage.models.opening import open_model
 from tutelage.training.examples import Branch, Encoder, Example
+from tutelage.training.group import ALONE, Group
 from tutelage.types import Chat, Message, TokenScores
 
 
@@ -36,8 +37,11 @@ class Reference(Struct, frozen=True):
 class References:
     """Reads texts, and keeps what was read in a folder, so that a training that goes on reads it back instead."""
 
-    def __init__(self, model: LanguageModel, encoder: Encoder, folder: Path) -> None:
+    def __init__(self, model: LanguageModel, encoder: Encoder, folder: Path, group: Group = ALONE) -> None:
         self._model = model  # the student as it begins
+        self._group = (
+            group  # of processes that read together, where each holds a share of the student; the first writes
+        )
         self._encoder = encoder
         self._folder = folder
 
@@ -50,7 +54,8 @@ class References:
             self._model.eval()
             longest = max(len(row.ids) for row in rows)
             try:
-                return dict(scoring.score_rows(self._model, rows, hf.fitting(self._model, longest), top))
+                at_once = self._group.least(hf.fitting(self._model, longest))
+                return dict(scoring.score_rows(self._model, rows, at_once, top))
             finally:
                 self._model.train(training)
 
@@ -83,8 +88,9 @@ class References:
         digest = hashlib.sha256(said.encode()).hexdigest()
         file = self._folder / f"{name}-{digest[:16]}.safetensors"
         sizes = [row.most for row in rows]
-        if not file.exists():
-            found = read()
+        (there,) = self._group.agreed(file.exists())
+        found = {} if there else read()
+        if not there and self._group.is_first:
             ordered = [found[place] for place in range(len(rows))]
             kept = {
                 "logprobs": torch.tensor([value for one in ordered for value in one.logprobs]),
@@ -94,6 +100,7 @@ class References:
             self._folder.mkdir(parents=True, exist_ok=True)
             save_file(kept, file.with_suffix(".part"))
             file.with_suffix(".part").replace(file)
+        self._group.wait()
         told = load_file(file)
         none = [torch.zeros(0)] * len(rows)
         ids, logs = (torch.split(told[key], sizes) if top else none for key in ("top_ids", "top_logprobs"))

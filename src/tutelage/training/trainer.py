@@ -11,7 +11,7 @@ from transformers import PrinterCallback
 from tutelage.errors import Interrupted, LessonError
 from tutelage.models.local import control, kernels, weights
 from tutelage.models.local.devices import choose_device
-from tutelage.training import arguments, batches, checkpoints, layout, learner
+from tutelage.training import arguments, batches, checkpoints, layout, learner, sharding
 from tutelage.training.examples import Encoder, encode_lessons
 from tutelage.training.group import ALONE, Group, joined
 from tutelage.training.halving import halve_until_it_fits, telling_of_memory
@@ -61,6 +61,9 @@ def fit_once(
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
     model = learner.ready(model, config, device, max(example.length for example in fitting))
+    last = checkpoints.last_whole(folder / "trainer")
+    cut = sharding.is_wanted(model, config, group, last)
+    model = sharding.share_out(model, device) if cut else model.to(device)
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
     plan = batches.planned_batches(prepared.examples, config, seed)
     micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch, group.size)
@@ -77,20 +80,17 @@ def fit_once(
     begun = time.monotonic()
     with kernels.sound(device):
         # Before anything is learned: what the student as it begins thinks of texts.
-        references = References(model, encoder, folder / "trainer" / "references")
-        dataset.prepared = _referred(mix, prepared, references, group)
+        references = References(model, encoder, folder / "trainer" / "references", group if cut else ALONE)
+        dataset.prepared = mix.refer(prepared, references) if cut else _referred(mix, prepared, references, group)
         dataset.look(model, tokenizer.pad_token_id)
-        _train(trainer, folder, group)
+        _train(trainer, last, group)
+    whole = sharding.whole(model, group) if cut else None
     if group.is_first:
-        learner.write_student(model, tokenizer, stops, folder)
+        learner.write_student(model, tokenizer, stops, folder, whole)
         shutil.rmtree(folder / "trainer", ignore_errors=True)
-    return {
-        "lessons": len(prepared.examples),
-        "too_long": len(lessons) - len(fitting),
-        "unused": len(fitting) - len(prepared.examples),
-        **(_account(trainer, dataset) | _noticed(encoder, lessons)),
-        "seconds": round(time.monotonic() - begun, 1),
-    }
+    counts = {"too_long": len(lessons) - len(fitting), "unused": len(fitting) - len(prepared.examples)}
+    told = _account(trainer, dataset) | _noticed(encoder, lessons)
+    return {"lessons": len(prepared.examples), **counts, **told, "seconds": round(time.monotonic() - begun, 1)}
 
 
 def _referred(mix: Mix, prepared: Prepared, references: References, group: Group) -> Prepared:
@@ -130,6 +130,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         **({"packed": True} if dataset.packing else {}),
         "padding": round(padding, 4),
         **({"processes": trainer.group.size} if trainer.group.size > 1 else {}),
+        **({"cut": True} if layout.is_shared(trainer.model) else {}),
         **learner.frozen_in(trainer.model),
         **({"whole": True} if layout.holds_whole(trainer.model) else {}),
         **({"numbers": numbers} if numbers else {}),
@@ -142,8 +143,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
     }
 
 
-def _train(trainer: LessonTrainer, folder: Path, group: Group) -> None:
-    last = checkpoints.last_whole(folder / "trainer")
+def _train(trainer: LessonTrainer, last: Path | None, group: Group) -> None:
     trainer.remove_callback(PrinterCallback)
     model = trainer.model
     assert model is not None
@@ -153,5 +153,5 @@ def _train(trainer: LessonTrainer, folder: Path, group: Group) -> None:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     if trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} training steps")
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+    if not sharding.all_finite(model, group):
         raise LessonError("the training diverged: weights are no longer finite; lower training.learning_rate")

@@ -10,7 +10,7 @@ _SHORT, _LONG, _STEPS = 2, 40, 5  # tokens: a row that begins late, one that fil
 _KEPT: tuple[Way, ...] = (Way("rows", True), Way("rows", False), Way("whole", False), Way("nothing", True))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and no inference mode: of a student in shares the whole weights are kept and trained
 def measure(model: PreTrainedModel) -> Way:
     """The first of the ways of reading by which each row of a batch gets the scores that it gets alone.
 
@@ -29,7 +29,7 @@ def measure(model: PreTrainedModel) -> Way:
     return Way("nothing", False)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and no inference mode: of a student in shares the whole weights are kept and trained
 def check_causal(model: PreTrainedModel) -> None:
     """Refuse a model whose scores depend on later tokens: it would be trained to copy and could not write."""
     one = sample_tokens(model, 12)
@@ -42,7 +42,7 @@ def check_causal(model: PreTrainedModel) -> None:
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and no inference mode: of a student in shares the whole weights are kept and trained
 def pads_left(model: PreTrainedModel) -> bool:
     """Whether padding on the left of a row changes none of its scores in a pass over whole rows, as in training."""
     row, padding = sample_tokens(model, _SHORT + _STEPS, 1), torch.zeros(_LONG, dtype=torch.long, device=model.device)

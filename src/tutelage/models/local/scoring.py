@@ -24,7 +24,7 @@ def as_tokens(tokenizer: Tokenizer, chat: Chat, reply: str, stops: set[int]) -> 
     return Prompt([*prompt, *written], len(written))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and no inference mode: of a student in shares the whole weights are kept and trained
 def score_rows(
     model: LanguageModel, rows: Sequence[Prompt], at_once: int, top: int = 0
 ) -> Iterator[tuple[int, TokenScores]]:
