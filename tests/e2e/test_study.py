@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,7 +181,9 @@ def test_an_arm_that_fails_stops_no_other_seed(base_student: Path, tmp_path: Pat
     with serve(teach) as (url, _):
         prepare(tmp_path, base_student, url)
         study = yaml.safe_load((tmp_path / "s.yaml").read_text())
-        study["arms"] = {"missed": {}, "broken": {"student": "hf:/nowhere/at/all"}}
+        (tmp_path / "hollow").mkdir()  # a student without weights, which only loading it finds out
+        shutil.copy(base_student / "config.json", tmp_path / "hollow")
+        study["arms"] = {"missed": {}, "broken": {"student": f"hf:{tmp_path}/hollow"}}
         study["compare"] = []
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(study))
         words, environment = command(tmp_path, "--jobs", "2")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import door
 from tests.report.runs import Made, attempt, story
 
 from tutelage.errors import RunError
@@ -169,7 +170,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_runs_stand_side_by_side(finished: Path, tmp_path: Path) -> None:
-    other = story(tmp_path / "other", text="Say it.", seed=1).end()
+    other = story(tmp_path / "other", seed=1).end()
     text = writing.write_report([finished, other], tmp_path / "both").with_suffix(".md").read_text()
     assert "tailored, round 2 (it)" in text
     assert "tailored, round 2 (other)" in text
@@ -177,6 +178,15 @@ def test_two_runs_stand_side_by_side(finished: Path, tmp_path: Path) -> None:
     runs = data_of((tmp_path / "both" / "report.html").read_text())["runs"]
     assert [run["name"] for run in runs] == ["it", "other"]
     assert not (finished / "report.html").exists()
+
+
+def test_runs_whose_ids_stand_for_other_questions_are_not_compared(finished: Path, tmp_path: Path) -> None:
+    other = story(tmp_path / "other", text="Say it.", seed=1).end()
+    text = writing.write_report([finished, other], tmp_path / "both").with_suffix(".md").read_text()
+    assert r"tailored, round 2: it -\> other: not on the same questions, so they are not compared." in text
+    done = door.tutelage("compare", finished, other)
+    assert done.returncode == 2
+    assert "6 ids stand for another question in each, such as test-0." in done.stderr
 
 
 def test_ten_thousand_attempts_are_less_than_five_megabytes(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ ANSWERS = {
     for split in ("train", "dev", "test")
     for question in find_task(f"{TASK}&seed={seed}").load(split)
 }
+
+
+def mute(chat: Chat, sample: int) -> str:
+    """A student that answers nothing that can be read."""
+    return "I cannot say."
+
+
 untuned, weak, good, better = pupil(0.05), pupil(0.4), pupil(0.6), pupil(0.8)
 
 

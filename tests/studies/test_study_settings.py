@@ -18,9 +18,21 @@ BASE: dict[str, Any] = study()["base"]
     [
         ({"seeds": [0, 1, 1]}, "the seed 1 stands twice"),
         ({"seeds": [0, 0]}, "the seed 0 stands twice"),
-        ({"seeds": []}, "seeds"),
+        ({"seeds": []}, "seeds: write a list of numbers from 0 on"),
+        ({"seeds": 3}, "seeds: write a list of numbers from 0 on"),
+        ({"seeds": [-1, 0]}, "seeds: write a list of numbers from 0 on"),
         ({"arms": {}}, "arms"),
-        ({"arms": {"a/b": {}}}, "a/b"),
+        ({"arms": ["once", "twice"]}, "arms: write what each changes under its name"),
+        ({"arms": {"a/b": {}}}, "'a/b' cannot be a name"),
+        ({"arms": {"once": 5}, "compare": []}, "arms.once: write what it changes"),
+        ({"arms": {"once": {"seed": 3}, "twice": {}}}, "the arm 'once' sets seed, which the study's seeds set"),
+        ({"vary": {"task.seed": [1, 2]}}, "vary sets task.seed, which the study's seeds set"),
+        ({"compare": ["once", "twice"]}, "compare: write pairs of arms, before and after, as in [[short, long]]"),
+        ({"compare": [["once"]]}, "compare: write pairs of arms"),
+        ({"vary": {"launch": ["here", "processes:2"]}}, "launch is no part of what a run is"),
+        ({"vary": {"first": [5, 6]}, "tune": {"first": [5, 6]}, "tune_seeds": [9]}, "vary and tune both name first"),
+        ({"arms": {"once": {}, "same": {"training.packing": False}}, "compare": []}, "arm 'same' changes nothing: training.packing is so by default"),
+        ({"base": {**{key: value for key, value in BASE.items() if key != "task"}, "taks": "coin_flip"}}, "the base: unknown key 'taks'; did you mean 'task'?"),
         ({"arms": {"once": {}, "kept": {"first": 5}}, "compare": []}, "an arm cannot be called 'kept'"),
         ({"arms": {"once": {}, "same": {"training.epochs": 1}}, "compare": []}, "arm 'same' changes nothing: training.epochs is so in the base"),
         ({"arms": {"once": {}, "a": {"later.epochs": 2}, "b": {"later": {"epochs": 2}}}, "compare": []}, "'a' and 'b' are the same"),
@@ -40,10 +52,10 @@ BASE: dict[str, Any] = study()["base"]
         ({"base": {**BASE, "recipe": "tailord"}}, "unknown recipe 'tailord'; did you mean 'tailored'?"),
         ({"tune": {"later.learning_rate": [1e-4, "fast"]}, "tune_seeds": [9]}, "with later.learning_rate=fast"),
         ({"vary": {"later.epochs": [2, "many"]}, "arms": {"once": {}}, "compare": []}, "with later.epochs=many"),
-        ({"base": {**BASE, "task": "gsm8k"}}, "task 'gsm8k' has no option 'seed'"),
+        ({"base": {**BASE, "task": "gsm8k"}}, "write seed_of: [run] for a task that draws no questions"),
         ({"base": "gone.yaml"}, "base = 'gone.yaml': there is no file"),
         ({"base": 3}, "base"),
-        ({"margin": 2}, "margin"),
+        ({"margin": 2}, "margin: 2 is no share between 0 and 1; 2 points are 0.02"),
         ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
     ],
 )  # fmt: skip
@@ -54,6 +66,11 @@ def test_a_study_that_cannot_be(more: dict[str, Any], said: str, tmp_path: Path)
         read_study(file)
     assert said in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_the_config_of_a_run_is_no_study() -> None:
+    with pytest.raises(ConfigError, match="this is the config of a run, which `tutelage run` takes"):
+        read_study(BASE)
 
 
 def test_a_base_is_a_file_beside_the_study(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from msgspec import structs
 from tests.recipes.noting import Noting
 from tests.studies import pupils
 
-from tutelage.errors import ConfigError, Interrupted, RunError
+from tutelage.errors import ConfigError, Interrupted, ModelError, RunError
 from tutelage.report import writing
 from tutelage.studies.cells import Cell
 from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.study_folder import OpenStudy, open_study, run_identity
-from tutelage.studies.working import HowToWork, work
+from tutelage.studies.workers import work_through
+from tutelage.studies.working import HowToWork, keeping_out, work
 
 Events = list[dict[str, Any]]
 
@@ -139,11 +140,66 @@ def test_a_failed_arm_is_shown_and_stops_no_other(tmp_path: Path) -> None:
     assert findings(again).missing == []
 
 
+def test_what_no_run_could_find_is_said_before_one_is_made(tmp_path: Path) -> None:
+    raw = pupils.study()
+    raw["base"]["student"] = f"hf:{tmp_path}/nobody"
+    with pytest.raises(ModelError, match="no model at"):
+        open_study(raw, tmp_path / "study")
+    base = {
+        "recipe": "finetune_cot",
+        "task": pupils.TASK,
+        "teacher": "worked:",
+        "student": "scripted:tests.studies.pupils:good",
+    }
+    tuned = pupils.study(
+        base=base, arms={"a": {}}, compare=[], tune={"training.epochs": [1, 2]}, tune_seeds=[9], tune_on="def"
+    )
+    with pytest.raises(ConfigError, match="tune_on = 'def': the task has no such split; did you mean 'dev'"):
+        open_study(tuned, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_arms_that_make_the_same_run_are_named(tmp_path: Path) -> None:
+    """What they differ in is read where a baseline is asked for alone."""
+    arms = {"once": {}, "shown": {"shots": 3}}
+    opened, _ = make(tmp_path / "study", pupils.study(arms=arms, compare=[["once", "shown"]], seeds=[0, 1]))
+    assert [line for line in findings(opened).cautions if "same run" in line] == [
+        f"once/{seed} and shown/{seed} are the same run: nothing read what they differ in" for seed in (0, 1)
+    ]
+    other, _ = make(tmp_path / "other", pupils.study(seeds=[0, 1]))
+    assert not any("same run" in line for line in findings(other).cautions)
+
+
+def test_a_run_whose_answers_cannot_be_read_is_named(tmp_path: Path) -> None:
+    def student(taught: Any) -> str:
+        return f"scripted:tests.studies.pupils:{'mute' if taught.training.epochs == 2 else 'good'}"
+
+    arms = {"once": {}, "long": {"training.epochs": 2}}
+    opened, _ = make(tmp_path / "study", pupils.study(seeds=[0, 1], arms=arms, compare=[]), Noting(student))
+    told = [line for line in findings(opened).cautions if "could not be read" in line]
+    assert told == [f"long/{seed}: 100% of the answers could not be read, and 0% were cut off" for seed in (0, 1)]
+    page = writing.write_study(opened).with_suffix(".md").read_text()
+    assert "0.0% of 50 (100% unread)" in page
+
+
+def test_two_commands_do_not_work_at_one_seed(tmp_path: Path) -> None:
+    opened = open_study(pupils.study(), tmp_path / "study")
+    with keeping_out(opened, [0, 1]):
+        with pytest.raises(RunError, match="another command is working at seed 0 of this study"):
+            work_through(opened, HowToWork(launcher=pupils.launcher()))
+        work_through(opened, HowToWork(launcher=pupils.launcher(), seeds=[2]))
+    assert findings(opened).failures == {}
+    assert {row["seed"] for row in findings(opened).runs} == {2}
+    work_through(opened, HowToWork(launcher=pupils.launcher()))
+    assert findings(opened).missing == []
+    assert not list((tmp_path / "study" / ".making").glob("seed-*"))
+
+
 def test_seeds_may_be_added_and_that_is_said(tmp_path: Path) -> None:
     make(tmp_path / "study", pupils.study(seeds=[0, 1]))
     opened, _ = make(tmp_path / "study", pupils.study(seeds=[0, 1, 2]))
     assert findings(opened).added == [
-        "The seeds 2 were added when 4 runs were finished: this size was chosen after looking."
+        "The seed 2 was added when 4 runs were finished: this size was chosen after looking."
     ]
     assert findings(opened).missing == []
 
@@ -242,7 +298,7 @@ def test_what_another_study_kept_is_in_no_finding(tmp_path: Path) -> None:
     found = findings(opened)
     assert [arm.seeds for arm in found.arms] == [(1,), (1,)]
     assert found.missing == ["once/0", "twice/0"]
-    assert "left out, since another config made it: once/0, twice/0" in found.warnings
+    assert "left out, since another config made it: once/0, twice/0" in found.cautions
 
 
 def test_a_seed_begun_on_another_machine_is_made_anew_in_the_same_folder(
@@ -302,7 +358,7 @@ def test_seeds_that_are_added_in_another_folder_are_said_too(tmp_path: Path) -> 
     first, _ = make(tmp_path / "one", pupils.study(seeds=[0]), keep=keep)
     writing.write_study(first)
     second = open_study(pupils.study(seeds=[0, 1]), tmp_path / "two", keep)
-    assert second.added() == ["The seeds 1 were added when 2 runs were finished: this size was chosen after looking."]
+    assert second.added() == ["The seed 1 was added when 2 runs were finished: this size was chosen after looking."]
 
 
 def test_one_seed_is_no_finding(tmp_path: Path) -> None:

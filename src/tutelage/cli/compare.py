@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from tutelage.errors import DataError
 from tutelage.evaluation import seeds
 from tutelage.evaluation.intervals import holm
 from tutelage.evaluation.pairs import compare_exams
 from tutelage.printing import say
 from tutelage.runs import history
+from tutelage.runs.inputs import other_questions
 from tutelage.studies.groups import common_titles, compare_seeds
 
 
@@ -37,6 +39,12 @@ def _paths(named: str) -> list[Path]:
 def _one_and_one(before: Path, after: Path, flips: int) -> None:
     sides = history.exams(before), history.exams(after)
     titles = common_titles(sides, before, after)
+    asked = {attempt.question for title in titles for attempt in sides[0][title]}
+    if others := [name for name in other_questions(*map(history.questions, (before, after))) if name in asked]:
+        raise DataError(
+            f"{before} and {after} are not on the same questions: {len(others)} ids stand for another question in each, such as "
+            f"{others[0]}. Runs whose seeds draw the questions can be compared under the same seed alone"
+        )
     pairs = [compare_exams(sides[0][title], sides[1][title]) for title in titles]
     chances = holm([one.p if one.p is not None else 1.0 for one in pairs])
     for title, one, chance in zip(titles, pairs, chances, strict=True):

@@ -5,7 +5,8 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -80,6 +81,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        say(f"tutelage {metadata.version('tutelage')}")
+        raise typer.Exit
+
+
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Teach a small language model to reason with lessons from a large one."""
+
+
 def commands(words: Sequence[str]) -> typer.Typer:
     """The command line for these words: the command that they name, and the others by what they say of themselves."""
     app = typer.Typer(
@@ -88,6 +103,7 @@ def commands(words: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+    app.callback()(_whole)
     named = next((word for word in words if not word.startswith("-")), "")
     for name, (place, summary) in COMMANDS.items():
         if name != named:

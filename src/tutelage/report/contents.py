@@ -9,6 +9,7 @@ from markupsafe import Markup
 from tutelage.evaluation.scoreboard import score, several, speakers
 from tutelage.report import canaries, figures, kinds, places, sections
 from tutelage.runs.history import RunHistory
+from tutelage.runs.inputs import other_questions
 from tutelage.runs.naming import described
 
 
@@ -90,8 +91,13 @@ class Contents:
         rows, apart = [], []
         for before, after in pairwise(self.runs):
             ours, theirs = before.exams(), after.exams()
+            others = set(other_questions(before.questions, after.questions))
             for title in [title for title in ours if title in theirs]:
-                name, cells = f"{title}: {before.name} -> {after.name}", sections.paired(ours[title], theirs[title])
+                name, same = (
+                    f"{title}: {before.name} -> {after.name}",
+                    {one.question for one in ours[title]}.isdisjoint(others),
+                )
+                cells = sections.paired(ours[title], theirs[title]) if same else []
                 rows += [[name, *cells]] if cells else []
                 apart += [] if cells else [f"{name}: not on the same questions, so they are not compared."]
         tables = [sections.Table(sections.PAIRED, rows)] if rows else []

@@ -73,6 +73,8 @@ def dots(rows: Sequence[Dots], title: str, signed: bool = False) -> Markup:
     wide = max(max(ends) - min(ends), 0.01)
     step = next((size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if wide / size <= 8), 0.5)
     first, last = step * math.floor(min(ends) / step - 1e-9), step * math.ceil(max(ends) / step + 1e-9)
+    if not signed:  # a share has ends
+        first, last = max(first, 0.0), min(last, 1.0)
 
     def at(value: float) -> float:
         return _LEFT + (value - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)

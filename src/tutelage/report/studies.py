@@ -6,12 +6,13 @@ from functools import cached_property
 import yaml
 
 from tutelage.evaluation.seeds import Estimate
-from tutelage.report import figures
+from tutelage.report import figures, study_tables
 from tutelage.report.sections import Section, Table
-from tutelage.report.study_words import arm_row, bill_row, comparison_row, otherwise_row, what_was_found, what_was_not
+from tutelage.report.study_words import arm_row, bill_row, what_was_found, what_was_not, without_empty
 from tutelage.studies.findings import findings_of
 from tutelage.studies.study_folder import OpenStudy
 
+_CAUTIONS = 6  # that stand at the top; all of them stand where it says how it was made
 _KINDS = 40  # rows of the table by kind of question
 
 
@@ -53,7 +54,7 @@ class StudyContents:
         drawn = {"run": "first lessons, order and sampling", "task": "the questions"}
         told.append(f"A seed draws {' and '.join(drawn[what] for what in self.study.seed_of)}.")
         told += [f"{name} failed: {why}" for name, why in findings.failures.items()]
-        return [*told, *findings.added, *self.working]
+        return [*told, *findings.added, *findings.cautions[:_CAUTIONS], *self.working]
 
     @cached_property
     def parts(self) -> list[Section]:
@@ -75,7 +76,7 @@ class StudyContents:
         findings = self.findings
         rows = [
             *[["machine", f"{name}: {len(runs)} runs"] for name, runs in findings.machines.items()],
-            *[["warning", line] for line in findings.warnings],
+            *[["warning", line] for line in (*findings.cautions, *findings.warnings)],
             ["answers read by", ", ".join(dict.fromkeys(str(run["grader"]) for run in findings.runs))],
             ["a run of it", next((str(run["command"]) for run in findings.runs), "")],
             ["seeds", ", ".join(map(str, self.study.seeds))],
@@ -99,35 +100,7 @@ class StudyContents:
             for one in comparisons
         ]
         caption = "Differences in points, a dot for each seed, the mean with its 95 % interval over seeds"
-        margin = self.study.margin
-        headings = [
-            "before → after",
-            "difference",
-            "95 % over seeds",
-            "p",
-            "p (Holm)",
-            "detectable",
-            "seeds",
-            "questions",
-        ]
-        headings += [f"p within ±{100 * margin:g}"] if margin else []
-        rows = [comparison_row(one, margin is not None) for one in comparisons]
-        note = "Chosen before anything ran. p (Holm) takes all of them together. Detectable: the difference that would be shown 4 times of 5."
-        kinds = any(one.new_kinds for one in comparisons)
-        other = [
-            "the same, measured otherwise",
-            "t over the seeds' means",
-            "strictly read",
-            "sums worked out",
-            "dev and test",
-        ]
-        other += ["taught kinds", "new kinds"] if kinds else []
-        why = (
-            "In points, with 95 % intervals. Sums worked out: the same answers with the sums in their chains worked out rightly. Dev questions "
-            "chose the round, and are pooled for size alone."
-        )
-        why += " Kinds of question: taught ones, that lessons are about, and new ones." if kinds else ""
-        tables = [Table(headings, rows, note), Table(other, [otherwise_row(one, kinds) for one in comparisons], why)]
+        tables = study_tables.of_comparisons(comparisons, self.study.margin)
         return Section("The comparisons", [(caption, figures.dots(marks, caption, signed=True))], tables, open=True)
 
     def _arms(self) -> Section:
@@ -139,7 +112,8 @@ class StudyContents:
             for arm in arms
         ]
         caption = "Accuracy in per cent, a dot for each seed, the mean with its 95 % interval over seeds"
-        chosen = f"{next(iter(self.study.tune))} chosen" if self.study.tune else ""
+        chosen = "chosen" if self.study.tune else ""
+        note = f"Chosen: {next(iter(self.study.tune))}, by what was right on dev." if chosen else ""
         headings = ["arm", "accuracy", "95 % over seeds", "strict", "sums worked out", "dev", "seeds", "questions", "unread", "cut off", *([chosen] if chosen else [])]  # fmt: skip
         rows = [[*arm_row(arm), *([str(arm.choice)] if chosen else [])] for arm in arms]
         single = [
@@ -148,7 +122,11 @@ class StudyContents:
             if len(arm.seeds) == 1
         ]
         return Section(
-            "The arms", [(caption, figures.dots(marks, caption))], [Table(headings, rows)], single, open=True
+            "The arms",
+            [(caption, figures.dots(marks, caption))],
+            [Table(*without_empty(headings, rows), note)],
+            single,
+            open=True,
         )
 
     def _costs(self) -> Section:
@@ -162,7 +140,10 @@ class StudyContents:
         caption = (
             f"Accuracy against the {unit} of the teacher (read and written) until then, with 95 % bands over seeds"
         )
-        chart = figures.curves(curves, caption, (f"{unit} of the teacher", "accuracy"), percent=True)
+        several = len({x for curve in curves for x, _ in curve.points}) > 1  # else there is no curve to be seen
+        chart = (
+            figures.curves(curves, caption, (f"{unit} of the teacher", "accuracy"), percent=True) if several else None
+        )
         headings = (
             "arm",
             "calls",
@@ -239,17 +220,7 @@ class StudyContents:
 
     def _singles(self) -> Section:
         """Every run by itself."""
-        rows = [
-            [
-                str(run["run"]),
-                *(f"{step}: {one['right'] / one['n']:.1%} of {one['n']}" for step, one in run["exams"].items()),
-            ]
-            for run in self.findings.runs
-        ]
-        widest = max((len(row) for row in rows), default=0)
-        rows = [[*row, *[""] * (widest - len(row))] for row in rows]
-        headings = ("run", "the student's exam", *["on dev"] * (widest > 2))
-        return Section("Run by run", tables=[Table(headings, rows)] if rows else [])
+        return Section("Run by run", tables=study_tables.of_runs(self.findings.runs))
 
     def _tuned(self) -> Section:
         if not self.findings.tuned:

@@ -13,6 +13,8 @@ def study_lines(opened: OpenStudy) -> list[str]:
     states = "; ".join(f"{arm}: {one['finished']} of {one['runs']}" for arm, one in told["arms"].items())
     rows = [f"{opened.study.study}: {told['finished']} of {told['runs']} runs are finished ({states})"]
     rows += [f"{title}: {now}" for title, now in told["working"].items()]
+    if not told["working"]:
+        rows.append("Finished." if told["finished"] == told["runs"] else "Stopped; the same command goes on.")
     return rows + [f"{title} failed: {why}" for title, why in told["failures"].items()]
 
 

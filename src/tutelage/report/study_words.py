@@ -12,6 +12,12 @@ def in_points(found: Estimate | None) -> str:
     return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]" if found else ""
 
 
+def without_empty(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """A table without the columns of which no row has anything."""
+    there = [place for place in range(len(headings)) if any(row[place] for row in rows)]
+    return [headings[place] for place in there], [[row[place] for place in there] for row in rows]
+
+
 def as_share(found: Estimate | None) -> str:
     """An accuracy; empty where it is not known."""
     return f"{found.mean:.1%}" if found else ""
@@ -22,7 +28,7 @@ def comparison_row(one: Comparison, margin: bool) -> list[str]:
     found = one.difference
     row = [
         f"{one.before} → {one.after}", f"{100 * found.mean:+.1f}", f"{100 * found.low:+.1f} to {100 * found.high:+.1f}", f"{found.p:.2g}",
-        f"{one.p:.2g}", f"{100 * one.detectable:.1f}", str(len(one.seeds)), f"{found.questions:,}",
+        f"{one.p:.2g}", f"{100 * one.detectable:.1f}" if one.detectable < 1 else "none", str(len(one.seeds)), f"{found.questions:,}",
     ]  # fmt: skip
     return [*row, *([f"{one.equivalent:.2g}" if one.equivalent is not None else ""] if margin else [])]
 
@@ -98,7 +104,11 @@ def what_was_not(findings: Findings, margin: float | None) -> str:
             if margin and one.equivalent is not None and one.equivalent < 0.05
             else ""
         )
-        told.append(
-            f"whether {one.before} and {one.after} differ ({span}{same}; {100 * one.detectable:.1f} points would have been shown 4 times of 5)"
+        could = f"{100 * one.detectable:.1f} points would have been shown 4 times of 5"
+        could = (
+            could
+            if one.detectable < 1
+            else "with these seeds no difference that there can be would have been shown 4 times of 5"
         )
+        told.append(f"whether {one.before} and {one.after} differ ({span}{same}; {could})")
     return f"Not shown: {'; '.join(told)}." if told else ""

@@ -53,6 +53,11 @@ def question_key(question: Question | None, name: str) -> str:
     return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:10]
 
 
+def other_questions(before: Mapping[str, Question], after: Mapping[str, Question]) -> list[str]:
+    """The ids that stand for one question in one run and for another in the other: it drew its own, or its data was changed."""
+    return sorted(name for name in before.keys() & after.keys() if not is_same(before[name], after[name]))
+
+
 def tell_apart(questions: Sequence[Question], known: dict[str, Question]) -> None:
     """Add questions to those that are known by their ids; an id that stands for two questions is an error."""
     for one in questions:

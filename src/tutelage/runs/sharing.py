@@ -40,7 +40,7 @@ class Beside(NamedTuple):
             return
         self.locks.mkdir(parents=True, exist_ok=True)
         file = self.locks / f"{digest_inputs({'step': name, **inputs})}.lock"
-        while (held := _take(file)) is None:
+        while (held := take_lock(file)) is None:
             check_stop()
             time.sleep(0.2)
         with held:
@@ -50,7 +50,7 @@ class Beside(NamedTuple):
                 file.unlink(missing_ok=True)
 
 
-def _take(file: Path) -> IO[bytes] | None:
+def take_lock(file: Path) -> IO[bytes] | None:
     """The file, locked; None where another process holds it, or has just removed it."""
     opened = file.open("ab")
     try:

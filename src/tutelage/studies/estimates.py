@@ -33,7 +33,7 @@ def plan_lines(opened: OpenStudy) -> list[str]:
     lines = [
         f"{study.study}: {len(cells)} runs ({arms} arms x {len(study.seeds)} seeds{f' x {values} values' if values > 1 else ''})"
         + (f" and {len(tuning)} that choose {next(iter(study.tune))} on dev" if tuning else "")
-        + f"; {done} are finished"
+        + f"; {done} are finished{', and calls are those of the whole study' if done else ''}"
     ]
     lines += _calls([*tuning, *cells], opened)
     lines += [_time(opened)]
@@ -130,5 +130,6 @@ def _power(opened: OpenStudy, cell: Cell) -> list[str]:
     shown = seeds.shown_difference(error, len(study.seeds) - 1)
     return [
         f"power: with {len(study.seeds)} seeds x {questions} questions a difference of about {100 * shown:.1f} points would be shown 4 times of 5, "
-        f"if differences spread by {100 * _SPREAD:.1f} points over seeds and two arms differ on {_FLIPS:.0%} of the questions"
+        f"if differences spread by {100 * _SPREAD:.1f} points over seeds and two arms differ on {_FLIPS:.0%} of the questions, as those of the "
+        "packaged student on word problems did; others may spread far more"
     ]

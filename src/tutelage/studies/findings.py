@@ -1,6 +1,5 @@
 """What a study shows: each arm's mean over its seeds, the comparisons that were chosen beforehand, and what each arm cost."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -9,7 +8,7 @@ from msgspec import UNSET, Struct
 from tutelage.errors import RunError
 from tutelage.evaluation import intervals, seeds
 from tutelage.evaluation.seeds import Estimate
-from tutelage.studies import choosing, measures
+from tutelage.studies import cautions, choosing, measures
 from tutelage.studies.cells import Cell, cells_of
 from tutelage.studies.curves import Point, Ratio, points_of, ratio_of
 from tutelage.studies.measures import ArmBill, Measure
@@ -84,7 +83,8 @@ class Findings(Struct, frozen=True, kw_only=True):
     failures: dict[str, str]  # run -> why
     added: list[str]
     machines: dict[str, list[str]]  # machine -> runs that were made there
-    warnings: list[str]
+    cautions: list[str]  # what is to be known before its numbers are believed
+    warnings: list[str]  # of its runs
     runs: list[JsonObject]  # each run with its seed, accuracies and digests
 
 
@@ -123,7 +123,8 @@ def findings_of(opened: OpenStudy) -> Findings:
         failures=opened.failures,
         added=opened.added(),
         machines=_machines(there),
-        warnings=[*_foreign(opened), *_warnings(study, there)],
+        cautions=cautions.of_study(opened, there),
+        warnings=cautions.of_its_runs(there),
         runs=[_run(study.study, cell, one) for cell, one in there],
     )
 
@@ -227,33 +228,11 @@ def _tuned(opened: OpenStudy, chosen: Mapping[str, object]) -> list[Tuned]:
     return [Tuned(arm=arm, right=right, chosen=chosen.get(arm)) for arm, right in counts.items()]
 
 
-def _foreign(opened: OpenStudy) -> list[str]:
-    """What is kept under this study's names and was made from other configs."""
-    found = opened.foreign()
-    return [f"left out, since another config made it: {', '.join(found)}"] if found else []
-
-
 def _machines(there: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for cell, outcome in there:
         found.setdefault(", ".join(f"{key} {value}" for key, value in outcome.machine.items()), []).append(cell.title)
     return found
-
-
-def _warnings(study: Study, there: Sequence[tuple[Cell, Outcome]]) -> list[str]:
-    """What a reader must know: arms of one seed that were made on several machines, and what the runs warned of."""
-    lines = []
-    made = {f"tutelage {one.versions.get('tutelage')} ({one.grader})" for _, one in there}
-    if len(made) > 1:
-        lines.append(f"its runs were made by several versions: {', '.join(sorted(made))}")
-    for seed in study.seeds:
-        kinds = {tuple(outcome.machine.items()) for cell, outcome in there if cell.seed == seed}
-        if len(kinds) > 1:
-            lines.append(
-                f"the arms of seed {seed} were made on {len(kinds)} kinds of machine: part of their difference is rounding"
-            )
-    said = Counter(line for _, outcome in there for line in set(outcome.warnings))
-    return lines + [f"{line} (in {count} of {len(there)} runs)" for line, count in said.most_common(20)]
 
 
 def _run(study: str, cell: Cell, outcome: Outcome) -> JsonObject:
@@ -270,7 +249,13 @@ def _run(study: str, cell: Cell, outcome: Outcome) -> JsonObject:
         "kept because": outcome.why,
         "seconds": outcome.seconds,
         "exams": {
-            exam.step: {"right": exam.verdicts.count("r"), "n": len(exam.verdicts), "questions": exam.asked}
+            exam.step: {
+                "right": exam.verdicts.count("r"),
+                "unread": exam.verdicts.count("u"),
+                "cut_off": exam.truncated,
+                "n": len(exam.verdicts),
+                "questions": exam.asked,
+            }
             for exam in exams
         },
     }

@@ -18,7 +18,7 @@ from tutelage.grading.verdicts import judged
 from tutelage.regular import read_regular
 from tutelage.runs.files import write_file
 from tutelage.runs.history import ExamView, RunHistory, open_run
-from tutelage.runs.inputs import question_key
+from tutelage.runs.inputs import digest_inputs, question_key
 from tutelage.studies.bill import Cost, bill_of
 from tutelage.tasks.task import Task
 from tutelage.types import Attempt, JsonObject, Question
@@ -82,6 +82,7 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grader: str = ""
     warnings: tuple[str, ...] = ()
     taught: tuple[str, ...] = ()  # the kinds of question that its lessons are about
+    made: str = ""  # a digest of what all of its steps were made from
 
     @property
     def finals(self) -> list[KeptExam]:
@@ -132,6 +133,7 @@ def outcome_of(path: Path, task: Task, identity: str) -> tuple[Outcome, list[Ask
         versions=run.facts.get("versions", {}),
         grader=str(run.facts.get("grader", "")),
         taught=tuple(sorted(taught - {""})),
+        made=digest_inputs({step.name: step.inputs for step in run.steps}),
         warnings=tuple(str(event.get("line", "")) for event in run.events if event["event"] == "warning"),
     )
     return outcome, list(asked.values())

@@ -10,8 +10,9 @@ import yaml
 
 from tutelage import runner
 from tutelage.config import differences, expand_path, read_yaml
-from tutelage.errors import ConfigError, RunError, TutelageError
+from tutelage.errors import ConfigError, RunError, TutelageError, nearest
 from tutelage.models import specs
+from tutelage.models.local import weights
 from tutelage.parsing import json_file
 from tutelage.recipes.catalog import check_config
 from tutelage.redaction import redact
@@ -63,7 +64,8 @@ class OpenStudy:
     def added(self) -> list[str]:
         """What is to be known of seeds that were added when something was finished already."""
         return [
-            f"The seeds {seeds.replace(',', ', ')} were added when {done} runs were finished: this size was chosen after looking."
+            f"The seed{'s' * (',' in seeds)} {seeds.replace(',', ', ')} {'were' if ',' in seeds else 'was'} added when {done} runs were finished: "
+            "this size was chosen after looking."
             for seeds, done in _told(self.kept.folder / "added.json").items()
         ]
 
@@ -145,7 +147,8 @@ def look_at_study(raw: Mapping[str, Any] | str | Path, into: str | Path, keep: P
     if folder.exists() and not file.exists() and any(folder.iterdir()):
         raise RunError(f"{folder} is no study (it is not empty and holds no study.yaml); choose another --into")
     if file.exists():
-        _check_same(folder, read_yaml(file), study.model_dump(mode="json"))
+        _check_same(folder, read_yaml(file), study.model_dump(mode="json"), keep)
+    _check_there(study)
     return OpenStudy(study, folder, keep)
 
 
@@ -190,13 +193,35 @@ def is_study(folder: Path) -> bool:
     return (folder / "study.yaml").exists()
 
 
-def _check_same(folder: Path, old: JsonObject, new: JsonObject) -> None:
+def _check_there(study: Study) -> None:
+    """Say before anything runs what no run could find: a student's folder, a split to choose on."""
+    cells = [
+        cell
+        for cell in (*cells_of(study, {}), *tuning_cells(study))
+        if cell.seed in (*study.seeds[:1], *study.tune_seeds[:1])
+    ]
+    for cell in cells:
+        config: Any = check_config(config_at(study, cell), cell.title)
+        who = getattr(config, "student", None)
+        for leaf in specs.leaves(specs.parse(who)) if who is not None else ():
+            if leaf.spec.get("kind") == "hf":
+                weights.check_name(str(leaf.spec.get("name", "")))
+        asked = getattr(config, "questions", None)
+        if cell.tuning and asked is not None and not hasattr(asked, "dev"):
+            task = find_task(config.task, data=config.data)
+            if study.tune_on not in task.splits:
+                raise ConfigError(
+                    f"tune_on = {study.tune_on!r}: the task has no such split; {nearest(study.tune_on, task.splits)}"
+                )
+
+
+def _check_same(folder: Path, old: JsonObject, new: JsonObject, keep: Path | None) -> None:
     """Seeds may be added; whatever else changes makes it another study, whose comparisons were not chosen beforehand."""
     before, after = ({key: value for key, value in one.items() if key not in ("note", "seeds")} for one in (old, new))
     lost = [seed for seed in old.get("seeds", ()) if seed not in new["seeds"]]
     if differing := [*differences(before, after), *(f"seed {seed} is gone" for seed in lost)]:
         raise RunError(
-            f"{folder} is another study: {'; '.join(differing)}. Choose another --into; with --keep {folder / 'kept'} the runs "
+            f"{folder} is another study: {'; '.join(differing)}. Choose another --into; with --keep {keep or folder / 'kept'} the runs "
             "that are the same in both are not made again"
         )
 

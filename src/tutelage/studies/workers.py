@@ -19,7 +19,7 @@ from tutelage.studies.cells import tuning_cells
 from tutelage.studies.findings import Findings, findings_of
 from tutelage.studies.seed_process import SeedTask
 from tutelage.studies.study_folder import OpenStudy, open_study
-from tutelage.studies.working import HowToWork, work
+from tutelage.studies.working import HowToWork, keeping_out, work
 from tutelage.types import JsonObject
 
 
@@ -43,10 +43,11 @@ def run_study(
 
 def work_through(opened: OpenStudy, how: HowToWork, jobs: int = 1) -> None:
     """Make what is missing of a study: here, or in several processes at a time."""
-    if jobs > 1:
-        work_in_processes(opened, how, jobs)
-    else:
-        work(opened, how)
+    with keeping_out(opened, how.seeds):
+        if jobs > 1:
+            work_in_processes(opened, how, jobs)
+        else:
+            work(opened, how)
 
 
 class Portion(NamedTuple):

@@ -1,8 +1,9 @@
 """Working through a study: seed by seed, what its arms share made once, and what is finished kept small."""
 
+import contextlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from tutelage.launch.launcher import Launcher
 from tutelage.machine import machine
 from tutelage.recipes.catalog import check_config
 from tutelage.runs.folder import is_held
-from tutelage.runs.sharing import Beside
+from tutelage.runs.sharing import Beside, take_lock
 from tutelage.studies.cells import Cell, config_at, tuning_cells
 from tutelage.studies.study_folder import OpenStudy
 from tutelage.types import JsonObject
@@ -27,6 +28,26 @@ class HowToWork(NamedTuple):
     cell: str | None = None  # of such a seed only this run, by its title; None: all
     launcher: Launcher | str | None = None  # where the runs' work is done
     drop_weights: bool = False  # of the runs of a seed, once all are finished
+
+
+@contextlib.contextmanager
+def keeping_out(opened: OpenStudy, seeds: Sequence[int] | None) -> Iterator[None]:
+    """Keep other commands from working at these seeds in this folder; raises `RunError` where one does."""
+    study, place = opened.study, opened.folder / ".making"
+    place.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        for seed in (*study.tune_seeds, *study.seeds):
+            if seeds is not None and seed not in seeds:
+                continue
+            file = place / f"seed-{seed}.lock"
+            if (lock := take_lock(file)) is None:
+                raise RunError(
+                    f"another command is working at seed {seed} of this study in {opened.folder}; wait for it, stop it, or take seeds that it "
+                    "does not make, by --seeds"
+                )
+            held.enter_context(lock)
+            held.callback(file.unlink, missing_ok=True)
+        yield
 
 
 def work(opened: OpenStudy, how: HowToWork) -> None:

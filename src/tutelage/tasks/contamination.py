@@ -88,7 +88,7 @@ class Finding(NamedTuple):
         said: dict[Kind, str] = {
             "same": "the same",
             "template": "the same but for numbers",
-            "words": f"{_LONG} words in a row",
+            "words": f"with {_LONG} words in a row the same",
         }
         parts = ", ".join(f"{self.counts[kind]} {words}" for kind, words in said.items() if self.counts[kind])
         return f"{self.texts} texts against the held-out questions: {parts or 'nothing shared'}"
