@@ -121,8 +121,8 @@ def _run_phase(opened: OpenStudy, how: HowToWork, parts: Sequence[Portion], jobs
     finally:
         for one in live:
             one.process.kill()
+        opened.reload()  # whatever ends it: what the processes kept, or made again, is what is told
     _pass_on(told, how, wait=0.0)
-    opened.reload()
     if fallen:
         raise TutelageError(f"{'; '.join(fallen)}. The others were made; the same command tries again")
 
