@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
@@ -73,14 +74,11 @@ class _Keeper:
         self._process.wait()
 
 
-_kept: list[_Keeper] = []
-
-
+@cache
 def _keeper() -> _Keeper:
-    if not _kept:
-        _kept.append(_Keeper())
-        atexit.register(_kept[0].end)
-    return _kept[0]
+    keeper = _Keeper()
+    atexit.register(keeper.end)
+    return keeper
 
 
 def keep() -> None:

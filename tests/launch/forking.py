@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -101,14 +102,11 @@ class _Keeper:
         self._process.wait()
 
 
-_kept: list[_Keeper] = []
-
-
+@cache
 def _keeper() -> _Keeper:
-    if not _kept:
-        _kept.append(_Keeper())
-        atexit.register(_kept[0].end)
-    return _kept[0]
+    keeper = _Keeper()
+    atexit.register(keeper.end)
+    return keeper
 
 
 def _read(one: socket.socket, size: int) -> bytes:

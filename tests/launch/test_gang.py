@@ -258,3 +258,7 @@ def test_only_a_checkpoint_that_was_finished_counts(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["checkpoint-10"]
     (tmp_path / "checkpoint-11").mkdir()  # cut off in the middle
     assert checkpoints.last_whole(tmp_path) == tmp_path / "checkpoint-10"
+    assert checkpoints.begin(tmp_path, ALONE) == tmp_path / "checkpoint-10"
+    assert [one.name for one in tmp_path.iterdir()] == [
+        "checkpoint-10"
+    ]  # else its files would lie among those of the next

@@ -12,6 +12,7 @@ from tests.launch.test_gang import SLOW, bytes_of, is_near, of_rank, train
 
 from tutelage.errors import ConfigError, Interrupted, LessonError
 from tutelage.launch.catalog import find_launcher
+from tutelage.training import sharding
 from tutelage.types import JsonObject
 
 CUT = "processes:2?shard=always"
@@ -109,6 +110,13 @@ def test_what_cannot_be_cut(base_student: Path, tmp_path: Path, settings: dict[s
     with pytest.raises(LessonError, match=f"shard=always: .*{says}"):
         train(CUT, tmp_path / "s", base_student, **settings)
     assert "cut" not in train("processes:2", tmp_path / "s", base_student, epochs=1, **settings)
+
+
+def test_a_large_student_is_cut_unasked() -> None:
+    large = sharding.LARGE
+    assert [sharding.is_asked("auto", count) for count in (large - 1, large)] == [False, True]
+    assert sharding.is_asked("always", 1)
+    assert not sharding.is_asked("never", large)
 
 
 def test_an_unknown_way_to_cut() -> None:

@@ -5,11 +5,11 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 
+from tutelage import __version__
 from tutelage.errors import TutelageError
 from tutelage.printing import guarded_streams, say
 from tutelage.suspicion import without
@@ -83,7 +83,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def _say_version(asked: bool) -> None:
     if asked:
-        say(f"tutelage {metadata.version('tutelage')}")
+        say(f"tutelage {__version__}")
         raise typer.Exit
 
 

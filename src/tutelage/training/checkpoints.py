@@ -17,6 +17,16 @@ def last_whole(folder: Path) -> Path | None:
     return max(found, key=_step, default=None)
 
 
+def begin(folder: Path, group: Group) -> Path | None:
+    """The checkpoint to go on from, if any; one that was cut off is removed, since what is written there next may be other files."""
+    if group.is_first:
+        for one in folder.glob("checkpoint-*"):
+            if not (one / _WHOLE).exists():
+                shutil.rmtree(one, ignore_errors=True)
+    group.wait()
+    return last_whole(folder)
+
+
 def finish(folder: Path, step: int, group: Group) -> None:
     """Mark the checkpoint of a step as whole, and let go of the others: before that, what is there is all there is."""
     group.wait()

@@ -83,14 +83,11 @@ def needs(student: JsonObject, config: TrainingConfig, device: str, lines: int, 
 def _gathered(causal: LanguageModel) -> int:
     """Bytes of what is whole at once in a student that is cut: two layers, and what lies outside of them with its gradient."""
 
-    def size(module: torch.nn.Module, gradient: bool) -> int:
-        return sum(
-            one.numel() * (one.element_size() + 4 * (gradient and one.requires_grad)) for one in module.parameters()
-        )
+    def size(module: torch.nn.Module) -> int:
+        return sum(one.numel() * (one.element_size() + 4 * one.requires_grad) for one in module.parameters())
 
-    layers = list(sharding.layers_of(causal))
-    outside = size(causal, True) - sum(size(one, True) for one in layers)
-    return outside + 2 * max((size(one, True) for one in layers), default=0)
+    layers = [size(layer) for layer in sharding.layers_of(causal)]
+    return size(causal) - sum(layers) + 2 * max(layers, default=0)
 
 
 def _weights(causal: LanguageModel, model: LanguageModel, config: TrainingConfig) -> int:

@@ -61,7 +61,7 @@ def fit_once(
     fitting = encode_lessons(lessons, encoder)
     prepared = mix.prepare(fitting, encoder)
     model = learner.ready(model, config, device, max(example.length for example in fitting))
-    last = checkpoints.last_whole(folder / "trainer")
+    last = checkpoints.begin(folder / "trainer", group)
     cut = sharding.is_wanted(model, config, group, last)
     model = sharding.share_out(model, device) if cut else model.to(device)
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
@@ -130,7 +130,7 @@ def _account(trainer: LessonTrainer, dataset: PlannedBatches) -> JsonObject:
         **({"packed": True} if dataset.packing else {}),
         "padding": round(padding, 4),
         **({"processes": trainer.group.size} if trainer.group.size > 1 else {}),
-        **({"cut": True} if layout.is_shared(trainer.model) else {}),
+        **({"cut": True} if trainer.cut else {}),
         **learner.frozen_in(trainer.model),
         **({"whole": True} if layout.holds_whole(trainer.model) else {}),
         **({"numbers": numbers} if numbers else {}),
