@@ -11,7 +11,7 @@ FLOORS = [
     {"encodings", "regular", "types"},
     {"redaction", "arithmetic"},
     {"errors", "printing", "suspicion"},
-    {"parsing", "importing"},
+    {"parsing", "importing", "surroundings"},
     {"config", "markup", "machine", "rows"},
     {"grading"},
     {"spending"},

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage import surroundings
 from tutelage.classroom import remarks
 from tutelage.classroom.handing import Means
 from tutelage.classroom.room import Classroom
@@ -183,12 +184,21 @@ def _working(
     except Interrupted as stop:
         held.say(event="stopped")
         raise Interrupted(f"{stop}. Go on with: tutelage run {shlex.quote(str(held.path / 'config.yaml'))}") from None
-    except Exception as error:  # another tool's error may hold anything, so only its kind is kept
-        held.say(event="failed", error=str(error) if isinstance(error, TutelageError) else type(error).__name__)
+    except Exception as error:
+        _fail(held, error)
         raise
     finally:
         room.close()
         held.close()
+
+
+def _fail(held: Run, error: Exception) -> None:
+    """Keep that a run failed and why, and raise the error in a sentence where it tells of the machine."""
+    known = surroundings.as_ours(error)
+    # Another tool's error may hold anything, so only its kind is kept.
+    held.say(event="failed", error=str(known) if isinstance(known, TutelageError) else type(error).__name__)
+    if known is not error:
+        raise known from error
 
 
 def check_launcher(launcher: Launcher, config: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from tutelage.exam import ExamConfig
 from tutelage.models.local.hf import Hf
 from tutelage.recipes import catalog
 from tutelage.runs import records
-from tutelage.types import Attempt, Chat, Message, Sampling
+from tutelage.types import Attempt, Chat, JsonObject, Message, Sampling
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,13 @@ def test_a_local_teachers_feedback_notes_what_it_was_made_on(gpt2: Path, tmp_pat
     made_on = json.loads((tmp_path / "run" / "2-feedback" / "step.json").read_text())["made_on"]
     assert made_on["precision"] == "float32"
     assert {"processor", "torch", "transformers", "rows"} <= made_on.keys()
+
+
+def test_what_a_local_teacher_shortened_in_its_feedback_is_said(gpt2: Path, tmp_path: Path) -> None:
+    local = {"name": f"hf:{gpt2}", "dtype": "float32"}
+    kind = catalog.check_config({**raw(gpt2), "recipe": "tailored", "teacher": local}, "test")
+    said: list[JsonObject] = []
+    with runner._working(kind, tmp_path / "run", told=(said.append, None)) as (room, _):
+        chats = [Chat(messages=(Message("user", "coin " * 900),), question="1", purpose="feedback")]
+        room.ask_teacher("2-feedback", local, chats, Sampling(max_tokens=200, flexible=True), {})
+    assert any("max_tokens 200 -> " in event.get("line", "") and event["step"] == "2-feedback" for event in said)

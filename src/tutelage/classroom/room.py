@@ -207,6 +207,7 @@ class Classroom:
                     yield kept[-1]
                     if tried:
                         tried.look(why_no_lesson(kept[-1]))
+            self._conditions.sum_up(step, self.open(who))
 
         inputs = {
             "model": self._identity(who),

@@ -12,6 +12,7 @@ import typer
 from tutelage import __version__
 from tutelage.errors import TutelageError
 from tutelage.printing import guarded_streams, say
+from tutelage.surroundings import as_ours
 from tutelage.suspicion import without
 
 # In the order of --help: where a command is, and what it says of itself. Its module is imported when it is named, since all of them
@@ -128,9 +129,8 @@ def main() -> None:
             sys.exit(1)
 
 
-_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 _SURROUNDINGS = {  # of a name that was given, or of the machine: nothing that a traceback would explain
-    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENXIO,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EPERM, errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENXIO,
 }  # fmt: skip
 
 
@@ -141,15 +141,11 @@ def _run_app() -> int:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped; finished steps are kept, and the same command goes on from there", 130)
-    except OSError as error:
-        if error.errno not in _WRITING | _SURROUNDINGS:
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        if error.errno in _SURROUNDINGS:
-            return _fail(f"cannot use{where or ' a file'}: {error.strerror}", 2)
-        then = "Finished steps are kept; make room and run the same command again"
-        return _fail(f"cannot write{where}: {error.strerror}. {then}", 2)
     except Exception as error:
+        if (known := as_ours(error)) is not error:
+            return _fail(str(known), 2)
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+            return _fail(f"cannot use{f' {error.filename}' if error.filename else ' a file'}: {error.strerror}", 2)
         if not hasattr(error, "format_message"):  # what the user typed is no command, or not of this form
             raise
         return _misused(error)

@@ -19,6 +19,7 @@ from tutelage.launch.orders import AnyWord
 from tutelage.launch.rank import RankWord
 from tutelage.launch.spread import Spread, spread
 from tutelage.models.context import Context
+from tutelage.models.local.devices import choose_device, device_count, held_to
 from tutelage.models.opening import open_model
 from tutelage.models.specs import Spec
 from tutelage.training.job import Callbacks, TrainingJob
@@ -49,8 +50,9 @@ class Processes:
 
     def fit(self, job: TrainingJob, callbacks: Callbacks) -> JsonObject:
         """Train in as many processes, each with its share of every batch."""
-        check_devices(self.count, str(job.student.get("device", "auto")))
-        return Gang(_Crew(self.count, self.shard), self.restarts).fit(job, callbacks)
+        wanted = str(job.student.get("device", "auto"))
+        check_devices(self.count, wanted)
+        return Gang(_Crew(self.count, self.shard, choose_device(wanted)), self.restarts).fit(job, callbacks)
 
     def open(self, spec: Spec, context: Context | None = None) -> Model:
         """Open a model; what of it has weights is in as many processes, each with all of them."""
@@ -69,6 +71,7 @@ class Processes:
 class _Crew(NamedTuple):
     least: int
     shard: str
+    device: str
 
     @contextmanager
     def start(self, job: TrainingJob, hear: Hear, stopping: Callable[[], bool]) -> Iterator[list[Hand]]:
@@ -77,7 +80,7 @@ class _Crew(NamedTuple):
         try:
             for rank in range(self.least):
                 log = Path(job.folder) / "trainer" / f"process-{rank}.log"
-                told = {**_environment(rank, self.least), **in_shares(self.shard)}
+                told = {**_environment(rank, self.least), **in_shares(self.shard), **held_to(self.device)}
                 told["TUTELAGE_MEETING"] = str(meeting / "meeting")
                 ranks.append(Child("tutelage.launch.rank", log, hear, RankWord, told))
             yield ranks
@@ -129,23 +132,19 @@ def devices_each(count: int, spec: Mapping[str, Any]) -> Callable[[int], dict[st
     each = int(spec.get("gpus", 1))
     wanted = "cuda" if spec["kind"] == "vllm" else str(spec.get("device", "auto"))
     check_devices(count, wanted, each)
-    from tutelage.models.local.devices import choose_device
-
-    if choose_device(wanted) != "cuda":
-        return lambda number: {}
+    if (device := choose_device(wanted)) != "cuda":
+        return lambda number: held_to(device)
     there = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
 
     def mine(number: int) -> dict[str, str]:
         own = range(number * each, (number + 1) * each)
-        return {"CUDA_VISIBLE_DEVICES": ",".join(there[one] if there else str(one) for one in own)}
+        return held_to(device) | {"CUDA_VISIBLE_DEVICES": ",".join(there[one] if there else str(one) for one in own)}
 
     return mine
 
 
 def check_devices(count: int, wanted: str, each: int = 1) -> None:
     """Refuse more processes than there are GPUs, where GPUs are used."""
-    from tutelage.models.local.devices import choose_device, device_count
-
     device = choose_device(wanted)
     if device == "cpu":
         return

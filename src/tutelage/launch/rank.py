@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from tutelage.config import build
-from tutelage.errors import Interrupted, TutelageError
+from tutelage.errors import Interrupted, RunError, TutelageError
 from tutelage.launch.channel import Parent
 from tutelage.runs import records
+from tutelage.surroundings import as_ours, tells_of_disk
 from tutelage.training.halving import OutOfMemory
 from tutelage.training.job import Callbacks, TrainingJob
 from tutelage.training.settings import TrainingConfig
@@ -46,9 +47,11 @@ def train(job: TrainingJob, callbacks: Callbacks) -> RankWord:
         return RankWord(memory=str(error))
     except TutelageError as error:
         return RankWord(error=str(error), kind=type(error).__name__)
-    except RuntimeError:
-        raise  # as a lost connection is
     except Exception as error:
+        if tells_of_disk(error):
+            return RankWord(error=str(as_ours(error)), kind=RunError.__name__)
+        if isinstance(error, RuntimeError):
+            raise  # as a lost connection is, or a lost device
         traceback.print_exc()
         return RankWord(fault=f"{type(error).__name__}: {error}")
 

@@ -24,6 +24,7 @@ from tutelage.launch.relay import Spot
 from tutelage.launch.relayed import Relayed
 from tutelage.launch.spread import Spread, spread
 from tutelage.models.context import Context
+from tutelage.models.local.devices import held_to
 from tutelage.models.opening import open_model
 from tutelage.models.specs import Spec
 from tutelage.training.job import Callbacks, TrainingJob
@@ -90,7 +91,7 @@ class Ray:
 
         def start(number: int, log: Path, hear: Hear) -> Hand:
             hand = Relayed(cluster, {**_options(wanted), "scheduling_strategy": "SPREAD"}, log, hear, AnyWord)
-            told = {**_threads(cluster, sharing), "TUTELAGE_ENGINE": str(number)}
+            told = {**_threads(cluster, sharing), **_held(wanted), "TUTELAGE_ENGINE": str(number)}
             threading.Thread(target=self._place, args=(cluster, hand, hear, paths, told), daemon=True).start()
             return hand
 
@@ -139,7 +140,8 @@ class _Crew(NamedTuple):
             # Processes of one machine meet at a file: a port would be open to others.
             meeting = f"{proof.absolute()}-meeting" if len({spot.node for spot in found}) == 1 else ""
             for one, told in zip(ranks, _environments(self.cluster, found), strict=True):
-                one.begin("tutelage.launch.rank", {**told, **in_shares(self.shard), "TUTELAGE_MEETING": meeting})
+                more = {**in_shares(self.shard), **_held(self.wanted), "TUTELAGE_MEETING": meeting}
+                one.begin("tutelage.launch.rank", {**told, **more})
             yield list(ranks)
         finally:
             end_all(ranks)
@@ -182,6 +184,11 @@ def _wanted(cluster: Cluster, device: str, each: int = 1) -> dict[str, float]:
     if device.startswith("cuda") or (device == "auto" and cluster.has_gpus):
         return {"CPU": 1.0, "GPU": float(each)}
     return {"CPU": 1.0}
+
+
+def _held(wanted: Mapping[str, float]) -> dict[str, str]:
+    """A process that was given a GPU computes on it or not at all."""
+    return held_to("cuda" if "GPU" in wanted else "cpu")
 
 
 def _options(wanted: Mapping[str, float]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tutelage.errors import LessonError
 from tutelage.models.local.devices import release_memory
+from tutelage.surroundings import tells_of_memory
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import JsonObject
 
@@ -20,17 +21,9 @@ def telling_of_memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory(error):
+        if not tells_of_memory(error):
             raise
         raise OutOfMemory(str(error)) from error
-
-
-def _is_memory(error: BaseException) -> bool:
-    import torch
-
-    told = str(error).lower()
-    known = ("out of memory", "alloc_failed", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in told for words in known)
 
 
 def halve_until_it_fits(

@@ -1,6 +1,9 @@
 """The devices of a machine: which one is used, what it is called, and what memory it has left."""
 
+import os
 from typing import Any
+
+_BEGUN_ON = "TUTELAGE_DEVICE"
 
 
 def choose_device(wanted: str) -> str:
@@ -10,7 +13,17 @@ def choose_device(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     found = torch.accelerator.current_accelerator(check_available=True)
+    begun = os.environ.get(_BEGUN_ON, "cpu")
+    if found is None and begun != "cpu":  # no error of the user's: the process ends, and whoever has begun it goes on
+        raise RuntimeError(
+            f"this work was begun on {begun}, which this process does not find any more: the system's log says why"
+        )
     return found.type if found is not None else "cpu"
+
+
+def held_to(device: str) -> dict[str, str]:
+    """The environment in which a process does not go over to the CPU because an accelerator is gone."""
+    return {_BEGUN_ON: device}
 
 
 def device_count(kind: str) -> int:
@@ -47,10 +60,3 @@ def release_memory() -> None:
 
     if (kind := choose_device("auto")) != "cpu":
         getattr(torch, kind).empty_cache()
-
-
-def memory_errors() -> tuple[type[BaseException], ...]:
-    """How PyTorch says that a device's memory ends."""
-    import torch
-
-    return (torch.OutOfMemoryError,)

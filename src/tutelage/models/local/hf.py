@@ -8,11 +8,12 @@ from typing import Any
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
 from tutelage.models.local import precision, templates, weights
-from tutelage.models.local.devices import choose_device, device_name, free_memory, memory_errors
+from tutelage.models.local.devices import choose_device, device_name, free_memory
 from tutelage.models.local.pretrained import LanguageModel, ModelConfig, Tokenizer
 from tutelage.models.local.seeds import seed_of
 from tutelage.models.local.streaming import Piece, TextStream
 from tutelage.models.local.templates import Prompt
+from tutelage.surroundings import tells_of_memory
 from tutelage.types import Chat, JsonObject, Reply, Sampling, TokenScores
 
 
@@ -79,7 +80,9 @@ class Hf:
                 for place, replies in self._generate([prompts[i] for i in part], seeds, sampling):
                     done.add(part[place])
                     yield part[place], replies
-            except memory_errors() as error:
+            except (RuntimeError, MemoryError) as error:
+                if not tells_of_memory(error):
+                    raise
                 if rows == 1:
                     raise ModelError(f"{self.name}: not even one question fits into memory: {error}") from None
                 rows = rows // 2
@@ -162,7 +165,9 @@ class Hf:
             try:
                 for row, piece in self._write([prompts[i] for i in part], streams, sampling):
                     yield part[row // sampling.n], row % sampling.n, piece
-            except memory_errors() as error:
+            except (RuntimeError, MemoryError) as error:
+                if not tells_of_memory(error):
+                    raise
                 raise ModelError(f"{self.name}: {len(streams)} answers do not fit into memory: {error}") from None
 
     def score(self, chats: Sequence[Chat], replies: Sequence[str], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
@@ -292,5 +297,4 @@ def _keys(layer: Any) -> int:
     """How many numbers are the keys of one token in a layer with this config."""
     heads = getattr(layer, "num_attention_heads", None) or 1
     width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
-    kept: int = (getattr(layer, "num_key_value_heads", None) or heads) * width
-    return kept
+    return int((getattr(layer, "num_key_value_heads", None) or heads) * width)
