@@ -57,6 +57,17 @@ def test_a_run_on_two_processes_ends_with_the_same_records(runs: Path) -> None:
     assert all(torch.allclose(value, weights[1][name], atol=1e-5) for name, value in weights[0].items())
 
 
+def test_several_processes_are_as_undecided_as_one(runs: Path) -> None:
+    told = {}
+    for where in ("here", "there"):
+        events = [json.loads(line) for line in (runs / where / "events.jsonl").read_text().splitlines()]
+        told[where] = {one["step"]: (one["nats"], one["tokens"]) for one in events if one["event"] == "entropy"}
+    assert told["here"].keys() == told["there"].keys() >= {"zero_shot", "1-test"}
+    for step, (nats, tokens) in told["here"].items():
+        assert told["there"][step] == (pytest.approx(nats, rel=0.02), tokens)
+        assert nats > 0
+
+
 def test_where_it_ran_is_no_part_of_what_it_is(runs: Path) -> None:
     done = works(runs, "run", "there/config.yaml", "--on", "here")
     assert "(kept)" in done.stdout

@@ -70,7 +70,7 @@ def test_repairs_are_learned_and_said(run: Path) -> None:
 
 def test_the_report_shows_what_the_objective_told_and_the_signs(run: Path) -> None:
     text = (run / "run" / "report.html").read_text()
-    for words in ("Prefer at each training step", "Signs", "same as another", "repair"):
+    for words in ("Prefer at each training step", "Signs", "same as another", "entropy", "repair"):
         assert words in text
 
 

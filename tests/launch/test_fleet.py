@@ -37,7 +37,7 @@ def engines_of() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            own = child.pid in forking.environments or "tutelage" in child.cmdline()[-1]
+            own = child.pid in forking.environments or "tutelage" in (child.cmdline() or [""])[-1]  # none: it is over
             found += [child] if own and "TUTELAGE_ENGINE" in forking.environment_of(child) else []
     return found
 

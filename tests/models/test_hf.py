@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tutelage.errors import MissingPackage, ModelError
-from tutelage.models.local import hf, reading, templates, weights
+from tutelage.models.local import batching, reading, templates, weights
 from tutelage.models.local.hf import Hf
 from tutelage.models.local.templates import Prompt
 from tutelage.models.opening import open_model
@@ -116,9 +116,9 @@ def test_a_batch_that_does_not_fit_is_halved(base_student: Path, monkeypatch: py
 
 def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _, _ = student(base_student).loaded()
-    assert hf.fitting(model, 100) == 64
-    monkeypatch.setattr(hf, "free_memory", lambda kind: 40_000_000)
-    assert 1 <= hf.fitting(model, 10_000) < 32
+    assert batching.fitting(model, 100) == 64
+    monkeypatch.setattr(batching, "free_memory", lambda kind: 40_000_000)
+    assert 1 <= batching.fitting(model, 10_000) < 32
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_batch_shrinks_with_the_memory(base_student: Path, monkeypatch: pyte
     [(200, 64, True, 67), (200, 64, False, 50), (8, 64, True, 8), (90, 64, True, 90), (97, 64, True, 49), (0, 64, True, 1), (5, 2, False, 2)],
 )  # fmt: skip
 def test_batches_are_of_one_size(count: int, rows: int, stretch: bool, even: int) -> None:
-    assert hf.even(count, rows, stretch) == even
+    assert batching.even(count, rows, stretch) == even
 
 
 def test_samples_follow_the_model_distribution(base_student: Path) -> None:

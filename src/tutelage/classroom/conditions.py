@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from tutelage.machine import machine
 from tutelage.models.local import streaming
+from tutelage.models.local.doubt import doubt_of
 from tutelage.runs.run import Run
 from tutelage.types import Model
 
@@ -42,5 +43,8 @@ class Conditions:
         """Say what a reader should know of how a step's answers were made, and where."""
         for line in streaming.remarks(model):
             self.run.say(event="note", step=step, line=line)
+        nats, tokens = doubt_of(model)
+        if tokens:
+            self.run.say(event="entropy", step=step, nats=nats / tokens, tokens=tokens)
         for told in streaming.places(model):
             self.run.say(event="places", step=step, **told)

@@ -30,7 +30,9 @@ from tutelage.launch.orders import (
 )
 from tutelage.models.answering import answers_of
 from tutelage.models.local import streaming
+from tutelage.models.local.doubt import doubt_of
 from tutelage.models.opening import open_model
+from tutelage.types import JsonObject
 
 AT_ONCE = 256  # sequences in the hands of a model that makes batches of what it is given
 
@@ -141,10 +143,10 @@ class Answerer:
             self.tell(Made(conditions=told[1]))
 
     def _end(self, orders: Iterable[Ask | Weigh]) -> None:
-        remarks = streaming.remarks(self._model)
+        told: JsonObject = {"remarks": streaming.remarks(self._model), "doubt": doubt_of(self._model)}
         for one in orders:
-            self.tell(Over(number=one.number, remarks=remarks))
-            remarks = []
+            self.tell(Over(number=one.number, **told))
+            told = {}
 
 
 def _as_generator(rows: Iterator[Any]) -> Any:

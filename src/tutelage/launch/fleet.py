@@ -12,6 +12,7 @@ from tutelage.errors import ModelError, TutelageError
 from tutelage.launch.engines import Engine, Engines
 from tutelage.launch.orders import Answered, Ask, Begun, Cut, CutUp, Drop, Failed, Made, Over, Weigh, Weighed
 from tutelage.models.local import streaming
+from tutelage.models.local.doubt import Doubt
 from tutelage.types import Chat, JsonObject, Model, Reply, Sampling, TokenScores
 
 PACKET = 32  # sequences in an order, where an engine makes batches of what it is given
@@ -77,6 +78,7 @@ class Fleet:
         self._lock = threading.RLock()
         self._known: JsonObject = {}
         self._rows: list[int] = []
+        self.doubt = Doubt()
         self._remarks: list[str] = []
         self._told: dict[str, tuple[int, ...]] = {}  # what `_since` counted the last time
 
@@ -232,6 +234,7 @@ class Fleet:
             engine.is_over(number)
             self._out.pop(number, None)
             self._remarks += said.remarks
+            self.doubt.add(said.doubt)
             if packet and not packet.call.owed.isdisjoint(packet.places):
                 name = packet.call.chats[min(packet.call.owed.intersection(packet.places))].question
                 packet.call.error = ModelError(f"{self.name} left the question {name!r} unanswered")

@@ -93,9 +93,10 @@ class Made(Word, frozen=True, tag="made"):
 
 
 class Over(Word, frozen=True, tag="over"):
-    """All of an order is answered; and what a reader should know of how."""
+    """All of an order is answered; and what a reader should know of how, and how undecided the model was since the last: nats and tokens."""
 
     remarks: list[str] = []
+    doubt: tuple[float, int] = (0.0, 0)
 
 
 class Failed(Word, frozen=True, tag="failed"):

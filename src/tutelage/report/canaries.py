@@ -15,12 +15,14 @@ HEADINGS = (
     "cut off",
     "ended by themselves",
     "shrink",
+    "entropy",
     "same as another's",
 )
 SEVERAL = ("pass@1", "pass@n")  # where an exam has several samples a question
 NOTE = (
-    "shrink: how many times smaller a text is when it is compressed, the median; one that says the same over and over shrinks most. Same as "
-    "another's: answers that are letter for letter the answer to another question. A change from round to round is a sign to look at the "
+    "shrink: how many times smaller a text is when it is compressed, the median; one that says the same over and over shrinks most. "
+    "Entropy: nats a token, of what the student might have written next (at temperature 1), the mean over its answers' tokens, "
+    "by those of a few answers of each batch. Same as another's: answers that are letter for letter the answer to another question. A change from round to round is a sign to look at the "
     "answers, not a measurement."
 )
 FORGETTING = "The same questions of a task that is not taught, asked in the same words before any training and after each: what is lost was forgotten."
@@ -29,20 +31,29 @@ FORGETTING = "The same questions of a task that is not taught, asked in the same
 def signs(run: RunHistory, of: str) -> Section:
     """Every exam of the student in the order it was sat; nothing where there is only one."""
     sat = [
-        (one.title, canaries(one.attempts))
+        (one.title, canaries(one.attempts), _entropy(run, one.step))
         for one in run.exam_views
         if one.label.who == "student" and one.label.kind in ("exam", "review") and one.attempts
     ]
     tables = [_elsewhere(run.elsewhere)] if run.elsewhere else []
     if len(sat) < 2:
         return Section(f"Signs{of}", tables=tables) if tables else Section("")
-    sampled = any(found.once is not None for _, found in sat)
+    sampled = any(found.once is not None for _, found, _ in sat)
     rows = []
-    for title, found in sat:
-        told = [f"{found.cut:.1%}", f"{found.ended:.1%}", f"{found.shrinks:.2f}", f"{found.alike:.1%}"]
+    for title, found, nats in sat:
+        entropy = "" if nats is None else f"{nats:.2f}"
+        told = [f"{found.cut:.1%}", f"{found.ended:.1%}", f"{found.shrinks:.2f}", entropy, f"{found.alike:.1%}"]
         once = ["", ""] if found.once is None else [f"{found.once:.1%}", f"{found.several:.1%} (n={found.samples})"]
         rows.append([title, str(found.answers), f"{found.tokens:.1f}", *told, *(once if sampled else [])])
     return Section(f"Signs{of}", tables=[Table((*HEADINGS, *(SEVERAL if sampled else ())), rows, NOTE), *tables])
+
+
+def _entropy(run: RunHistory, step: str) -> float | None:
+    """How undecided a local model was in a step's answers: nats a token in the mean, where it was noted."""
+    told = [event for event in run.events if event["event"] == "entropy" and event.get("step") == step]
+    seen = [(one.get("nats"), one.get("tokens")) for one in told]
+    known = [(n, t) for n, t in seen if isinstance(n, int | float) and isinstance(t, int) and t > 0]
+    return sum(n * t for n, t in known) / sum(t for _, t in known) if known else None
 
 
 def _elsewhere(views: Sequence[ExamView]) -> Table:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-_TIMEOUT = timedelta(hours=2)  # one process reads for all what a student as it begins thinks, which may take long
+# One process reads for all what a student as it begins thinks of its lessons, which may take long; whoever has begun the processes sees
+# when one of them ends, so nothing else waits so long.
+_TIMEOUT = timedelta(days=1)
 
 
 class Group(NamedTuple):

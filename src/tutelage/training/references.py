@@ -11,7 +11,7 @@ from msgspec import Struct
 from safetensors.torch import load_file, save_file
 
 from tutelage.errors import LessonError
-from tutelage.models.local import hf, scoring
+from tutelage.models.local import batching, scoring
 from tutelage.models.local.pretrained import LanguageModel
 from tutelage.models.local.templates import Prompt
 from tutelage.models.opening import open_model
@@ -54,7 +54,7 @@ class References:
             self._model.eval()
             longest = max(len(row.ids) for row in rows)
             try:
-                at_once = self._group.least(hf.fitting(self._model, longest))
+                at_once = self._group.least(batching.fitting(self._model, longest))
                 return dict(scoring.score_rows(self._model, rows, at_once, top))
             finally:
                 self._model.train(training)

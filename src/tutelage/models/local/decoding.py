@@ -12,6 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from tutelage.models.local.doubt import Doubt
 from tutelage.models.local.pretrained import Tokenizer
 from tutelage.models.local.reading import Reading, Way
 from tutelage.models.local.templates import Prompt
@@ -40,9 +41,16 @@ class Decoder:
     """Decodes one batch, which shrinks as rows end."""
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Tokenizer, stops: set[int], sampling: Sampling, way: Way | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: Tokenizer,
+        stops: set[int],
+        sampling: Sampling,
+        way: Way | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         self.model = model
+        self.doubt = doubt
         self.way = way or Way()
         self.tokenizer = tokenizer
         self.sampling = sampling
@@ -73,6 +81,8 @@ class Decoder:
         while True:
             # Every row that is still written to has as many tokens as the longest, since all are read in step.
             token_B = self._choose(logits_BV, draws_RT, rows, max(map(len, written)))
+            if self.doubt is not None:
+                self.doubt.note(logits_BV, [place for place, row in enumerate(rows) if row not in over])
             going = []
             for place, (row, token) in enumerate(zip(rows, token_B.tolist(), strict=True)):
                 # One that has ended stays in the batch until enough have; what it draws meanwhile is thrown away.

@@ -1,14 +1,14 @@
 """A local Hugging Face model that answers chats in batches."""
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tutelage.config import cache_folder
 from tutelage.errors import ModelError
-from tutelage.models.local import precision, templates, weights
-from tutelage.models.local.devices import choose_device, device_name, free_memory
+from tutelage.models.local import batching, precision, templates, weights
+from tutelage.models.local.devices import choose_device, device_name
+from tutelage.models.local.doubt import Doubt
 from tutelage.models.local.pretrained import LanguageModel, ModelConfig, Tokenizer
 from tutelage.models.local.seeds import seed_of
 from tutelage.models.local.streaming import Piece, TextStream
@@ -47,6 +47,7 @@ class Hf:
         self._rows: list[int] = []  # of each batch that was written
         self._outline: tuple[ModelConfig, Tokenizer] | None = None  # its config and tokenizer
         self.way: Any = None  # of reading: what the loaded model can do in a batch
+        self.doubt = Doubt()
         self._remarks: list[str] = []
         self._shortened: list[tuple[int, int]] = []  # (tokens wanted, tokens there is room for), a question each
 
@@ -181,7 +182,7 @@ class Hf:
             raise ModelError(
                 f"{self.name} can hold {room} tokens, and a text to be scored has {longest} with its prompt"
             )
-        yield from scoring.score_rows(model, rows, self.batch or fitting(model, longest), top)
+        yield from scoring.score_rows(model, rows, self.batch or batching.fitting(model, longest), top)
 
     def _prompts(self, chats: Sequence[Chat], sampling: Sampling, engines: int = 1) -> tuple[list[Prompt], int]:
         """The prompts as tokens, and how many of them a batch may have."""
@@ -190,8 +191,10 @@ class Hf:
         ids = [templates.prompt_ids(tokenizer, chat.messages) for chat in chats]
         prompts = [self._prompt(chat, one, sampling, room) for chat, one in zip(chats, ids, strict=True)]
         longest = max((len(prompt.ids) + prompt.most for prompt in prompts), default=0)
-        rows = max(1, (self.batch or fitting(model, longest, self.sharing)) // sampling.n)
-        return prompts, even(len(prompts), rows, self.batch is None, engines, max(1, _FEWEST // sampling.n))
+        rows = max(1, (self.batch or batching.fitting(model, longest, self.sharing)) // sampling.n)
+        return prompts, batching.even(
+            len(prompts), rows, self.batch is None, engines, max(1, batching.FEWEST // sampling.n)
+        )
 
     def _note_shortened(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
         self._shortened += [(sampling.max_tokens, one.most) for one in prompts if one.most < sampling.max_tokens]
@@ -241,7 +244,7 @@ class Hf:
     def _decoder(self, sampling: Sampling) -> Any:
         from tutelage.models.local.decoding import Decoder
 
-        return Decoder(*self.loaded(), sampling, self.way)
+        return Decoder(*self.loaded(), sampling, self.way, self.doubt)
 
     def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
         text, stopped = decoder.text(tokens)
@@ -257,44 +260,3 @@ class Hf:
 
 def _longest_first(prompts: Sequence[Prompt]) -> list[int]:
     return sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
-
-
-_FEWEST = 8  # rows of a batch below which sharing it out gains little
-
-
-def even(count: int, rows: int, stretch: bool, engines: int = 1, fewest: int = 1) -> int:
-    """Rows of batches of one size for `count` questions, since a small last batch takes nearly as long as a full one.
-
-    At most `rows`, or with `stretch` up to half as many more, where that saves a batch. Several engines have equally many
-    batches each, unless these would come to have fewer rows than `fewest`.
-    """
-    batches = max(1, round(count / rows) if stretch else math.ceil(count / rows))
-    batches = max(batches, min(batches + -batches % engines, math.ceil(count / fewest)))
-    return max(1, math.ceil(count / batches))
-
-
-_MOST = {"cpu": 64, "cuda": 256}  # more rows at once gain nothing
-
-
-def fitting(model: LanguageModel, length: int, sharing: int = 1) -> int:
-    """How many rows of this many tokens a batch may have: half of what is free in memory, by powers of two.
-
-    So many processes share what a CPU has.
-    """
-    config, kind = model.config.get_text_config(), model.device.type
-    layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
-    # Keys and values of every layer (a recurrent state is as large as those of some hundred tokens), and the scores of
-    # the next token in float32 with their sorted copy.
-    row = sum(map(_keys, layers)) * 2 * max(length, 256) * model.dtype.itemsize + 12 * config.vocab_size
-    free = free_memory(kind) // (sharing if kind == "cpu" else 1)
-    rows = _MOST.get(kind, 32)
-    while rows > 1 and rows * row > free // 2:
-        rows //= 2
-    return rows
-
-
-def _keys(layer: Any) -> int:
-    """How many numbers are the keys of one token in a layer with this config."""
-    heads = getattr(layer, "num_attention_heads", None) or 1
-    width = getattr(layer, "head_dim", None) or layer.hidden_size // heads
-    return int((getattr(layer, "num_key_value_heads", None) or heads) * width)
