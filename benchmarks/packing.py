@@ -38,7 +38,14 @@ def mixed(count: int) -> list[Lesson]:
     for number in range(count):
         words = min(max(int(rng.lognormvariate(3.8, 0.9)), 8), 340)
         steps = " ".join(str(rng.randrange(100)) for _ in range(words))
-        made.append(Lesson(question=str(number), prompt=f"Say {words} numbers.", completion=f"{steps} --> {words}"))
+        made.append(
+            Lesson(
+                question=str(number),
+                prompt=f"Say {words} numbers.",
+                completion=f"{steps} --> {words}",
+                kind="rationale",
+            )
+        )
     return made
 
 
