@@ -1,6 +1,6 @@
 """What each objective takes beside plain likelihood: seconds a step, and memory.
 
-    python benchmarks/objectives.py            # about ten minutes on 2 cores; --quick for a look
+    python benchmarks/objectives.py            # ten minutes on 2 fast cores, an hour on slow ones; --quick for a look
 
 Every arm is a process of its own, on the packaged student and the same lessons in the same batches of 16: worked solutions that repair
 a mistake in one of their steps, as the offline teacher writes them. The arms take turns three times, and ratios are of medians.
@@ -37,8 +37,11 @@ ARMS: dict[str, Any] = {
     "repair and critique": {"repair": 1.0, "critique": 0.2},
     "likelihood and reflection": {"likelihood": 1.0, "reflection": 0.5},
     "likelihood and the paper's reflection": ["likelihood", {"name": "reflection", "variant": "paper", "weight": 0.5}],
+    # The student is its own teacher here: what counts is what a step takes once the teacher's probabilities are kept.
+    "imitate": {"name": "imitate", "scorer": "hf:smollm2?device=cpu", "rollouts": False},
+    "imitate, on the mistake too": {"name": "imitate", "scorer": "hf:smollm2?device=cpu"},
 }
-LIMITS = {"repair": 1.1, "prefer": 1.5, "likelihood and reflection": 2.0}
+LIMITS = {"repair": 1.1, "prefer": 1.5, "likelihood and reflection": 2.0, "imitate": 1.3}
 BATCH = 16
 
 
@@ -71,7 +74,7 @@ def measure(arm: str, steps: int) -> dict[str, Any]:
     from tutelage.training.trainer import fit
 
     config = TrainingConfig(
-        epochs=1, learning_rate=1e-5, schedule="constant", warmup=0, batch=BATCH, template="paper", objective=ARMS[arm]
+        epochs=1, learning_rate=1e-5, schedule="constant", warmup=0, batch=BATCH, objective=ARMS[arm]
     )
     ticks: list[float] = []
     spec = {"name": "smollm2", "cache": str(cache_folder()), "device": "cpu"}
