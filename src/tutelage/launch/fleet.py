@@ -94,6 +94,10 @@ class Fleet:
         """Refuse questions that the model cannot hold, knowing its tokenizer and no weights."""
         streaming.check_room(self.twin, chats, sampling, taught)
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text is to the model."""
+        return int(self.twin.count_tokens(text))  # type: ignore[attr-defined]
+
     def conditions(self) -> JsonObject:
         """What the rounding of its answers depends on, and where they were made, once there are some."""
         if not self._known:

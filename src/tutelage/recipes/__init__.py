@@ -10,6 +10,10 @@ RECIPES = {
         "tutelage.recipes.tailored:RECIPE",
         "tailored learning [Wang et al. 2023]: rounds of exam, feedback, reflection",
     ),
+    "lema": (
+        "tutelage.recipes.lema:RECIPE",
+        "LEMA [An et al. 2023]: learn from chains and from corrections of wrong ones",
+    ),
     "probe": (
         "tutelage.recipes.probe:RECIPE",
         "can a student use what its teacher said of its mistakes? nothing is trained",

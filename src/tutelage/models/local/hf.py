@@ -134,6 +134,11 @@ class Hf:
         for chat, one in zip(chats, ids, strict=True):
             self._prompt(chat, one, sampling, weights.room_of(config))
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text is, knowing its tokenizer and no weights yet."""
+        self._outline = self._outline or weights.outline(self.source, self.cache, self.trust_remote_code)
+        return len(self._outline[1](text, add_special_tokens=False).input_ids)
+
     def remarks(self) -> list[str]:
         """What a reader of the answers should know of how they were made, once each."""
         said, self._remarks = self._remarks, []

@@ -1,7 +1,7 @@
 """Answers while they are written: pieces of text that are never taken back, from any model."""
 
 import functools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
@@ -48,6 +48,12 @@ def places(model: Model) -> list[JsonObject]:
 def parts_in(model: Model) -> tuple[Model, ...]:
     """The models that a solver is made of; none for any other."""
     found: tuple[Model, ...] = getattr(model, "parts", ())
+    return found
+
+
+def token_counter(model: Model) -> Callable[[str], int] | None:
+    """How many tokens a text is to a local model, as a function that needs no weights; None of a model that does not say."""
+    found: Callable[[str], int] | None = getattr(model, "count_tokens", None)
     return found
 
 
