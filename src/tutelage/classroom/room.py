@@ -271,9 +271,9 @@ class Classroom:
         self.note(step, why)
         return msgspec.structs.replace(awarded, spec=checkpoint.spec)
 
-    def note(self, step: str, line: str) -> None:
-        """Say the number that matters of a step."""
-        self.run.say(event="note", step=step, line=line)
+    def note(self, step: str, line: str, sign: bool = False) -> None:
+        """Say the number that matters of a step; a `sign` is one of what teaching does to the student beside its accuracy."""
+        self.run.say(event="note", step=step, line=line, **({"sign": True} if sign else {}))
 
     def close(self) -> None:
         """Let go of models and files; what teachers have in flight is awaited and kept, unless the user will not wait."""

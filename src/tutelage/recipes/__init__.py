@@ -14,6 +14,10 @@ RECIPES = {
         "tutelage.recipes.lema:RECIPE",
         "LEMA [An et al. 2023]: learn from chains and from corrections of wrong ones",
     ),
+    "sert": (
+        "tutelage.recipes.sert:RECIPE",
+        "after SERT [Zhang et al. 2025]: learn one's own answers that look like reasoning, then a teacher's",
+    ),
     "probe": (
         "tutelage.recipes.probe:RECIPE",
         "can a student use what its teacher said of its mistakes? nothing is trained",

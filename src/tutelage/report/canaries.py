@@ -36,8 +36,9 @@ def signs(run: RunHistory, of: str) -> Section:
         if one.label.who == "student" and one.label.kind in ("exam", "review") and one.attempts
     ]
     tables = [_elsewhere(run.elsewhere)] if run.elsewhere else []
+    lines = [f"{one['step']}: {one['line']}." for one in run.events if one["event"] == "note" and one.get("sign")]
     if len(sat) < 2:
-        return Section(f"Signs{of}", tables=tables) if tables else Section("")
+        return Section(f"Signs{of}", tables=tables, lines=lines) if tables or lines else Section("")
     sampled = any(found.once is not None for _, found, _ in sat)
     rows = []
     for title, found, nats in sat:
@@ -45,7 +46,9 @@ def signs(run: RunHistory, of: str) -> Section:
         told = [f"{found.cut:.1%}", f"{found.ended:.1%}", f"{found.shrinks:.2f}", entropy, f"{found.alike:.1%}"]
         once = ["", ""] if found.once is None else [f"{found.once:.1%}", f"{found.several:.1%} (n={found.samples})"]
         rows.append([title, str(found.answers), f"{found.tokens:.1f}", *told, *(once if sampled else [])])
-    return Section(f"Signs{of}", tables=[Table((*HEADINGS, *(SEVERAL if sampled else ())), rows, NOTE), *tables])
+    return Section(
+        f"Signs{of}", tables=[Table((*HEADINGS, *(SEVERAL if sampled else ())), rows, NOTE), *tables], lines=lines
+    )
 
 
 def _entropy(run: RunHistory, step: str) -> float | None:
