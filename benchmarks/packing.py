@@ -2,7 +2,7 @@
 
     python benchmarks/packing.py
 
-The packaged student, lessons whose lengths are drawn from a log-normal distribution (8 to 340 numbers, the median 45), batches of 8. Two ways to put lessons
+The packaged student, lessons whose lengths are drawn from a log-normal distribution (8 to 170 numbers, the median 33), batches of 8. Two ways to put lessons
 together: shuffled; sorted by length within windows of 16 batches, which is the default here; each with and without
 `packing`. Every arm is a process of its own, the arms take turns, and ratios are of medians. Lessons' tokens are counted, padding never.
 """
@@ -36,7 +36,7 @@ def mixed(count: int) -> list[Lesson]:
     rng = random.Random(0)
     made = []
     for number in range(count):
-        words = min(max(int(rng.lognormvariate(3.8, 0.9)), 8), 340)
+        words = min(max(int(rng.lognormvariate(3.5, 0.9)), 8), 170)
         steps = " ".join(str(rng.randrange(100)) for _ in range(words))
         made.append(
             Lesson(

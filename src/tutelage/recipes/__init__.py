@@ -14,6 +14,10 @@ RECIPES = {
         "tutelage.recipes.lema:RECIPE",
         "LEMA [An et al. 2023]: learn from chains and from corrections of wrong ones",
     ),
+    "committee": (
+        "tutelage.recipes.committee:RECIPE",
+        "a committee of teachers with peer review, FAIR [Li et al. 2024]: learn what verdict and peers let through",
+    ),
     "sert": (
         "tutelage.recipes.sert:RECIPE",
         "after SERT [Zhang et al. 2025]: learn one's own answers that look like reasoning, then a teacher's",
