@@ -1,7 +1,8 @@
 """The objectives at the first wrong step against their definitions: float64, every text in a pass of its own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -310,8 +311,30 @@ def test_critique(slow: Slow) -> None:
     assert abs(shuffled - loss) > 1e-6
 
 
+def kept_by_edits(right: Sequence[int], wrong: Sequence[int]) -> tuple[set[int], set[int]]:
+    """The places of two sequences that a shortest edit of one into the other leaves as they are, by Levenshtein's table."""
+    table = [[max(a, b) if not min(a, b) else 0 for b in range(len(wrong) + 1)] for a in range(len(right) + 1)]
+    for a, b in product(range(1, len(right) + 1), range(1, len(wrong) + 1)):
+        put = table[a - 1][b - 1] + (right[a - 1] != wrong[b - 1])
+        table[a][b] = min(table[a - 1][b] + 1, table[a][b - 1] + 1, put)
+    kept: tuple[set[int], set[int]] = set(), set()
+    a, b = len(right), len(wrong)
+    while a and b:
+        if right[a - 1] == wrong[b - 1] and table[a][b] == table[a - 1][b - 1]:
+            kept[0].add(a - 1)
+            kept[1].add(b - 1)
+            a, b = a - 1, b - 1
+        elif table[a][b] == table[a - 1][b] + 1:
+            a -= 1
+        elif table[a][b] == table[a][b - 1] + 1:
+            b -= 1
+        else:
+            a, b = a - 1, b - 1
+    return kept
+
+
 def test_key_steps(slow: Slow) -> None:
-    """Key tokens by the longest common subsequence of one lesson, worked out by hand below; weights by the published formula."""
+    """Key tokens by the edit distance's own table, walked back below; weights by the published formula."""
     loss, _ = slow.of_mix({"name": "key_steps", "plain": 0.5, "key": 2.0, "wrong": 0.1})
     total = 0.0
     for one in LESSONS:
@@ -322,10 +345,7 @@ def test_key_steps(slow: Slow) -> None:
             continue
         wrong = slow.encoder.completion(one.prompt, one.mistaken)
         wrongs = [-value for value in slow.logs(one.prompt, one.mistaken)]
-        from difflib import SequenceMatcher
-
-        same = SequenceMatcher(None, right, wrong, autojunk=False).get_matching_blocks()
-        both = {a + i for a, _, size in same for i in range(size)}, {b + i for _, b, size in same for i in range(size)}
+        both = kept_by_edits(right, wrong)
         total += sum((0.5 if i in both[0] else 2.5) * value for i, value in enumerate(rights)) / len(right)
         total -= sum(0.1 * value for i, value in enumerate(wrongs) if i not in both[1] and value < 20) / len(wrong)
     assert loss == pytest.approx(total / len(LESSONS), abs=1e-6)

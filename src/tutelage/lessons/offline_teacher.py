@@ -38,6 +38,8 @@ class WorkedTeacher:
         if chat.purpose in ("feedback", "scribe"):
             return self._feedback(question, chat)
         solution = self._worked(question, sample)
+        if chat.purpose == "corrupt":
+            return slipped(chat.mistakes[0] if chat.mistakes else solution, answer, question.id)
         return solution if chat.purpose == "rationale" else f"{solution} The answer is {answer}."
 
     def _worked(self, question: Question, variant: int) -> str:
@@ -74,6 +76,22 @@ class WorkedTeacher:
         error = repaired(attempt, solutions, answer).diagnosis if attempt and chat.diagnosis else ""
         written = tuple(f"{text} The answer is {answer}." for text in solutions[: chat.solutions])
         return write_feedback(FeedbackParts(error, written, tuple(exercises)))
+
+
+def slipped(solution: str, answer: str, seed: str) -> str:
+    """A solution with one of its sums by another sign, all that follows from it worked out, and the answer that it comes to.
+
+    Where no other sign leads to another whole number, the solution as it is: nothing went wrong, and whoever asked will see it.
+    """
+    body = reasoning(solution)
+    rng = random.Random(f"{seed}/slip")
+    ways = [(match, sign) for match in _SUM.finditer(body) for sign in "+-*/" if sign != match.group(2)]
+    for match, sign in rng.sample(ways, len(ways)):
+        text = worked_out(f"{body[: match.start(2)]}{sign}{body[match.end(2) :]}")
+        ends = [found.group(4) for found in _SUM.finditer(text)]
+        if not false_sum(text) and len(ends) == len(_SUM.findall(body)) and ends[-1] != answer:
+            return f"{text} The answer is {ends[-1]}."
+    return f"{body} The answer is {answer}."
 
 
 def repaired(attempt: str, solutions: Sequence[str], answer: str) -> RepairParts:

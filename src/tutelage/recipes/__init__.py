@@ -18,6 +18,10 @@ RECIPES = {
         "tutelage.recipes.committee:RECIPE",
         "a committee of teachers with peer review, FAIR [Li et al. 2024]: learn what verdict and peers let through",
     ),
+    "edit": (
+        "tutelage.recipes.edit:RECIPE",
+        "EDIT [Dai et al. 2024]: learn right chains, then the steps in which right and wrong ones part",
+    ),
     "sert": (
         "tutelage.recipes.sert:RECIPE",
         "after SERT [Zhang et al. 2025]: learn one's own answers that look like reasoning, then a teacher's",

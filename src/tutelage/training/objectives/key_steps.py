@@ -1,7 +1,6 @@
 """Weigh the steps in which a right and a wrong chain differ [EDIT: Dai et al. 2024, arXiv 2405.19737, section 3.3 and the authors' code]."""
 
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -9,6 +8,7 @@ import torch
 from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import Field
+from rapidfuzz.distance import Levenshtein
 
 from tutelage.config import Settings
 from tutelage.errors import LessonError
@@ -67,10 +67,11 @@ class KeySteps(Settings):
             return Keys([self.plain] * len(right), [], [])
         wrong = other.completion
         rights, wrongs = [self.plain] * len(right), [0.0] * len(wrong)
-        for kind, a, b, c, d in SequenceMatcher(None, right, wrong, autojunk=False).get_opcodes():
-            if kind != "equal":
-                rights[a:b] = [self.plain + self.key] * (b - a)
-                wrongs[c:d] = [-self.wrong] * (d - c)
+        for edit in Levenshtein.opcodes(right, wrong):
+            if edit.tag != "equal":
+                ours, theirs = slice(edit.src_start, edit.src_end), slice(edit.dest_start, edit.dest_end)
+                rights[ours] = [self.plain + self.key] * len(rights[ours])
+                wrongs[theirs] = [-self.wrong] * len(wrongs[theirs])
         return Keys(rights, wrong if any(wrongs) else [], wrongs)
 
     def works_on(self, kept: Keys) -> bool:
