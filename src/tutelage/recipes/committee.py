@@ -17,7 +17,7 @@ from tutelage.models.specs import ModelSpec
 from tutelage.recipes import RECIPES, planning
 from tutelage.recipes.baselines import baselines, final_exams
 from tutelage.recipes.corrections import round_seed
-from tutelage.recipes.first_lessons import check_context, without_copies
+from tutelage.recipes.first_lessons import all_questions
 from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
@@ -117,10 +117,7 @@ def teach(room: Classroom, config: Committee) -> Checkpoint:
     """The student errs; each teacher explains and solves; the others score; what is accepted is learned."""
     room.check(config.student, *config.everybody().values())
     elsewhere = Elsewhere(room, config)
-    splits = config.questions
-    test = room.questions(splits.test, splits.test_limit)
-    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_context(room, config, [*train, *test], train)
+    train, test = all_questions(room, config)
     elsewhere.sit(config.student, 0)
     baselines(room, config, [], train, test)
 

@@ -15,7 +15,7 @@ from tutelage.lessons.mistakes import mistakes
 from tutelage.recipes import RECIPES, planning
 from tutelage.recipes.baselines import baselines, final_exams
 from tutelage.recipes.corrections import round_seed
-from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.first_lessons import all_questions, first_lessons, training_questions
 from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
@@ -29,7 +29,6 @@ from tutelage.types import Attempt, Chat, Checkpoint, Label, Lesson, Question, S
 _PAPER = "Dai et al. 2024, the authors' code"
 _LORA = {"r": 64, "alpha": 32, "dropout": 0.05, "targets": ["q_proj", "v_proj"]}
 PUBLISHED = {
-    "training.learning_rate": Published(2e-4, _PAPER),
     "training.epochs": Published(15, _PAPER),
     "training.batch": Published(256, f"{_PAPER}: 16 a device, four devices, four at a time"),
     "training.weight_decay": Published(0.05, _PAPER),
@@ -39,7 +38,6 @@ PUBLISHED = {
     "key_training.batch": Published(256, _PAPER),
     "key_training.lora": Published(_LORA, _PAPER),
     "pairs.most_apart": Published(1.0, "no such limit"),
-    "pairs.rectify_temperature": Published(0.2, _PAPER),
 }
 _RISE = 1.1  # times what the right chains cost at first
 _FEWEST = 8  # steps of which that can be said
@@ -86,9 +84,7 @@ class Edit(Teaching):
 
 def lessons(room: Classroom, config: Edit) -> list[Lesson]:
     """The teacher's part: right chains, and pairs."""
-    splits = config.questions
-    train = room.questions(splits.train, splits.train_limit)
-    right, pairs = _chains(room, config, without_copies(room, splits, train, asked_in_the_end(room, splits)))
+    right, pairs = _chains(room, config, training_questions(room, config))
     return [*right, *pairs]
 
 
@@ -96,10 +92,7 @@ def teach(room: Classroom, config: Edit) -> Checkpoint:
     """Chains, right and wrong; the other one of each; all right ones are learned, and then where the pairs part."""
     room.check(config.teacher, config.student)
     elsewhere = Elsewhere(room, config)
-    splits = config.questions
-    test = room.questions(splits.test, splits.test_limit)
-    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_context(room, config, test, train)
+    train, test = all_questions(room, config, train_too=False)
     setup = config.exam.setup("taught", room.seed)
     elsewhere.sit(config.student, 0)
     right, pairs = _chains(room, config, train)

@@ -8,13 +8,13 @@ from pydantic import Field
 from tutelage.classroom.room import Classroom
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams
-from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.first_lessons import all_questions, first_lessons, lessons_alone
 from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Recipe
 from tutelage.recipes.settings import Teaching
-from tutelage.types import Checkpoint, Label, Lesson
+from tutelage.types import Checkpoint, Label
 
 _CODE = "Ho et al. 2022, the authors' code"
 PUBLISHED = {
@@ -46,21 +46,11 @@ class FinetuneCot(Teaching):
     )
 
 
-def lessons(room: Classroom, config: FinetuneCot) -> list[Lesson]:
-    """The teacher's part: ask, and keep what is right."""
-    splits = config.questions
-    train = room.questions(splits.train, splits.train_limit)
-    return first_lessons(room, config, without_copies(room, splits, train, asked_in_the_end(room, splits)))
-
-
 def teach(room: Classroom, config: FinetuneCot) -> Checkpoint:
     """Ask, keep what is right, train, examine; the baselines are the same exam without parts of it."""
     room.check(config.teacher, config.student)
     elsewhere = Elsewhere(room, config)
-    splits = config.questions
-    test = room.questions(splits.test, splits.test_limit)
-    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_context(room, config, test, train)
+    train, test = all_questions(room, config, train_too=False)
     elsewhere.sit(config.student, 0)
     taught = first_lessons(room, config, train)
     baselines(room, config, taught, train, test)
@@ -80,6 +70,6 @@ RECIPE = Recipe(
     settings=FinetuneCot,
     teach=teach,
     promised=promised,
-    lessons=lessons,
+    lessons=lessons_alone,
     calls=of_teaching,
 )

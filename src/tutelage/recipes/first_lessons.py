@@ -16,6 +16,27 @@ def asked_in_the_end(room: Classroom, splits: Splits) -> list[Question]:
     return room.questions(splits.test, splits.test_limit) if splits.test in room.task.splits else []
 
 
+def training_questions(room: Classroom, config: Teaching) -> list[Question]:
+    """The training questions of a recipe's lessons alone, without those that are asked in the end."""
+    splits = config.questions
+    train = room.questions(splits.train, splits.train_limit)
+    return without_copies(room, splits, train, asked_in_the_end(room, splits))
+
+
+def lessons_alone(room: Classroom, config: Teaching) -> list[Lesson]:
+    """The teacher's part of a recipe that needs nothing else of it: its rationales on the training questions."""
+    return first_lessons(room, config, training_questions(room, config))
+
+
+def all_questions(room: Classroom, config: Teaching, train_too: bool = True) -> tuple[list[Question], list[Question]]:
+    """The training and the test questions; the student can hold the latter in an exam, and with `train_too` the former."""
+    splits = config.questions
+    test = room.questions(splits.test, splits.test_limit)
+    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
+    check_context(room, config, [*train, *test] if train_too else test, train)
+    return train, test
+
+
 def without_copies(
     room: Classroom, splits: Splits, train: Sequence[Question], held_out: Sequence[Question]
 ) -> list[Question]:

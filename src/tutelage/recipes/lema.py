@@ -15,7 +15,7 @@ from tutelage.models.specs import ModelSpec
 from tutelage.recipes import RECIPES, planning
 from tutelage.recipes.baselines import baselines, exemplars, final_exams
 from tutelage.recipes.corrections import ExamOutcome, calls_for, lessons_for, round_seed
-from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.first_lessons import all_questions, first_lessons, lessons_alone
 from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
@@ -27,11 +27,12 @@ from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
 
 _SCRIPT = "An et al. 2023, the authors' script for 7B and GSM8K"
 PUBLISHED = {
-    "training.learning_rate": Published(2e-4, _SCRIPT),
     "training.schedule": Published("constant", _SCRIPT),
     "training.batch": Published(96, _SCRIPT),
     "training.max_grad_norm": Published(0.3, _SCRIPT),
-    "training.lora": Published({"r": 64, "alpha": 16, "dropout": 0.05, "base": "nf4"}, _SCRIPT),
+    "training.lora": Published(
+        {"r": 64, "alpha": 16, "dropout": 0.05, "targets": "all-linear", "base": "nf4"}, _SCRIPT
+    ),
 }
 
 
@@ -86,21 +87,11 @@ class _Correcting(NamedTuple):
     feedback: FeedbackConfig
 
 
-def lessons(room: Classroom, config: Lema) -> list[Lesson]:
-    """The teacher's part that needs no student: the chains."""
-    splits = config.questions
-    train = room.questions(splits.train, splits.train_limit)
-    return first_lessons(room, config, without_copies(room, splits, train, asked_in_the_end(room, splits)))
-
-
 def teach(room: Classroom, config: Lema) -> Checkpoint:
     """Chains of the teacher; wrong chains of the writers; their corrections; and one training on the mixture."""
     room.check(config.teacher, config.student, *config.writers, *([config.corrector] if config.corrector else []))
     elsewhere = Elsewhere(room, config)
-    splits = config.questions
-    test = room.questions(splits.test, splits.test_limit)
-    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_context(room, config, [*train, *test], train)
+    train, test = all_questions(room, config)
     setup = config.exam.setup("taught", room.seed)
 
     elsewhere.sit(config.student, 0)
@@ -210,6 +201,6 @@ RECIPE = Recipe(
     settings=Lema,
     teach=teach,
     promised=promised,
-    lessons=lessons,
+    lessons=lessons_alone,
     calls=_expected,
 )

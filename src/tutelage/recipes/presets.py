@@ -50,6 +50,8 @@ class WithPresets(Settings):
     @model_validator(mode="before")
     @classmethod
     def _resolve_preset(cls, given: object) -> object:
+        if isinstance(given, Mapping) and given.get("preset") == "paper" and not cls.published:
+            raise ValueError("preset: paper: no published values are known of this recipe; leave it out")
         return resolved(given, cls.published)
 
 

@@ -16,13 +16,13 @@ from tutelage.exam import ExamConfig
 from tutelage.lessons.paths import FormRules, keep_paths, looks_like_reasoning
 from tutelage.recipes import RECIPES
 from tutelage.recipes.baselines import baselines, final_exams
-from tutelage.recipes.first_lessons import asked_in_the_end, check_context, first_lessons, without_copies
+from tutelage.recipes.first_lessons import all_questions, first_lessons, lessons_alone
 from tutelage.recipes.forgetting import Elsewhere
 from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.recipe import Recipe
 from tutelage.recipes.settings import Baseline, Teaching
 from tutelage.training.settings import TrainingConfig
-from tutelage.types import Attempt, Checkpoint, Label, Lesson, Question
+from tutelage.types import Attempt, Checkpoint, Label, Question
 
 
 class PathsConfig(Settings):
@@ -61,21 +61,11 @@ class Sert(Teaching):
     baselines: tuple[Baseline, ...] = Field(("zero_shot", "fine_tune", "teacher"), description="what stands beside it")
 
 
-def lessons(room: Classroom, config: Sert) -> list[Lesson]:
-    """The teacher's part."""
-    splits = config.questions
-    train = room.questions(splits.train, splits.train_limit)
-    return first_lessons(room, config, without_copies(room, splits, train, asked_in_the_end(room, splits)))
-
-
 def teach(room: Classroom, config: Sert) -> Checkpoint:
     """Draw answers, keep what looks like reasoning, learn it; then learn the teacher's rationales from there."""
     room.check(config.teacher, config.student)
     elsewhere = Elsewhere(room, config)
-    splits = config.questions
-    test = room.questions(splits.test, splits.test_limit)
-    train = without_copies(room, splits, room.questions(splits.train, splits.train_limit), test)
-    check_context(room, config, [*train, *test], train)
+    train, test = all_questions(room, config)
     final = config.exam.setup("taught", room.seed)
 
     elsewhere.sit(config.student, 0)
@@ -151,6 +141,6 @@ RECIPE = Recipe(
     settings=Sert,
     teach=teach,
     promised=promised,
-    lessons=lessons,
+    lessons=lessons_alone,
     calls=of_teaching,
 )
