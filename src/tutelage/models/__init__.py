@@ -23,7 +23,7 @@ FREE = {"recorded", "scripted", "worked"}  # kinds that take neither money nor t
 # What these take is written down here too, so that it can be checked without loading what computes them.
 LOCAL = {
     "hf": ("name", "batch", "dtype", "device", "trust_remote_code", "cache"),
-    "vllm": ("name", "dtype", "gpus", "memory", "max_length", "trust_remote_code"),
+    "vllm": ("name", "dtype", "gpus", "memory", "max_length", "trust_remote_code", "engine"),
 }
 # Options that decide how a model is asked and paid, and nothing about what it answers.
 LIMITS = {"concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "patience", "tries"}

@@ -83,6 +83,18 @@ def is_adapter(name: str) -> bool:
     return os.path.isfile(Path(name) / "adapter_config.json")
 
 
+def adapter_of(name: str) -> tuple[str, int] | None:
+    """The base of an adapter and its rank, as its folder says them; None of what is no adapter."""
+    if not is_adapter(name):
+        return None
+    file = Path(name) / "adapter_config.json"
+    try:
+        stated = json.loads(file.read_text(encoding="utf-8"))
+        return str(stated["base_model_name_or_path"]), int(stated["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} does not say which model it is an adapter of, and of which rank") from error
+
+
 def check_name(name: str) -> None:
     """Say at once, before anything is spent, that a local student cannot be there or cannot be one.
 
