@@ -19,6 +19,7 @@ RAISED: dict[str, tuple[int, str]] = {
     "cli.export.export_command:parameters": (7, "a typer command, too"),
     "models.remote.openai.OpenAICompatible.__init__:parameters": (7, "each parameter is a key of a model spec"),
     "models.local.hf.Hf.__init__:parameters": (7, "each parameter is a key of a model spec"),
+    "models.local.vllm.Vllm.__init__:parameters": (7, "each parameter is a key of a model spec"),
     "launch.ray.Ray.__init__:parameters": (7, "each parameter is an option of the launcher"),
     "models.recorded.Recorded.__init__:parameters": (8, "each parameter is a key of a model spec"),
 }
