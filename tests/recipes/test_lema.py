@@ -183,7 +183,7 @@ def test_an_end_that_is_wrong_is_no_step() -> None:
         feedback="Read it.",
     )
     made = corrections([lesson], {"1": Attempt(question="1", text="One. Two. --> 4")}, 1).lessons[0]
-    assert made.completion == "Wrong step: none, it ends wrongly\nWhy: Read it.\nRightly: --> 3"
+    assert made.completion == "Wrong step: none, what follows is missing or wrong\nWhy: Read it.\nRightly: --> 3"
 
 
 def test_nothing_is_repeated_to_no_size() -> None:

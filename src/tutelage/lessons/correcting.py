@@ -1,7 +1,7 @@
 """Corrections as lessons: a question with a wrong chain, and which step of it is wrong, why, and how it goes on [An et al. 2023, arXiv 2310.20689].
 
-The wording is ours; what stands in a correction, and its order, is the paper's. An answer that only the end of a chain gets wrong has
-no wrong step: there the end is named.
+The wording is ours; what stands in a correction, and its order, is the paper's. A chain that only ends too early or wrongly has
+no wrong step, which is said.
 """
 
 import random
@@ -16,7 +16,7 @@ from tutelage.lessons.wording import reasoning
 from tutelage.types import Attempt, Lesson
 
 ASKED = "{prompt}\n\nA solution to this, which is wrong:\n{mistake}\n\nWhich step is the first wrong one, why, and how does it go on rightly from there?"
-_NO_STEP = "none, it ends wrongly"
+_NO_STEP = "none, what follows is missing or wrong"
 
 
 def corrections(lessons: Sequence[Lesson], shown: Mapping[str, Attempt], number: int) -> Kept:
