@@ -218,7 +218,7 @@ class Hf:
         self, prompts: Sequence[Prompt], seeds: list[list[int]], sampling: Sampling
     ) -> Iterator[tuple[int, list[Reply]]]:
         """One batch: yields each question as soon as its last sample has ended, so that it can be kept."""
-        decoder, n = self._decoder(sampling), sampling.n
+        decoder, n = self._decoder(sampling, self.doubt), sampling.n
         owed = set(range(len(prompts)))
         written: list[list[int]] = [[] for _ in range(len(prompts) * n)]
         for step, written in enumerate(decoder.steps(prompts, [seed for row in seeds for seed in row]), 1):
@@ -246,10 +246,10 @@ class Hf:
                     yield row, rest
                 yield row, reply
 
-    def _decoder(self, sampling: Sampling) -> Any:
+    def _decoder(self, sampling: Sampling, doubt: Doubt | None = None) -> Any:
         from tutelage.models.local.decoding import Decoder
 
-        return Decoder(*self.loaded(), sampling, self.way, self.doubt)
+        return Decoder(*self.loaded(), sampling, self.way, doubt)
 
     def _reply(self, decoder: Any, tokens: list[int], prompt: list[int]) -> Reply:
         text, stopped = decoder.text(tokens)
