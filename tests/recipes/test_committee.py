@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -166,12 +167,18 @@ def test_a_teacher_that_fails_is_left_out_and_said_and_stays_so(tmp_path: Path, 
     assert len(ASKED) == before
 
 
-def test_a_committee_of_which_one_is_left_is_none(tmp_path: Path, fitted: Noting) -> None:
+def test_a_committee_of_which_one_is_left_is_none(
+    tmp_path: Path, fitted: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(
         ModelError, match="of the committee 1 teacher answers, and two are needed: .*does not know this key"
     ):
         run(tmp_path / "run", fitted, peers=[f"{ME}broken"])
     assert not fitted
+    # Nobody is left out for good by that: whoever answers when the same command is given again is of the committee.
+    monkeypatch.setattr(sys.modules[__name__], "broken", strict)
+    run(tmp_path / "run", fitted, peers=[f"{ME}broken"])
+    assert len(fitted) == 1
 
 
 def test_a_single_teacher_at_as_many_lessons(tmp_path: Path, fitted: Noting) -> None:

@@ -188,6 +188,8 @@ def _remarks(room: Classroom, config: Committee, missed: _Missed) -> dict[int, l
             )
         except ModelError as error:
             why[number] = str(error)
+    if len(told) < 2:  # before it is decided who is left out: the same command shall ask again
+        raise ModelError(f"of the committee {len(told)} teacher answers, and two are needed: {'; '.join(why.values())}")
     everybody = config.everybody()
     kept = room.run.records(
         "members",
@@ -202,10 +204,6 @@ def _remarks(room: Classroom, config: Committee, missed: _Missed) -> dict[int, l
     for one in kept:
         if one.why_not:
             room.run.warn(f"teacher {one.number} ({one.name}) is left out of the committee: {one.why_not}")
-    if len(told) < 2:
-        raise ModelError(
-            f"of the committee {len(told)} teacher answers, and two are needed: {'; '.join(one.why_not for one in kept if one.why_not)}"
-        )
     return told
 
 
