@@ -4,15 +4,62 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recipes.noting import Noting
 
 from tutelage import runner
 from tutelage.recipes import RECIPES
 from tutelage.recipes.catalog import check_config, find_recipe
 from tutelage.recipes.presets import options
 from tutelage.runs import history
+from tutelage.tasks.catalog import find_task
+from tutelage.types import Chat
 
 # Terms of the field, which their names say.
-TERMS = {"training.weight_decay", "training.lora.r", "training.lora.alpha", "training.lora.dropout", "exam.top_p"}
+TERMS = {"weight_decay", "r", "alpha", "dropout", "top_p"}
+ANSWERS = {one.id: one.answer for one in find_task("coin_flip?size=60").load("train")}
+
+
+def teaches(chat: Chat, sample: int) -> str:
+    """Another teacher, which finds everything sound."""
+    says = {"explain": "A flip was missed.", "review": "Sound. [5]"}
+    return says.get(chat.purpose, f"It is turned once. The answer is {ANSWERS.get(chat.question)}.")
+
+
+def agrees(chat: Chat, sample: int) -> str:
+    return teaches(chat, sample)
+
+
+def errs(chat: Chat, sample: int) -> str:
+    """A student that is wrong on every question."""
+    wrong = "no" if ANSWERS.get(chat.question) == "yes" else "yes"
+    return f"The coin is heads up. Then 1 + 1 = 3. The answer is {wrong}."
+
+
+# What a recipe needs beside the smallest of all: others that teach or err, or a student whose noise passes for something.
+NEEDS: dict[str, dict[str, Any]] = {
+    "lema": {"writers": [f"scripted:{__name__}:errs"], "mistakes": {"n": 1, "temperature": 0}, "exam": {}},
+    "committee": {
+        "teacher": f"scripted:{__name__}:teaches",
+        "peers": [f"scripted:{__name__}:agrees"],
+        "student": f"scripted:{__name__}:errs",
+        "exam": {},
+    },
+    "edit": {"task": "word_problems?difficulty=1&size=40", "pairs": {"corrupt": 8}},
+    "sert": {
+        "paths": {
+            "n": 2,
+            "rules": {
+                "min_words": 1,
+                "max_words": None,
+                "connectives": [],
+                "distinct": None,
+                "copied": None,
+                "on_topic": None,
+            },
+        },
+        "exam": {"max_tokens": 8, "stop": [" "]},
+    },
+}
 
 
 def config(name: str, student: Path) -> dict[str, Any]:
@@ -31,13 +78,18 @@ def config(name: str, student: Path) -> dict[str, Any]:
         "baselines": ["zero_shot", "teacher"],
     }
     settings = find_recipe(name).settings
-    return {"recipe": name} | {key: value for key, value in wanted.items() if key in settings.model_fields}
+    known = {key: value for key, value in wanted.items() if key in settings.model_fields}
+    return {"recipe": name} | known | NEEDS.get(name, {})
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_setting_says_what_it_is(name: str) -> None:
     assert find_recipe(name).summary == RECIPES[name][1]
-    assert not [row.key for row in options(find_recipe(name).settings) if not row.about and row.key not in TERMS]
+    assert not [
+        row.key
+        for row in options(find_recipe(name).settings)
+        if not row.about and row.key.rpartition(".")[2] not in TERMS
+    ]
 
 
 # One that begins with another run's mistakes has tests of its own.
@@ -48,7 +100,9 @@ def test_a_recipe_keeps_what_it_promises(name: str, base_student: Path, tmp_path
     titles = [label.title for label in promised.values()]
     assert all(titles)
     assert len(set(titles)) == len(titles)
-    scores = runner.run(raw, tmp_path / "run")
+    # A scripted student cannot be trained, so that its trainings are noted and it is handed back.
+    launcher = Noting(lambda job: str(raw["student"])) if str(raw.get("student")).startswith("scripted:") else None
+    scores = runner.run(raw, tmp_path / "run", launcher=launcher)
     assert scores
     assert list(scores) == [title for title in titles if title in scores]  # in the order of the promised table
     run = history.open_run(tmp_path / "run")

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from tutelage.errors import ConfigError
 
 _KNOCK = 10.0  # seconds in which an address must answer
+_WAITS = (2.0, 10.0)  # seconds before it is asked again
 _STORE = 128 * 2**20  # bytes that our own cluster keeps for what is sent; ours are small
 _OURS = "of its own"
 _lock = threading.Lock()
@@ -79,13 +81,29 @@ def _meet(ray: Any, address: str) -> None:
     try:
         if host:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
+        _join(ray, address)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # Ray's client hands on what its server met: a heading, and a traceback whose last line is the reason.
+        said = f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
         raise ConfigError(
             f"no Ray cluster could be joined at {address}: {said}. Start one with `ray start --head`, or take --on ray for one of "
             "this machine's own"
         ) from error
+
+
+def _join(ray: Any, address: str) -> None:
+    """Join it; a cluster that answers and is still beginning is given time."""
+    for wait in _WAITS:
+        try:
+            return _init(ray, address)
+        except ConnectionAbortedError:  # the client's server answers before the cluster can begin a process for it
+            time.sleep(wait)
+    return _init(ray, address)
+
+
+def _init(ray: Any, address: str) -> None:
+    ray.init(address=address, log_to_driver=False, configure_logging=False)
 
 
 def _begin(ray: Any) -> None:

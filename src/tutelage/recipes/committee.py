@@ -52,7 +52,7 @@ class Committee(Teaching):
 
     recipe: Literal["committee"] = Field("committee", description="which recipe: its name, or package.module:RECIPE")
     peers: tuple[ModelSpec, ...] = Field(
-        (), description="the other teachers of the committee, one or more; `teacher` is the first"
+        description="the other teachers of the committee, one or more; `teacher` is the first"
     )
     asked: Literal["one_call_cot", "zero_shot_cot"] = Field(
         "one_call_cot", description="how the untaught student is asked the training questions"
