@@ -77,6 +77,24 @@ def undisturbed(base_student: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+@pytest.mark.parametrize("on", ["processes:2", "processes:3?shard=always"])
+def test_what_was_thought_of_the_previous_batch_is_where_its_lessons_come_again(
+    base_student: Path, tmp_path: Path, on: str
+) -> None:
+    more = {"batch": 8, "previous_batch": {"alpha": 1e4}, "learning_rate": 1e-2, "checkpoint_minutes": 1e-9}
+    alone = train("here", tmp_path / "one", base_student, **more)
+    done: list[int] = []
+    with pytest.raises(Interrupted, match=r"after [1-6] of 8"):
+        train(
+            on, tmp_path / "several", base_student, lambda tick: done.append(1), lambda: len(done) > 0, **more, **SLOW
+        )
+    facts = train(on, tmp_path / "several", base_student, **more, **SLOW)
+    assert facts["steps"] == alone["steps"] == 8
+    assert max(alone["numbers"]["previous_batch"]) > 0.01
+    assert facts["numbers"]["previous_batch"] == pytest.approx(alone["numbers"]["previous_batch"], abs=2e-3)
+    assert is_near(tmp_path / "one", tmp_path / "several", 1e-4)
+
+
 def of_rank(rank: int) -> psutil.Process:
     """The process of a rank, among those that this one has started."""
     children = psutil.Process().children()

@@ -158,7 +158,7 @@ def _or_the_partner_s(room: Classroom, config: Tailored, number: int, errors: Ex
 def promised(config: Tailored) -> dict[str, Label]:
     """The exams of the final table, in their order."""
     rounds = [(f"{number}-test", number, f"tailored, round {number}") for number in range(1, config.rounds + 1)]
-    if config.training.plain and config.training.prompt_weight == 0:
+    if config.training.plain and config.training.prompt_weight == 0 and config.training.previous_batch is None:
         rounds[0] = ("1-test", 1, "Fine-tune-CoT (round 1)")  # plain rationales and nothing else
     return final_exams(config, rounds)
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tutelage.training.examples import Example
 from tutelage.training.settings import TrainingConfig
@@ -30,6 +31,22 @@ def planned_batches(examples: Sequence[Example], config: TrainingConfig, seed: i
     return batches
 
 
+def overlapping_batches(examples: Sequence[Example], config: TrainingConfig, seed: int) -> list[list[int]]:
+    """Halves of batches, two a batch: what was new in the batch before, and what is new in this one [Shen et al. 2022].
+
+    Each lesson of an epoch stands in two batches on end, so that an epoch has about twice as many; its first batch has
+    nothing of the one before, and its last nothing new.
+    """
+    half = config.model_copy(update={"batch": config.batch // 2, "sort_window": config.sort_window * 2})
+    news = planned_batches(examples, half, seed)
+    count = len(news) // config.epochs
+    halves: list[list[int]] = []
+    for begin in range(0, len(news), count):
+        epoch = [[], *news[begin : begin + count], []]
+        halves += [one for pair in pairwise(epoch) for one in pair]
+    return halves
+
+
 def _apart(window: Sequence[int], examples: Sequence[Example], batch: int) -> list[list[int]]:
     """Fill batches in order; what would meet its own question goes into a later batch, or changes places with another.
 
@@ -53,6 +70,19 @@ def _apart(window: Sequence[int], examples: Sequence[Example], batch: int) -> li
         room[0] += one[place : place + 1]
         one[place : place + 1] = [index]
     return filled
+
+
+def planned(examples: Sequence[Example], config: TrainingConfig, seed: int, size: int) -> tuple[list[list[int]], int]:
+    """The micro-batches of a training on so many processes, and how many make a batch."""
+    if config.previous_batch is None:
+        return micro_batches(planned_batches(examples, config, seed), config.micro_batch, config.batch, size)
+    halves = overlapping_batches(examples, config, seed)
+    if size == 1:
+        whole = [old + new for old, new in zip(halves[::2], halves[1::2], strict=True)]
+        return micro_batches(whole, config.micro_batch, config.batch)
+    # Each half is cut by itself, in the same way, so that a lesson comes again to the process that remembers it.
+    cut, parts = micro_batches(halves, config.micro_batch, config.batch // 2, size)
+    return cut, 2 * parts
 
 
 def micro_batches(

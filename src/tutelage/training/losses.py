@@ -12,11 +12,11 @@ def completion_nll(logits_NV: torch.Tensor, labels_N: torch.Tensor, targets: int
     `logits_NV[n]` predicts `labels_N[n]`; targets labelled IGNORED are skipped, and any shape may stand for N. The sum is
     divided by `targets`, the number of target tokens in the whole batch, so that micro-batches add up to the batch.
     """
-    logits_NV, labels_N = _exact(logits_NV).flatten(0, -2), labels_N.flatten()
+    logits_NV, labels_N = exact(logits_NV).flatten(0, -2), labels_N.flatten()
     return F.cross_entropy(logits_NV, labels_N, ignore_index=IGNORED, reduction="sum") / targets
 
 
-def _exact(values: torch.Tensor) -> torch.Tensor:
+def exact(values: torch.Tensor) -> torch.Tensor:
     """Half precision as float32; anything finer as it is."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
@@ -29,7 +29,7 @@ def weighted_nll(
     `total` is the sum of the weights in the whole batch. The authors divide by the number of tokens, so that a long
     prompt of small weight shrinks the gradient of the rationale; a weighted mean does not.
     """
-    logits_NV, labels_N = _exact(logits_NV).flatten(0, -2), labels_N.flatten()
+    logits_NV, labels_N = exact(logits_NV).flatten(0, -2), labels_N.flatten()
     each = F.cross_entropy(logits_NV, labels_N, ignore_index=IGNORED, reduction="none")
     return (each * weights_N.flatten()).sum() / total
 
@@ -46,7 +46,7 @@ def bounded_nll(logits_NV: torch.Tensor, labels_N: torch.Tensor, weights_N: torc
 
 def token_logprobs(logits_NV: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
     """The log-probability of each target (N), in nats; `logits_NV[n]` predicts `labels_N[n]`."""
-    return -F.cross_entropy(_exact(logits_NV), labels_N, reduction="none")
+    return -F.cross_entropy(exact(logits_NV), labels_N, reduction="none")
 
 
 def row_sums(values_N: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
@@ -72,6 +72,21 @@ def preference(
     return -F.logsigmoid(beta * (better_A - worse_A) - margin).sum() / total
 
 
+def softened_divergence(
+    logits_NV: torch.Tensor,
+    top_ids_NK: torch.Tensor,
+    top_logprobs_NK: torch.Tensor,
+    weights_N: torch.Tensor,
+    temperatures_N: torch.Tensor,
+) -> torch.Tensor:
+    """The weighted sum over tokens of t^2 KL(teacher, student), both at a token's temperature t [Hinton et al. 2015, section 2].
+
+    The teacher's K likeliest log-probabilities are softened already; its values are constants.
+    """
+    each_N = _divergences(exact(logits_NV) / temperatures_N[:, None], top_ids_NK, top_logprobs_NK)
+    return (each_N * weights_N * temperatures_N**2).sum()
+
+
 def top_divergence(
     logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor, most: float = float("inf")
 ) -> torch.Tensor:
@@ -79,12 +94,16 @@ def top_divergence(
 
     A token counts at most `most` nats. The teacher's values are constants.
     """
-    own_NK = _exact(logits_NV).log_softmax(-1).gather(-1, top_ids_NK.long())
+    return _divergences(logits_NV, top_ids_NK, top_logprobs_NK).clamp(max=most).sum()
+
+
+def _divergences(logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor) -> torch.Tensor:
+    """KL(teacher, student) of each token."""
+    own_NK = exact(logits_NV).log_softmax(-1).gather(-1, top_ids_NK.long())
     teacher_NK = top_logprobs_NK.to(own_NK.dtype)
     each_N = (teacher_NK.exp() * (teacher_NK - own_NK)).sum(-1)
     rest_N, left_N = (_rest(values) for values in (teacher_NK, own_NK))
-    each_N = each_N + rest_N * (rest_N.log() - left_N.log())
-    return each_N.clamp(max=most).sum()
+    return each_N + rest_N * (rest_N.log() - left_N.log())
 
 
 def _rest(logprobs_NK: torch.Tensor) -> torch.Tensor:
@@ -110,7 +129,7 @@ def pool(states_NH: torch.Tensor, rows_N: torch.Tensor, how: str) -> torch.Tenso
 
     `rows_N` says whose each token is; a row's tokens stand together.
     """
-    states_NH = _exact(states_NH)
+    states_NH = exact(states_NH)
     places_N, counts_A = _grouped(rows_N)
     if how == "last_token":
         return states_NH[counts_A.cumsum(0) - 1]

@@ -16,6 +16,7 @@ from tutelage.training import layout, sharding
 from tutelage.training.collation import collate_rows, packed
 from tutelage.training.group import Group
 from tutelage.training.mixing import Mix, Prepared
+from tutelage.training.previous_batch import AGAIN, NEW
 from tutelage.training.rows import Inputs, Row, Totals, totals_of
 
 Item = tuple[list[Row], Totals]
@@ -63,7 +64,21 @@ class PlannedBatches(Dataset[Item]):
     def _rows(self, index: int) -> list[Row]:
         # What is drawn for a lesson depends on where it stands in the plan alone, so that a resumed training repeats it.
         epoch = index // (len(self.plan) // self.epochs)
-        return [self.mix.row(self.prepared, i, f"{self.seed}/{epoch}/{i}") for i in self.plan[index]]
+        return [
+            self.mix.row(self.prepared, i, f"{self.seed}/{epoch}/{i}", role)
+            for i, role in zip(self.plan[index], self._roles(index), strict=True)
+        ]
+
+    def _roles(self, index: int) -> list[str]:
+        """What the lessons of a micro-batch are to self-distillation from the previous batch; empty: nothing."""
+        if self.mix.previous is None:
+            return [""] * len(self.plan[index])
+        batch, in_epoch = index // self.parts, len(self.plan) // self.epochs // self.parts
+        begin = self.mix.previous.begins(len(self.plan) // self.parts)
+        before = self.plan[(batch - 1) * self.parts : batch * self.parts] if batch % in_epoch else []
+        met = {lesson for one in before for lesson in one}
+        again, new = (AGAIN if batch >= begin else "", NEW if batch + 1 >= begin else "")
+        return [again if lesson in met else new for lesson in self.plan[index]]
 
     def rows(self) -> Iterator[Row]:
         """Every row of the training, in order."""
@@ -158,6 +173,8 @@ class LessonTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.mix.previous is not None:
+            self.mix.previous.save(Path(output_dir), self.group.rank)
         if not self.cut:
             return super()._save_optimizer_and_scheduler(output_dir)
         assert self.model is not None
@@ -173,6 +190,8 @@ class LessonTrainer(Trainer):
         sharding.load_shares(self.model, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None and self.mix.previous is not None:
+            self.mix.previous.load(Path(checkpoint), self.args.device)
         if checkpoint is None or not sharding.is_cut(Path(checkpoint)):
             return super()._load_optimizer_and_scheduler(checkpoint)
         assert self.model is not None

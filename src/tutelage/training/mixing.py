@@ -1,6 +1,6 @@
 """Several objectives as one: what each keeps of a lesson, the rows they share, and the sum of their losses."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,10 +12,11 @@ from tutelage.training import layout
 from tutelage.training.examples import Encoder, Example
 from tutelage.training.heads import watched
 from tutelage.training.objectives.objective import Objective, find_objective
+from tutelage.training.previous_batch import PreviousBatch
 from tutelage.training.reading import ForwardPass, PassOutput
 from tutelage.training.references import References
 from tutelage.training.rows import Inputs, Row
-from tutelage.training.settings import ObjectiveChoice
+from tutelage.training.settings import ObjectiveChoice, PreviousBatchConfig
 
 
 class Weighted(NamedTuple):
@@ -38,9 +39,9 @@ class Prepared(NamedTuple):
 
 
 class Mix:
-    """The objectives of one training, each with its weight."""
+    """The objectives of one training, each with its weight; and what it thought of its previous batch, where that counts, too."""
 
-    def __init__(self, choices: Sequence[ObjectiveChoice]) -> None:
+    def __init__(self, choices: Sequence[ObjectiveChoice], previous: PreviousBatchConfig | None = None) -> None:
         self.members = [Weighted(find_objective(choice), choice.weight) for choice in choices]
         names = [one.objective.name for one in self.members]
         if doubled := next((name for name in names if names.count(name) > 1), ""):
@@ -52,6 +53,12 @@ class Mix:
             raise ConfigError(
                 f"training.objective: {' and '.join(whole)} each learn lessons whole, so a token would count twice; name one of them"
             )
+        if previous is not None and not whole:
+            raise ConfigError(
+                "training.previous_batch holds the student to what it thought of the lessons that it learns, and no objective of "
+                "training.objective learns them whole; add likelihood"
+            )
+        self.previous = PreviousBatch(previous) if previous is not None else None
         self._rows: Callable[[], Iterable[Row]] = tuple
         self._met: set[tuple[str, str]] = set()  # parts that some row of the training has
 
@@ -77,7 +84,7 @@ class Mix:
     @property
     def is_single(self) -> bool:
         """Whether what is minimised is one objective's loss and nothing else."""
-        return len(self.members) == 1 and self.members[0].weight == 1
+        return self.previous is None and len(self.members) == 1 and self.members[0].weight == 1
 
     def prepare(self, examples: Sequence[Example], encoder: Encoder) -> Prepared:
         """What each objective keeps of the lessons; a lesson that none has anything to say about is left out."""
@@ -109,11 +116,14 @@ class Mix:
                 kept[name] = [own if own is None else next(told) for own in kept[name]]
         return prepared._replace(kept=kept)
 
-    def row(self, prepared: Prepared, index: int, place: str) -> Row:
-        """A lesson as it is shown in one epoch, with what every objective adds to it."""
+    def row(self, prepared: Prepared, index: int, place: str, role: str = "") -> Row:
+        """A lesson as it is shown in one epoch, with what every objective adds to it; `role` is what it is to the previous batch."""
         example = prepared.examples[index]
         members = [(one.objective, prepared.kept[one.objective.name][index]) for one in self.members]
-        return Row({each.name: each.parts(example, kept, place) for each, kept in members if kept is not None})
+        parts = {each.name: each.parts(example, kept, place) for each, kept in members if kept is not None}
+        if self.previous is not None and role:
+            parts[self.previous.name] = [self.previous.part(example, index, role)]
+        return Row(parts)
 
     def loss(
         self, model: LanguageModel, plain: LanguageModel, inputs: Inputs
@@ -130,19 +140,28 @@ class Mix:
             out = layout.forward(model, inputs, 1 if head else inputs["keep"])
         # A micro-batch without lessons still needs a loss with a gradient, of nothing.
         total, numbers = out.logits[:0].sum(), dict[str, torch.Tensor]()
+        read = PassOutput(out.logits, states[0] if states else None, head)
+        for weight, loss, told in self._losses(inputs, read, partial(layout.states_behind, plain)):
+            total = total + weight * loss
+            if doubled := next((name for name in told if name in numbers), ""):
+                raise LessonError(f"two objectives of one training both tell a number {doubled!r}; rename one of them")
+            numbers |= {name: number.detach() for name, number in told.items()}
+        return total, numbers, out
+
+    def _losses(
+        self, inputs: Inputs, read: PassOutput, behind: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+    ) -> Iterator[tuple[float, torch.Tensor, Mapping[str, torch.Tensor]]]:
+        """The weight, the loss and the numbers of each that has a part in a micro-batch."""
+
+        def seen(name: str) -> ForwardPass:
+            return ForwardPass(name, inputs, read, self._check_part, behind)
+
         for objective, weight in self.members:
             if objective.name in inputs["parts"]:
-                read = PassOutput(out.logits, states[0] if states else None, head)
-                behind = partial(layout.states_behind, plain)
-                seen = ForwardPass(objective.name, inputs, read, self._check_part, behind)
-                loss, told = _told(objective, seen)
-                total = total + weight * loss
-                if doubled := next((name for name in told if name in numbers), ""):
-                    raise LessonError(
-                        f"two objectives of one training both tell a number {doubled!r}; rename one of them"
-                    )
-                numbers |= {name: number.detach() for name, number in told.items()}
-        return total, numbers, out
+                yield weight, *_told(objective, seen(objective.name))
+        previous = self.previous
+        if previous is not None and previous.name in inputs["parts"] and (held := previous.loss(seen(previous.name))):
+            yield 1.0, *held
 
 
 def _active(objective: Objective, kept: Sequence[object]) -> int:

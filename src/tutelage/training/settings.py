@@ -94,11 +94,38 @@ class ReflectionConfig(ReflectionOptions):
     weight: Annotated[float, Field(gt=0)] = Field(0.5, description="of the term, lambda [Wang et al. 2023: 0.5]")
 
 
+class PreviousBatchConfig(Settings):
+    """Self-distillation from the previous batch: half of each batch is that of the one before, and is held to what was thought of it then."""
+
+    alpha: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="weight of a token that the student was certain of; it falls to 0 where it knew nothing"
+    )
+    temperature: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (1.0, 4.0), description="where it was certain, and where it knew nothing: what lies between follows its entropy"
+    )
+    top: Annotated[int, Field(ge=1)] = Field(
+        64, description="likeliest tokens that are kept of each place; all others are one"
+    )
+    start: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="share of the steps before it counts; from 1 on a number of steps"
+    )
+    right_only: bool = Field(False, description="only where the likeliest token was the lesson's")
+
+
 class TrainingConfig(Settings):
     """How a student learns its lessons."""
 
     newer: ClassVar[frozenset[str]] = frozenset(
-        {"objective", "optimizer", "attention", "gradient_checkpointing", "packing", "report_to", "trainer"}
+        {
+            "objective",
+            "previous_batch",
+            "optimizer",
+            "attention",
+            "gradient_checkpointing",
+            "packing",
+            "report_to",
+            "trainer",
+        }
     )
     epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the lessons")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
@@ -132,6 +159,11 @@ class TrainingConfig(Settings):
     reflection: ReflectionConfig | None = Field(
         None,
         description="the objective reflection beside the others: on the student's own mistakes; off: four ways of it gained nothing (LOG.md)",
+    )
+    previous_batch: PreviousBatchConfig | None = Field(
+        None,
+        description="self-distillation from the previous batch [after DynSDPB]: each lesson is read twice an epoch, in two batches on end; "
+        "once it is set:",
     )
     lora: LoraConfig | None = Field(None, description="adapters instead of full fine-tuning")
     template: Literal["own", "paper"] = Field(
@@ -189,6 +221,10 @@ class TrainingConfig(Settings):
         if self.precision == "float32" and self.lora is not None and self.lora.base == "bfloat16":
             raise ValueError(
                 "lora.base=bfloat16 needs products in bfloat16; leave precision at auto, or the base at float32"
+            )
+        if self.previous_batch is not None and self.batch % 2:
+            raise ValueError(
+                f"previous_batch makes each batch half of the one before, so batch must be even, and is {self.batch}"
             )
         if self.prompt_weight and USUAL not in names:
             raise ValueError(f"prompt_weight is of the objective {USUAL!r}, which objective does not name")

@@ -52,7 +52,7 @@ def fit_once(
 ) -> JsonObject:
     """The same with no fewer lessons at once, as one of the group that was joined, whose first writes it; or raises `OutOfMemory`."""
     group = joined()
-    mix = Mix(config.choices())  # first of all: a name that is none costs nothing yet
+    mix = Mix(config.choices(), config.previous_batch)  # first of all: a name that is none costs nothing yet
     torch.manual_seed(seed)  # before the student is there: its adapters' first weights are drawn, too
     device = choose_device(student.get("device", "auto"))
     model, tokenizer, stops = learner.begin_with(student, config, arguments.products(config, device))
@@ -65,12 +65,13 @@ def fit_once(
     cut = sharding.is_wanted(model, config, group, last)
     model = sharding.share_out(model, device) if cut else model.to(device)
     # All of it is planned beforehand: Trainer only counts items, so a resumed one skips those that it has had.
-    plan = batches.planned_batches(prepared.examples, config, seed)
-    micro, parts = batches.micro_batches(plan, config.micro_batch, config.batch, group.size)
+    micro, parts = batches.planned(prepared.examples, config, seed, group.size)
     dataset = PlannedBatches(mix, prepared, micro, parts, (seed, config.epochs), config.packing)
     trainer = LessonTrainer(
         model=model,
-        args=arguments.made(config, seed, folder / "trainer", (len(plan), parts // group.size), device, group),
+        args=arguments.made(
+            config, seed, folder / "trainer", (len(micro) // parts, parts // group.size), device, group
+        ),
         train_dataset=dataset,
         data_collator=lambda items: dataset.collate(items, tokenizer.pad_token_id),
         callbacks=[Watch(callbacks, config.checkpoint_minutes, group)],
