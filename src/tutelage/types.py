@@ -119,7 +119,7 @@ class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str
     prompt: str  # the question as asked
     completion: str
-    kind: str  # "rationale", "answer", "feedback", "repair", "correction", "practice", "own", "path"
+    kind: str  # "rationale", "answer", "feedback", "repair", "correction", "practice", "own", "path", "rollout"
     round: int = 0
     sample: int = 0
     key: str = ""  # key of the teacher's request it came from

@@ -49,5 +49,6 @@ def test_defaults_alone_make_a_config(name: str) -> None:
         row.key: "x" for row in options(find_recipe(name).settings) if row.default == "required" and "." not in row.key
     }
     needed |= {"model": "worked:", "task": "coin_flip"} if "model" in needed else {}
+    needed |= {"scorer": "scripted:mine:white"} if "scorer" in needed else {}
     needed |= {"peers": ["scripted:mine:peer"]} if "peers" in needed else {}
     assert check_config({"recipe": name, **needed}, "test")

@@ -44,6 +44,7 @@ NEEDS: dict[str, dict[str, Any]] = {
         "student": f"scripted:{__name__}:errs",
         "exam": {},
     },
+    "distil": {"texts": "teacher"},
     "edit": {"task": "word_problems?difficulty=1&size=40", "pairs": {"corrupt": 8}},
     "sert": {
         "paths": {
@@ -78,6 +79,7 @@ def config(name: str, student: Path) -> dict[str, Any]:
         "baselines": ["zero_shot", "teacher"],
     }
     settings = find_recipe(name).settings
+    wanted["scorer"] = spec
     known = {key: value for key, value in wanted.items() if key in settings.model_fields}
     return {"recipe": name} | known | NEEDS.get(name, {})
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from tutelage.models.opening import open_model
 from tutelage.models.remote import hiding
 from tutelage.models.remote.openai import OpenAICompatible
 from tutelage.models.specs import parse
-from tutelage.types import Chat, Message, Sampling
+from tutelage.types import Chat, Message, Reply, Sampling
 
 
 def echo(chat: Chat, sample: int) -> str:
@@ -121,6 +122,22 @@ def test_a_script_sees_chat_and_sample() -> None:
     (_, replies) = next(iter(Scripted(echo).answer([chat(sample=5)], Sampling(n=2))))
     assert [reply.text for reply in replies] == ["why? 5", "why? 6"]
     assert next(iter(Scripted(echo).answer([chat()], Sampling(max_tokens=1))))[1][0].finish == "length"
+
+
+class Plain:
+    """A model whose class has no constructor, and so no options."""
+
+    name = "plain"
+
+    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
+        for index, _ in enumerate(chats):
+            yield index, [Reply(text="no", finish="eos", model=self.name)] * sampling.n
+
+
+def test_a_class_without_a_constructor_is_a_model_and_takes_nothing() -> None:
+    assert open_model({"kind": f"{__name__}:Plain"}).name == "plain"
+    with pytest.raises(ConfigError, match="has no option 'size'"):
+        open_model({"kind": f"{__name__}:Plain", "size": 3})
 
 
 def test_openai_without_a_key_says_where_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutelage.training.losses import IGNORED, completion_nll, pool, self_reflection, weighted_nll
+from tutelage.training.losses import IGNORED, completion_nll, pool, self_reflection, top_divergence, weighted_nll
 
 
 def slow_nll(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
@@ -120,3 +120,29 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     active = torch.tensor([True, False, True, True])
     halves = [self_reflection(a[i : i + 2], p[i : i + 2], n[i : i + 2], active[i : i + 2], 1.0, 3) for i in (0, 2)]
     assert torch.allclose(halves[0] + halves[1], self_reflection(a, p, n, active, 1.0, 3))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.2, 0.5, 1.0])
+def test_the_divergence_is_gkd_s_over_the_likeliest_tokens_and_the_rest(beta: float) -> None:
+    torch.manual_seed(1)
+    teacher, student = torch.randn(7, 11).double() * 2, torch.randn(7, 11).double() * 2
+    p, q = teacher.softmax(-1), student.softmax(-1)
+    top, ids = teacher.log_softmax(-1).topk(4)
+
+    def coarse(values: torch.Tensor) -> torch.Tensor:
+        likely = values.gather(-1, ids)
+        return torch.cat([likely, 1 - likely.sum(-1, keepdim=True)], dim=-1)
+
+    def kl(one: torch.Tensor, other: torch.Tensor) -> float:
+        return float((one * (one / other).log()).sum())
+
+    p, q = coarse(p), coarse(q)
+    m = beta * p + (1 - beta) * q
+    expected = {0.0: kl(p, q), 1.0: kl(q, p)}.get(beta, beta * kl(p, m) + (1 - beta) * kl(q, m))
+    assert float(top_divergence(student, ids, top, beta=beta)) == pytest.approx(expected, rel=1e-9)
+    own = student.log_softmax(-1).topk(4)
+    assert float(top_divergence(student, own.indices, own.values, beta=beta)) == pytest.approx(0, abs=1e-12)
+    moved = student.clone().requires_grad_()
+    top_divergence(moved, ids, top, beta=beta).backward()
+    assert moved.grad is not None
+    assert float(moved.grad.abs().sum()) > 0.01

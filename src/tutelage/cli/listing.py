@@ -3,7 +3,7 @@
 from tutelage.printing import say
 from tutelage.recipes import RECIPES
 from tutelage.recipes.catalog import find_recipe
-from tutelage.recipes.presets import options
+from tutelage.recipes.presets import WithPresets, options
 from tutelage.tasks import TASKS
 
 
@@ -24,12 +24,14 @@ def show_recipe(recipe: str) -> None:
     say((recipe, "bold"), f": {summary}")
     rows = options(found.settings)
     widths = [max(len(getattr(row, column)) for row in rows) for column in ("key", "default", "published")]
-    widths = [max(width, len(head)) for width, head in zip(widths, ("option", "house", "paper"), strict=True)]
-    heads = "  ".join(f"{head:<{width}}" for head, width in zip(("option", "house", "paper"), widths, strict=True))
+    presets = found.settings.presets() if issubclass(found.settings, WithPresets) else {}
+    names = ("option", "house", "published" if len(presets) > 1 else "paper")
+    widths = [max(width, len(head)) for width, head in zip(widths, names, strict=True)]
+    heads = "  ".join(f"{head:<{width}}" for head, width in zip(names, widths, strict=True))
     say((f"  {heads}  about", "bold"))
     for key, default, published, source, about in rows:
         values = "  ".join(f"{value:<{width}}" for value, width in zip((default, published), widths[1:], strict=True))
-        told = "; ".join(part for part in (about, f"paper: {source}" if source else "") if part)
+        told = "; ".join(part for part in (about, f"{names[2]}: {source}" if source else "") if part)
         say((f"  {key:<{widths[0]}}", "bold"), f"  {values}  ", (told, "dim"))
 
 

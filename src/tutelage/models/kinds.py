@@ -115,8 +115,9 @@ def lacking(kind: str, options: Collection[str]) -> list[str]:
     """The options that a solver, or a kind of the user's own, cannot be made without."""
     if is_single(kind):
         return []
-    first = _makers(factory_of(kind))[0]
-    needed = [one for one in inspect.signature(first).parameters.values() if one.default is one.empty]
+    makers = _makers(factory_of(kind))[:1]  # a class may have none, and takes nothing then
+    parameters = [one for first in makers for one in inspect.signature(first).parameters.values()]
+    needed = [one for one in parameters if one.default is one.empty]
     plain = [one.name for one in needed if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     return [name for name in plain if name not in options and name not in GIVEN]
 

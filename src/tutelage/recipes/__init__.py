@@ -26,6 +26,10 @@ RECIPES = {
         "tutelage.recipes.sert:RECIPE",
         "after SERT [Zhang et al. 2025]: learn one's own answers that look like reasoning, then a teacher's",
     ),
+    "distil": (
+        "tutelage.recipes.distil:RECIPE",
+        "distillation from a teacher's probabilities, on its texts and the student's own [GKD: Agarwal et al. 2023]",
+    ),
     "probe": (
         "tutelage.recipes.probe:RECIPE",
         "can a student use what its teacher said of its mistakes? nothing is trained",

@@ -15,7 +15,7 @@ from tutelage.models import LOCAL
 from tutelage.models.specs import ModelSpec, Spec, leaves, parse
 from tutelage.parsing import json_file
 from tutelage.recipes import RECIPES
-from tutelage.recipes.presets import Preset, Published, WithPresets
+from tutelage.recipes.presets import Published, WithPresets
 from tutelage.recipes.recipe import Recipe
 from tutelage.spending import BudgetConfig
 from tutelage.types import Attempt, Form, JsonObject, Label
@@ -36,7 +36,7 @@ class ExamOnly(WithPresets):
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     split: str = Field("test", description="whose questions are asked")
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="a fixed random subset of this size")
-    preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
+    preset: str = Field("house", description="paper: the published values, where `show` lists another one")
     form: Literal["auto", "taught", "zero_shot", "one_call_cot", "zero_shot_cot"] = Field(
         "auto", description="how it is asked; auto: as it was taught if it was trained here, else as `calls` says"
     )

@@ -1,14 +1,13 @@
-"""Presets: a recipe's own defaults, or the values that its paper published, under whatever a user sets."""
+"""Presets: a recipe's own defaults, or the values that a paper published, under whatever a user sets."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, model_validator
 
 from tutelage.config import Settings
+from tutelage.errors import nearest
 from tutelage.types import JsonObject
-
-Preset = Literal["house", "paper"]
 
 
 class Published(NamedTuple):
@@ -18,10 +17,8 @@ class Published(NamedTuple):
     source: str
 
 
-def resolved(given: object, published: Mapping[str, Published]) -> object:
-    """Settings as they were given, over the published values (by dotted key) where `preset: paper` asks for them."""
-    if not isinstance(given, Mapping) or given.get("preset") != "paper":
-        return given
+def resolved(given: Mapping[str, object], published: Mapping[str, Published]) -> JsonObject:
+    """Settings as they were given, over published values (by dotted key)."""
     nested: JsonObject = {}
     for key, (value, _) in published.items():
         *parents, last = key.split(".")
@@ -43,16 +40,30 @@ def over(base: Mapping[str, object], changes: Mapping[str, object]) -> JsonObjec
 
 
 class WithPresets(Settings):
-    """Settings that `preset: paper` fills with the published values, under whatever is set."""
+    """Settings that `preset: NAME` fills with published values, under whatever is set."""
 
     published: ClassVar[Mapping[str, Published]] = {}  # dotted key -> the value of the recipe's paper
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Mapping[str, Published]]:
+        """The published values by the name of their preset: the recipe's paper's, unless it follows several."""
+        return {"paper": cls.published} if cls.published else {}
 
     @model_validator(mode="before")
     @classmethod
     def _resolve_preset(cls, given: object) -> object:
-        if isinstance(given, Mapping) and given.get("preset") == "paper" and not cls.published:
-            raise ValueError("preset: paper: no published values are known of this recipe; leave it out")
-        return resolved(given, cls.published)
+        name = given.get("preset", "house") if isinstance(given, Mapping) else "house"
+        if not isinstance(given, Mapping) or name == "house":
+            return given
+        if name not in cls.presets():
+            raise ValueError(f"preset: {name}: {_why_none(str(name), cls.presets())}")
+        return resolved(given, cls.presets()[name])
+
+
+def _why_none(name: str, presets: Mapping[str, object]) -> str:
+    if name == "paper" and not presets:
+        return "no published values are known of this recipe; leave it out"
+    return nearest(name, ["house", *presets])
 
 
 class Option(NamedTuple):
@@ -60,19 +71,21 @@ class Option(NamedTuple):
 
     key: str  # dotted
     default: str  # of the house
-    published: str  # the paper's, where it is another one
-    source: str  # of the published value
+    published: str  # the paper's, where it is another one; of several presets each with its name
+    source: str  # of the published values
     about: str
 
 
 def options(kind: type[Settings]) -> Sequence[Option]:
     """Every option of a recipe's settings."""
-    published: Mapping[str, Published] = getattr(kind, "published", {})
-    rows = [(key, default, published.get(key), about) for key, default, about in _options(kind)]
-    return [
-        Option(key, default, str(of.value) if of else "", of.source if of else "", about)
-        for key, default, of, about in rows
-    ]
+    presets = kind.presets() if issubclass(kind, WithPresets) else {}
+    rows: list[Option] = []
+    for key, default, about in _options(kind):
+        known = {name: values[key] for name, values in presets.items() if key in values}
+        named = {name: str(of.value) if len(presets) == 1 else f"{name}: {of.value}" for name, of in known.items()}
+        sources = dict.fromkeys(of.source for of in known.values())
+        rows.append(Option(key, default, ", ".join(named.values()), "; ".join(sources), about))
+    return rows
 
 
 def _options(kind: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from tutelage.exam import ANOTHER_QUESTION, ExamConfig, ExamSetup
 from tutelage.launch import HERE
 from tutelage.launch.catalog import Launch
 from tutelage.models.specs import ModelSpec
-from tutelage.recipes.presets import Preset, WithPresets
+from tutelage.recipes.presets import WithPresets
 from tutelage.spending import BudgetConfig
 from tutelage.training.settings import TrainingConfig
 from tutelage.types import Form, JsonObject
@@ -105,7 +105,7 @@ class Teaching(WithPresets):
     newer: ClassVar[frozenset[str]] = frozenset({"forgetting"})
 
     recipe: str = Field("", description="which recipe: its name, or package.module:RECIPE")
-    preset: Preset = Field("house", description="paper: the published values, where `show` lists another one")
+    preset: str = Field("house", description="paper: the published values, where `show` lists another one")
     task: str | JsonObject = Field("word_problems", description="`tutelage tasks` lists them")
     data: str | None = Field(None, description="folder of local copies of the published data sets")
     teacher: ModelSpec = Field("worked:", description="any OpenAI-compatible model, or an offline teacher")

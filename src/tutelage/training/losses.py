@@ -88,22 +88,41 @@ def softened_divergence(
 
 
 def top_divergence(
-    logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor, most: float = float("inf")
+    logits_NV: torch.Tensor,
+    top_ids_NK: torch.Tensor,
+    top_logprobs_NK: torch.Tensor,
+    most: float = float("inf"),
+    beta: float = 0.0,
 ) -> torch.Tensor:
-    """The sum over tokens of KL(teacher, student) over the teacher's K likeliest tokens and one bucket for all others.
+    """The sum over tokens of a divergence over the teacher's K likeliest tokens and one bucket for all others.
 
+    `beta` 0 is KL(teacher, student), 1 KL(student, teacher), and between them it is the generalised Jensen-Shannon divergence
+    b KL(teacher, m) + (1 - b) KL(student, m) with m = b teacher + (1 - b) student [Agarwal et al. 2023, arXiv 2306.13649, section 2].
     A token counts at most `most` nats. The teacher's values are constants.
     """
-    return _divergences(logits_NV, top_ids_NK, top_logprobs_NK).clamp(max=most).sum()
+    return _divergences(logits_NV, top_ids_NK, top_logprobs_NK, beta).clamp(max=most).sum()
 
 
-def _divergences(logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor) -> torch.Tensor:
-    """KL(teacher, student) of each token."""
+def _divergences(
+    logits_NV: torch.Tensor, top_ids_NK: torch.Tensor, top_logprobs_NK: torch.Tensor, beta: float = 0.0
+) -> torch.Tensor:
+    """The divergence of each token; the tokens that are no likeliest ones are one."""
     own_NK = exact(logits_NV).log_softmax(-1).gather(-1, top_ids_NK.long())
-    teacher_NK = top_logprobs_NK.to(own_NK.dtype)
-    each_N = (teacher_NK.exp() * (teacher_NK - own_NK)).sum(-1)
-    rest_N, left_N = (_rest(values) for values in (teacher_NK, own_NK))
-    return each_N + rest_N * (rest_N.log() - left_N.log())
+    teacher_NX, own_NX = (
+        torch.cat([values, _rest(values).log()[:, None]], dim=1)
+        for values in (top_logprobs_NK.to(own_NK.dtype), own_NK)
+    )
+    if beta == 0:
+        return _kl(teacher_NX, own_NX)
+    if beta == 1:
+        return _kl(own_NX, teacher_NX)
+    middle_NX = (beta * teacher_NX.exp() + (1 - beta) * own_NX.exp()).log()
+    return beta * _kl(teacher_NX, middle_NX) + (1 - beta) * _kl(own_NX, middle_NX)
+
+
+def _kl(one_NX: torch.Tensor, other_NX: torch.Tensor) -> torch.Tensor:
+    """KL(one, other) of each row of log-probabilities."""
+    return (one_NX.exp() * (one_NX - other_NX)).sum(-1)
 
 
 def _rest(logprobs_NK: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,10 @@ class ForwardPass:
         """Whether any row of this micro-batch has a part."""
         return part in self._parts
 
+    def has(self, part: str) -> bool:
+        """Whether any row of the whole batch has a part."""
+        return part in self._totals
+
     def total(self, *parts: str) -> torch.Tensor:
         """The weights of these parts' targets in the whole batch, together: what a mean over tokens is divided by.
 

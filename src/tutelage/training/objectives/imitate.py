@@ -9,6 +9,7 @@ from msgspec import Struct
 from pydantic import Field
 
 from tutelage.config import Settings
+from tutelage.lessons.rollouts import ROLLOUT
 from tutelage.models.specs import ModelSpec
 from tutelage.training.duals import mistake_of
 from tutelage.training.examples import Branch, Encoder, Example
@@ -40,6 +41,10 @@ class Imitate(Settings):
     share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="of the divergence; the rest is the likelihood's"
     )
+    beta: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="0: KL(teacher, student); 1: KL(student, teacher); between them the generalised Jensen-Shannon divergence of GKD",
+    )
     rollouts: bool = Field(True, description="on the student's own mistake, too, where a lesson has one")
 
     def prepare(self, examples: Sequence[Example], encoder: Encoder) -> list[Imitated]:
@@ -47,7 +52,7 @@ class Imitate(Settings):
         return [self._beside(example, encoder) for example in examples]
 
     def _beside(self, example: Example, encoder: Encoder) -> Imitated:
-        text = _own_text(example) if self.rollouts else ""
+        text = _own_text(example) if self.rollouts and example.lesson.kind != ROLLOUT else ""
         ids = encoder.completion(example.lesson.prompt, text) if text else []
         return Imitated(own=ids if encoder.fits(Branch(ids, example.asked)) else ())
 
@@ -63,9 +68,13 @@ class Imitate(Settings):
         ]
 
     def parts(self, example: Example, kept: Imitated, place: str) -> list[RowPart]:
-        """The completion and the student's own text, each token with the teacher's likeliest ones."""
+        """The completion and the student's own text, each token with the teacher's likeliest ones.
+
+        A lesson that is a rollout is the student's own text, and nothing that it is to write.
+        """
         assert kept.lesson is not None
-        parts = [RowPart("completion", example.answered, [1.0] * len(example.completion), kept.lesson.more(top=True))]
+        name = "own" if example.lesson.kind == ROLLOUT else "completion"
+        parts = [RowPart(name, example.answered, [1.0] * len(example.completion), kept.lesson.more(top=True))]
         if kept.of_own:
             own = Branch(kept.own, example.asked)
             parts.append(RowPart("own", own, [1.0] * len(kept.own), kept.of_own.more(top=True)))
@@ -73,11 +82,14 @@ class Imitate(Settings):
 
     def loss(self, seen: ForwardPass) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """Likelihood and divergence, a token each; both are told."""
+        names = [name for name in ("completion", "own") if seen.has(name)]
+        both = seen.targets(*names)
+        of = partial(top_divergence, beta=self.beta)
+        apart = both.sum(of, both.more["top_ids"], both.more["top_logprobs"]) / seen.total(*names)
+        if "completion" not in names:
+            return self.share * apart, {self.name: apart}
         targets = seen.targets("completion")
         loss = targets.sum(partial(completion_nll, targets=seen.total("completion")), targets.labels_N)
-        both = seen.targets("completion", "own") if "own" in seen else targets
-        names = ("completion", "own") if self.rollouts else ("completion",)
-        apart = both.sum(top_divergence, both.more["top_ids"], both.more["top_logprobs"]) / seen.total(*names)
         return (1 - self.share) * loss + self.share * apart, {"loss": loss, self.name: apart}
 
 
