@@ -2,6 +2,7 @@
 
 import random
 import re
+import zlib
 from collections import Counter
 
 import pytest
@@ -43,6 +44,26 @@ def test_every_sum_of_a_worked_solution_holds_and_the_last_is_the_answer(difficu
             assert str(sums[-1][-1]) == question.answer
             assert judge(task, question, f"{worked} --> {question.answer}")[1] == "right"
             assert judge(task, question, f"{worked} --> {int(question.answer) + 1}")[1] == "wrong"
+
+
+@pytest.mark.parametrize(("difficulty", "many"), [(1, 9), (3, 81)])
+def test_mixed_wordings_are_as_many_as_there_are_ways_to_mix_them(difficulty: int, many: int) -> None:
+    alike = find_task(f"word_problems?difficulty={difficulty}&size=200")
+    mixed = find_task(f"word_problems?difficulty={difficulty}&size=200&wordings=mixed")
+    assert alike.worked is not None
+    assert mixed.worked is not None
+    longest = 0
+    for question in mixed.load("train"):
+        ways = 3 ** len(STORIES[question.template].sums)
+        first = zlib.crc32(question.id.encode())
+        texts = {mixed.worked(question, first + place) for place in range(ways)}
+        assert len(texts) == ways
+        assert {alike.worked(question, place) for place in range(3)} <= texts
+        assert {tuple(SUM.findall(text)) for text in texts} == {tuple(SUM.findall(alike.worked(question, 0)))}
+        longest = max(longest, ways)
+    assert longest == many
+    assert "wordings" not in alike.options
+    assert mixed.options["wordings"] == "mixed"
 
 
 def test_there_are_many_stories_of_every_length_and_all_are_told() -> None:
@@ -156,6 +177,7 @@ def test_impossible_sums_have_no_result() -> None:
     [
         ({"difficulty": 4}, "difficulty must be from 1 to 3"),
         ({"templates": "some"}, "templates must be 'shared' or 'held_out'|templates"),
+        ({"wordings": "many"}, "option 'wordings'"),
         ({"size": 0}, "size must be at least 1"),
         ({"dificulty": 2}, "did you mean 'difficulty'"),
     ],

@@ -74,6 +74,7 @@ def make(
     difficulty: int = 1,
     templates: Literal["shared", "held_out", "half_held_out"] = "shared",
     split: Literal["questions", "sums"] = "questions",
+    wordings: Literal["alike", "mixed"] = "alike",
     size: int | dict[str, int] = 2000,
     seed: int = 0,
 ) -> Task:
@@ -86,11 +87,14 @@ def make(
     `size` is that of the whole task, of which 70, 10 and 20 per cent are train, dev and test, or {train: …, dev: …, test: …}.
     `split="questions"`: single sums are shared, and most sums of the test questions are in the training questions, too.
     `split="sums"`: no sum of a question of one split, such as 12 + 7, is in a question of another.
+    `wordings="mixed"`: sampled solutions word each sentence by itself, in one of three ways: of two sums nine different ones, of four 81;
+    `"alike"`: the same way throughout, so that there are three.
     """
     check_option(_NAME, "difficulty", difficulty, 1, 3)
     for option, given, known in (
         ("templates", templates, ("shared", "held_out", "half_held_out")),
         ("split", split, ("questions", "sums")),
+        ("wordings", wordings, ("alike", "mixed")),
     ):
         if given not in known:
             listed = " or ".join(map(repr, known))
@@ -112,13 +116,15 @@ def make(
         _NAME,
         "number",
         draw,
-        worked,
+        worked if wordings == "alike" else _worked_mixed,
         again=lambda question: lambda rng, name: draw(rng, name, STORIES[question.template]),
     )
     if apart:
         making = making._replace(belongs=lambda fingerprint, name: True)
     # Left out where it is as before there was a choice, so that steps that were made then are still the same.
-    chosen = {} if split == "questions" else {"split": split}
+    chosen = ({} if split == "questions" else {"split": split}) | (
+        {} if wordings == "alike" else {"wordings": wordings}
+    )
     return make_task(making, size, seed, {"difficulty": difficulty, "templates": templates, **chosen})
 
 
@@ -176,7 +182,12 @@ def _split_of(written: str) -> str:
     return next(split for split, end in _SUM_SHARES.items() if point < end)
 
 
-def worked(question: Question, variant: int) -> str:
+def _worked_mixed(question: Question, variant: int) -> str:
+    """The same, each sentence worded by itself; as many variants on end as there are combinations all differ."""
+    return worked(question, variant, mixed=True)
+
+
+def worked(question: Question, variant: int, mixed: bool = False) -> str:
     """One sentence a sum, with the sum written out."""
     story, numbers = STORIES[question.template], question.facts["numbers"]
     results = solve(story, numbers)
@@ -186,6 +197,7 @@ def worked(question: Question, variant: int) -> str:
     for (left, sign, right), wordings, result in zip(story.sums, story.steps, results, strict=True):
         sum_text = f"{known.get(left, left)} {sign} {known.get(right, right)} = {result}"
         sentence = wordings[variant % len(wordings)].replace("==", sum_text)
+        variant = variant // len(wordings) if mixed else variant
         sentences.append(sentence.format(**known, **_slots(question.facts["words"])))
     return " ".join(sentences)
 
