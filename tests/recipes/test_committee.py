@@ -246,11 +246,11 @@ def test_the_account_counts_both_gates() -> None:
 
 
 DATA = os.environ.get("TUTELAGE_DATA", "")
-RECORDED = Path(DATA) / "recorded" / "committee" / "svamp.rationale.jsonl"
+RECORDED = Path(DATA).parent / "recorded" / "committee" / "svamp.rationale.jsonl"  # beside the data sets
 
 
 @pytest.mark.skipif(
-    not DATA or not RECORDED.exists(), reason="set TUTELAGE_DATA to a folder with the committee's recorded replies"
+    not DATA or not RECORDED.exists(), reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies"
 )
 def test_the_recorded_committee_accepts_as_its_authors_counted_and_the_verdict_stops_one_in_five() -> None:
     task = find_task("word_problems")  # whose numbers are read as any task's are
@@ -268,3 +268,45 @@ def test_the_recorded_committee_accepts_as_its_authors_counted_and_the_verdict_s
     assert Counter(accepted[name] for name in {one.question for one in found}) == {3: 167, 2: 127, 1: 71, 0: 22}
     verdicts = Counter((one.is_accepted(3.0), one.verdict == "right") for one in found)
     assert verdicts == {(True, True): 661, (True, False): 165, (False, True): 65, (False, False): 270}
+
+
+@pytest.mark.skipif(
+    not DATA or not RECORDED.exists(), reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies"
+)
+def test_the_recorded_teachers_run_the_recipe_as_models_of_one_s_own(tmp_path: Path) -> None:
+    recorded, svamp = str(Path(DATA).parent / "recorded"), Path(DATA) / "svamp.jsonl"
+    members = [
+        {"kind": "studies.recorded_committee:Member", "who": who, "folder": recorded}
+        for who in ("gpt", "gemini", "mistral")
+    ]
+    raw = {
+        "recipe": "committee",
+        "task": {"name": "studies.recorded_committee:questions", "folder": recorded, "svamp": str(svamp)},
+        "teacher": members[0],
+        "peers": members[1:],
+        "student": f"{ME}stranger",
+        "mistakes": {"n": 1, "temperature": 0},
+        "questions": {"test_limit": 5},
+        "review": {"every": True},
+        "alpha": 0,
+        "baselines": [],
+    }
+    told: list[JsonObject] = []
+    taught = Noting(lambda job: f"{ME}stranger")
+    runner.run(raw, tmp_path / "run", launcher=taught, listener=told.append)
+    said = "\n".join(str(one["line"]) for one in told if one["event"] == "note")
+    for line in (
+        "194 of 272 solutions right",
+        "183 accepted",
+        "143 accepted",
+        "140 accepted",
+        "110 of these are not right",
+    ):
+        assert line in said
+    assert len(taught[0].lessons) == 229
+    assert {one.teacher for one in taught[0].lessons} == {"recorded-gpt", "recorded-gemini", "recorded-mistral"}
+
+
+def stranger(chat: Chat, sample: int) -> str:
+    """A student that is wrong everywhere."""
+    return "Perhaps. The answer is 123456."
