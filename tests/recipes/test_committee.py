@@ -250,7 +250,8 @@ RECORDED = Path(DATA).parent / "recorded" / "committee" / "svamp.rationale.jsonl
 
 
 @pytest.mark.skipif(
-    not DATA or not RECORDED.exists(), reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies"
+    not DATA or not RECORDED.exists(),
+    reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies",
 )
 def test_the_recorded_committee_accepts_as_its_authors_counted_and_the_verdict_stops_one_in_five() -> None:
     task = find_task("word_problems")  # whose numbers are read as any task's are
@@ -271,7 +272,8 @@ def test_the_recorded_committee_accepts_as_its_authors_counted_and_the_verdict_s
 
 
 @pytest.mark.skipif(
-    not DATA or not RECORDED.exists(), reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies"
+    not DATA or not RECORDED.exists(),
+    reason="set TUTELAGE_DATA to the folder of the data sets, beside which `recorded` lies",
 )
 def test_the_recorded_teachers_run_the_recipe_as_models_of_one_s_own(tmp_path: Path) -> None:
     recorded, svamp = str(Path(DATA).parent / "recorded"), Path(DATA) / "svamp.jsonl"
