@@ -212,5 +212,7 @@ def grade(task: Task, question: Question, reply: Reply, sample: int = 0, second:
         key=reply.key,
         model=reply.model,
         parts=reply.parts,
+        confidence=reply.confidence,
+        note=reply.note,
         error=failed,
     )

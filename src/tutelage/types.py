@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 Role = Literal["system", "user", "assistant"]
 Verdict = Literal["right", "wrong", "unread"]
@@ -62,6 +62,9 @@ class Sampling(Struct, frozen=True, kw_only=True):
     # Whether an answer may be shorter than `max_tokens` where a model on this machine holds fewer; if not, what does not
     # fit is an error. It asks nothing of a service, so it is no part of a request's key.
     flexible: bool | None = None
+    # The number of the first of the samples that are wanted, of a model that `counts_samples`: the others are there already.
+    # Not set, it is no part of what a step is made from, and of a request's key it never is: its number is there itself.
+    first: int | UnsetType = UNSET
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,6 +76,9 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_out: int = 0
     dollars: str | None = "0"  # None where the price is not known
     chosen: bool = False  # whether the reply is its text
+
+
+ALONE = "alone: "  # what the note of a reply begins with that stands although another model should have been asked
 
 
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +94,8 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str = ""  # the name the model reported; "" for a student's folder, which may lie anywhere
     dollars: str | None = "0"  # what it took, where a service was paid; None where the price is not known
     parts: tuple[Part, ...] = ()  # who of a solver answered; tokens and dollars of the reply are theirs together
+    confidence: float | None = None  # of a solver: the share of samples that are known to agree
+    note: str = ""  # of a solver: what whoever reads the answer should know of how it came about
     error: str = ""
 
 
@@ -110,6 +118,8 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""  # key of the request that produced `text`
     model: str = ""  # who said it, by the name it reported
     parts: tuple[Part, ...] = ()  # who of a solver answered
+    confidence: float | None = None  # of a solver: the share of samples that are known to agree
+    note: str = ""  # of a solver: what should be known of how the answer came about
     error: str = ""
 
 

@@ -475,6 +475,19 @@ def test_what_a_model_writes_is_no_command_to_the_terminal(scripted: Scripted) -
     assert done.stdout == "\\x1b[31m[red]:smile: a\\u202eb\\r end\n"
 
 
+TERMINALS: list["subprocess.Popen[bytes]"] = []
+
+
+@pytest.fixture(autouse=True)
+def no_terminal_is_left() -> Iterator[None]:
+    """One whose test has failed would wait for its next line for ever."""
+    yield
+    for process in TERMINALS:
+        process.kill()
+        process.wait()
+    TERMINALS.clear()
+
+
 class Terminal:
     """A pseudo-terminal with `tutelage chat` behind it."""
 
@@ -487,6 +500,7 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
         self.seen = ""
+        TERMINALS.append(self.process)
 
     def until(self, text: str, seconds: float = 60) -> str:
         end = time.monotonic() + seconds
@@ -542,3 +556,40 @@ def test_a_student_that_was_taught_single_questions_is_asked_so(chat_student: Pa
     assert "each question stands alone (--turns keeps the conversation)" in terminal.until("> ")
     os.write(terminal.mine, b"\x04")
     assert terminal.process.wait(20) == 0
+
+
+PAIR = '''
+def small(chat, sample):
+    """Sure of what is easy."""
+    return "The answer is 1." if "easy" in chat.messages[-1].content else f"The answer is {sample}."
+
+def large(chat, sample):
+    return "The answer is 7."
+'''
+
+
+def test_a_cascade_says_who_answered_and_how_sure_it_was(tmp_path: Path) -> None:
+    (tmp_path / "pair.py").write_text(PAIR)
+    (tmp_path / "cascade.yaml").write_text(
+        "{kind: cascade, first: 'scripted:pair:small', then: 'scripted:pair:large', n: 4, calls_a_day: 2, "
+        f"ledger: {tmp_path}/day.json}}"
+    )
+    path = f"{os.environ.get('PYTHONPATH', '')}:{tmp_path}"
+    with serving(str(tmp_path / "cascade.yaml"), "--name", "house", PYTHONPATH=path) as served:
+        easy, hard, streamed, capped = (
+            ask(served, messages=[{"role": "user", "content": text}], **more)
+            for text, more in (("easy?", {}), ("hard?", {}), ("hard too?", {"stream": True}), ("hard again?", {}))
+        )
+        assert texts(easy) == ["The answer is 1."]
+        assert easy.choices[0].tutelage["answered_by"] == ["scripted:pair:small"]
+        assert (easy.choices[0].tutelage["confidence"], easy.choices[0].tutelage["note"]) == (1.0, "")
+        assert texts(hard) == ["The answer is 7."]
+        assert hard.model == "scripted:pair:large"
+        assert hard.choices[0].tutelage["note"] == "escalated: 1 of 4 samples agree"
+        assert [part["calls"] for part in hard.choices[0].tutelage["parts"]] == [4, 1]
+        chunks = list(streamed)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "The answer is 7."
+        (last,) = [chunk.choices[0] for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason]
+        assert last.tutelage["answered_by"] == ["scripted:pair:large"]
+        assert texts(capped) == ["The answer is 0."]
+        assert capped.choices[0].tutelage["note"] == "alone: 1 of 4 samples agree; the day's 2 calls are used"

@@ -257,3 +257,18 @@ def test_which_server_is_the_providers_own(url: str, home: bool, monkeypatch: py
 def test_what_local_models_take_is_what_is_written_down(kind: str) -> None:
     taken = list(inspect.signature(factory_of(kind).__init__).parameters)
     assert taken[1:] == list(LOCAL[kind])
+
+
+def test_a_spec_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text("{kind: vote, of: 'worked:', n: 3}")
+    assert parse(str(file)) == parse({"kind": "vote", "of": "worked:", "n": 3})
+    assert parse({"kind": "vote", "of": str(file)})["of"] == parse(str(file))
+    file.write_text(f"{{kind: vote, of: {file}}}")
+    with pytest.raises(ConfigError, match="does it hold itself"):
+        parse(str(file))
+    with pytest.raises(ConfigError, match="cannot read .*none.yaml: No such file"):
+        parse(str(tmp_path / "none.yaml"))
+    file.write_text("- worked")
+    with pytest.raises(ConfigError, match=r"small\.yaml"):
+        parse(str(file))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from tutelage.evaluation import intervals, metrics
-from tutelage.types import Attempt
+from tutelage.types import ALONE, Attempt
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -66,11 +66,14 @@ def score(attempts: Iterable[Attempt]) -> Score:
 
 def speakers(attempts: Iterable[Attempt]) -> str:
     """Whose words a solver's answers are, in one line; empty where no solver of several models answered."""
-    said = [attempt.parts for attempt in attempts]
-    if len({part.model for parts in said for part in parts}) < 2:
-        return ""
-    counts = Counter(part.model for parts in said for part in parts if part.chosen)
-    return "answered by " + ", ".join(f"{name} {count / len(said):.0%}" for name, count in counts.most_common())
+    own = list(attempts)
+    alone = sum(attempt.note.startswith(ALONE) for attempt in own)
+    told = f"{alone} stand although another model should have been asked" if alone else ""
+    if len({part.model for attempt in own for part in attempt.parts}) < 2:
+        return told
+    counts = Counter(part.model for attempt in own for part in attempt.parts if part.chosen)
+    by = "answered by " + ", ".join(f"{name} {count / len(own):.0%}" for name, count in counts.most_common())
+    return f"{by}, {told}" if told else by
 
 
 class Several(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,10 @@
 
 # Models made of models; each is one file in `solvers/`.
 SOLVERS = {
+    "cascade": (
+        "tutelage.solvers.cascade:Cascade",
+        "one model where its samples agree, another where they do not, within a day's calls and dollars",
+    ),
     "vote": ("tutelage.solvers.vote:Vote", "the answer that most of n samples of a model give [Wang et al. 2022]"),
 }
 MODELS = {

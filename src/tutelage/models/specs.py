@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ValidationInfo
 
-from tutelage.config import split_options
+from tutelage.config import expand_path, read_yaml, split_options
 from tutelage.errors import ConfigError, ModelError
 from tutelage.models import LIMITS, MODELS, PAID, PAYING, SOLVERS
 from tutelage.models.kinds import check_kind, factory_of, is_own, is_single, option_problem, parts_of
@@ -70,6 +70,8 @@ def _mapping(spec: Spec, depth: int = 0) -> JsonObject:
         return parsed
     if spec.lstrip().startswith("{"):
         return _mapping(_written(spec), depth)
+    if spec.endswith((".yaml", ".yml")) and (os.path.isfile(spec) or ":" not in spec):
+        return _mapping(read_yaml(expand_path(spec)), depth + 1)
     if os.path.isdir(spec) or ("?" in spec and os.path.isdir(spec.partition("?")[0])):  # a folder is a student
         spec = f"hf:{spec}"
     kind, _, name = spec.partition(":")

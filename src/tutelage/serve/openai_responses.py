@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import asdict
 
 from tutelage.types import JsonObject, Reply
 
@@ -36,10 +37,19 @@ class Completion:
     def whole(self, replies: Sequence[Reply]) -> bytes:
         """All samples at once."""
         choices = [
-            {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": _reason(reply)}
+            {
+                "index": index,
+                "message": _message(reply),
+                "logprobs": None,
+                "finish_reason": _reason(reply),
+                **_of_solver(reply),
+            }
             for index, reply in enumerate(replies)
         ]
         body = {**self._head, "object": "chat.completion", "choices": choices, "usage": usage_of(replies)}
+        speakers = dict.fromkeys(name for reply in replies for name in _speakers(reply))
+        if speakers:
+            body["model"] = ", ".join(speakers)
         return msgspec.json.encode(body)
 
     def first(self, sample: int) -> bytes:
@@ -52,15 +62,36 @@ class Completion:
 
     def last(self, sample: int, reply: Reply) -> bytes:
         """The chunk that closes a sample."""
-        return self._chunk(sample, {}, _reason(reply))
+        return self._chunk(sample, {}, _reason(reply), _of_solver(reply))
 
     def used(self, replies: Sequence[Reply]) -> bytes:
         """The chunk that counts the tokens."""
         return event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage_of(replies)})
 
-    def _chunk(self, sample: int, delta: dict[str, str], finish: str | None = None) -> bytes:
-        choice = {"index": sample, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self, sample: int, delta: dict[str, str], finish: str | None = None, more: JsonObject | None = None
+    ) -> bytes:
+        choice = {"index": sample, "delta": delta, "logprobs": None, "finish_reason": finish, **(more or {})}
         return event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def _speakers(reply: Reply) -> list[str]:
+    """Whose words a solver's reply is."""
+    return [part.model for part in reply.parts if part.chosen]
+
+
+def _of_solver(reply: Reply) -> JsonObject:
+    """Who of a solver answered, how sure it was, what was done for it, and what should be known of how it came about."""
+    if not reply.parts:
+        return {}
+    told = {
+        "answered_by": _speakers(reply),
+        "confidence": reply.confidence,
+        "note": reply.note,
+        "dollars": reply.dollars,
+        "parts": [asdict(part) for part in reply.parts],
+    }
+    return {"tutelage": told}
 
 
 def event(body: object) -> bytes:

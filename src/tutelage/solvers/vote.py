@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from tutelage.errors import ConfigError
-from tutelage.evaluation.metrics import majority
 from tutelage.models.context import Context
 from tutelage.solvers.parts import made_of
+from tutelage.solvers.tally import Tally, counted, polled
 from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
 
@@ -15,7 +15,8 @@ class Vote:
     """Answers each chat with the first of `n` sampled replies whose answer is the one that most of them give.
 
     Samples are drawn at `temperature` whatever temperature is asked for: greedy ones would all be the same. Answers are read
-    and compared as the task does; where no task is known, the line behind "the answer is" is a reply's answer. Replies that commit to no answer have no vote; where none does, the first reply stands. Of answers with equally many votes the one that came first wins.
+    and compared as the task does; where no task is known, the line behind "the answer is" is a reply's answer. Replies that commit to no answer have no vote; where none does, the first reply stands. Of answers with equally many votes the one
+    that came first wins, and the reply says that it was a tie. Of a service that is paid no more samples are asked for than can change the outcome.
     """
 
     def __init__(self, of: Model, context: Context, n: int = 8, temperature: float = 0.7) -> None:
@@ -40,25 +41,28 @@ class Vote:
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield each chat's replies when its last vote is in; the votes of reply k are samples k * n to k * n + n - 1."""
         votes = replace(sampling, n=sampling.n * self.n, temperature=self.temperature)
-        for index, replies in self.of.answer(chats, votes):
-            groups = [replies[start : start + self.n] for start in range(0, len(replies), self.n)]
+
+        def more(index: int, replies: Sequence[Reply]) -> int:
+            # Of several replies to a chat, each has its own votes, so all of them are drawn.
+            return (
+                self._open(counted(chats[index], replies, self.context)) if sampling.n == 1 else votes.n - len(replies)
+            )
+
+        for index, replies in polled(self.of, chats, votes, more):
+            size = self.n if sampling.n > 1 else len(replies)
+            groups = [replies[start : start + size] for start in range(0, len(replies), size)]
             yield index, [self._elected(chats[index], group) for group in groups]
 
-    def _elected(self, chat: Chat, replies: Sequence[Reply]) -> Reply:
-        said = [None if reply.error else self.context.read(chat, reply.text) for reply in replies]
-        answer = majority(self._alike(chat, said))
-        standing = (reply for reply, one in zip(replies, said, strict=True) if answer is not None and one == answer)
-        unread = (reply for reply in replies if not reply.error)
-        chosen = next(standing, None) or next(unread, None) or replies[0]
-        return made_of(chosen, [(self.of, reply) for reply in replies])
+    def _open(self, tally: Tally) -> int:
+        """How many more votes are needed at the least before no other answer can win any more; 0 where none can."""
+        left = self.n - len(tally.replies)
+        behind = tally.second + left - tally.votes  # by how many another one could still pass it
+        # One that ties it later came later, and loses; one that is there already may have come first.
+        lost = behind < 0 or (behind == 0 and tally.second == 0)
+        return 0 if lost or left == 0 else max(1, -(-behind // 2))
 
-    def _alike(self, chat: Chat, said: Sequence[str | None]) -> list[str | None]:
-        """Each answer by the first one that it equals: "1/2" and "0.5" are one vote's answer where the task compares values."""
-        firsts: list[str] = []
-        found: list[str | None] = []
-        for one in said:
-            known = next((first for first in firsts if one is not None and self.context.same(chat, one, first)), one)
-            if known is not None and known not in firsts:
-                firsts.append(known)
-            found.append(known)
-        return found
+    def _elected(self, chat: Chat, replies: Sequence[Reply]) -> Reply:
+        tally = counted(chat, replies, self.context)
+        made = made_of(tally.chosen, [(self.of, reply) for reply in replies])
+        tie = f"a tie of {tally.tied} answers with {tally.votes} of {len(replies)} votes" if tally.tied > 1 else ""
+        return replace(made, confidence=tally.votes / self.n, note=tie)

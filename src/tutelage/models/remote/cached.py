@@ -39,7 +39,7 @@ class Asker(Protocol):
         ...
 
 
-_NOT_SENT = ("n", "flexible")
+_NOT_SENT = ("n", "flexible", "first")
 _LOOK = 0.3  # seconds between two looks at what another process asks for
 
 
@@ -74,6 +74,7 @@ class Cached:
     """
 
     independent = True  # each request is answered by itself, whatever it is asked for together with
+    counts_samples = True  # it can be asked for later samples alone
 
     def __init__(
         self,
@@ -98,7 +99,8 @@ class Cached:
         found = self.store.adapted(self.name)
         self.endpoint.adapted = {**found, **self.endpoint.adapted}
         self._remember(found)
-        asked = [[Request(chat, sampling, sample) for sample in range(sampling.n)] for chat in chats]
+        first = sampling.first or 0
+        asked = [[Request(chat, sampling, first + sample) for sample in range(sampling.n)] for chat in chats]
         keys, replies = self._stored(asked)
         # All that is stored goes out before anything is asked, so that a caller who only reads back never waits.
         for index, row in enumerate(replies):
