@@ -21,6 +21,7 @@ RAISED: dict[str, tuple[int, str]] = {
     "models.local.hf.Hf.__init__:parameters": (7, "each parameter is a key of a model spec"),
     "models.local.vllm.Vllm.__init__:parameters": (7, "each parameter is a key of a model spec"),
     "launch.ray.Ray.__init__:parameters": (7, "each parameter is an option of the launcher"),
+    "solvers.cascade.Cascade.__init__:parameters": (10, "each parameter is a key of a model spec"),
     "models.recorded.Recorded.__init__:parameters": (8, "each parameter is a key of a model spec"),
 }
 

@@ -146,10 +146,12 @@ def test_any_changed_field_is_another_key(field: str, seed: int) -> None:
         sampling = replace(sampling, stop=("x",))
     elif field == "flexible":
         sampling = replace(sampling, flexible=True)
+    elif field == "first":
+        sampling = replace(sampling, first=1)
     else:
         sampling = replace(sampling, **{field: getattr(sampling, field) + 1})
-    # n asks for more of the same, and flexible is about what a model on this machine can hold.
-    assert (key_of(model, chat, sampling, sample) == before) == (field in ("n", "flexible"))
+    # n asks for more of the same, first for later ones, whose number is there; flexible is about what a model on this machine can hold.
+    assert (key_of(model, chat, sampling, sample) == before) == (field in ("n", "flexible", "first"))
 
 
 def test_a_remote_exam_is_asked_at_once_and_only_for_what_is_missing(store: ReplyCache) -> None:

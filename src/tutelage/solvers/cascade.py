@@ -11,9 +11,9 @@ from tutelage.config import cache_folder, expand_path
 from tutelage.errors import ConfigError, ModelError
 from tutelage.importing import by_path
 from tutelage.models.context import Context
+from tutelage.solvers.ballots import Ballots, ballots_of, polled
 from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.parts import made_of
-from tutelage.solvers.tally import Tally, counted, polled
 from tutelage.types import ALONE, Chat, JsonObject, Model, Reply, Sampling
 
 Rule = Callable[[Chat, Sequence[Reply]], object]
@@ -24,7 +24,7 @@ class _Unsure(NamedTuple):
 
     place: int  # of the chat
     number: int  # of the replies that the chat is owed
-    tally: Tally
+    tally: Ballots
     why: str
 
 
@@ -74,7 +74,9 @@ class Cascade:
 
         def more(index: int, replies: Sequence[Reply]) -> int:
             return (
-                self._open(counted(chats[index], replies, self.context)) if sampling.n == 1 else drawn.n - len(replies)
+                self._open(ballots_of(chats[index], replies, self.context))
+                if sampling.n == 1
+                else drawn.n - len(replies)
             )
 
         for index, replies in polled(self.first, chats, drawn, more):
@@ -82,7 +84,7 @@ class Cascade:
             groups = [replies[start : start + size] for start in range(0, len(replies), size)]
             given[index] = [None] * len(groups)
             for number, group in enumerate(groups):
-                tally = counted(chats[index], group, self.context)
+                tally = ballots_of(chats[index], group, self.context)
                 if why := self._why(chats[index], tally):
                     unsure.append(_Unsure(index, number, tally, why))
                 else:
@@ -95,13 +97,13 @@ class Cascade:
             if None not in row:
                 yield one.place, [each for each in row if each is not None]
 
-    def _open(self, tally: Tally) -> int:
+    def _open(self, tally: Ballots) -> int:
         """How many more samples are needed at the least before it is decided whether enough of them agree."""
         left = self.n - len(tally.replies)
         lacking = self.needed - tally.votes
         return 0 if lacking <= 0 or lacking > left or left == 0 else lacking
 
-    def _why(self, chat: Chat, tally: Tally) -> str:
+    def _why(self, chat: Chat, tally: Ballots) -> str:
         """Why the second model is asked; empty where it is not."""
         if all(reply.error for reply in tally.replies):
             return f"it failed: {tally.replies[0].error}"
@@ -120,7 +122,7 @@ class Cascade:
             return f"the rule failed: {type(error).__name__}"
         return said if isinstance(said, str) else "the rule says so" if said else ""
 
-    def _own(self, tally: Tally, note: str = "") -> Reply:
+    def _own(self, tally: Ballots, note: str = "") -> Reply:
         made = made_of(tally.chosen, [(self.first, reply) for reply in tally.replies])
         return replace(made, confidence=tally.votes / self.n, note=note)
 

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from tutelage.errors import ConfigError
 from tutelage.models.context import Context
+from tutelage.solvers.ballots import Ballots, ballots_of, polled
 from tutelage.solvers.parts import made_of
-from tutelage.solvers.tally import Tally, counted, polled
 from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
 
@@ -45,7 +45,9 @@ class Vote:
         def more(index: int, replies: Sequence[Reply]) -> int:
             # Of several replies to a chat, each has its own votes, so all of them are drawn.
             return (
-                self._open(counted(chats[index], replies, self.context)) if sampling.n == 1 else votes.n - len(replies)
+                self._open(ballots_of(chats[index], replies, self.context))
+                if sampling.n == 1
+                else votes.n - len(replies)
             )
 
         for index, replies in polled(self.of, chats, votes, more):
@@ -53,7 +55,7 @@ class Vote:
             groups = [replies[start : start + size] for start in range(0, len(replies), size)]
             yield index, [self._elected(chats[index], group) for group in groups]
 
-    def _open(self, tally: Tally) -> int:
+    def _open(self, tally: Ballots) -> int:
         """How many more votes are needed at the least before no other answer can win any more; 0 where none can."""
         left = self.n - len(tally.replies)
         behind = tally.second + left - tally.votes  # by how many another one could still pass it
@@ -62,7 +64,7 @@ class Vote:
         return 0 if lost or left == 0 else max(1, -(-behind // 2))
 
     def _elected(self, chat: Chat, replies: Sequence[Reply]) -> Reply:
-        tally = counted(chat, replies, self.context)
+        tally = ballots_of(chat, replies, self.context)
         made = made_of(tally.chosen, [(self.of, reply) for reply in replies])
         tie = f"a tie of {tally.tied} answers with {tally.votes} of {len(replies)} votes" if tally.tied > 1 else ""
         return replace(made, confidence=tally.votes / self.n, note=tie)

@@ -82,8 +82,7 @@ def make(
 
     `templates="shared"`: every split tells all stories, and no story is told with the same numbers in two of them.
     `templates="held_out"`: dev and test tell stories that train never does. `"half_held_out"`: half of their questions are drawn from such
-    stories, and the others from those that train tells; a story that few
-    numbers fit gives fewer (in the demo 82 of 200 are of new stories).
+    stories, and the others from those that train tells; a story that few numbers fit gives fewer (in the demo 82 of 200 are of new stories).
     `size` is that of the whole task, of which 70, 10 and 20 per cent are train, dev and test, or {train: …, dev: …, test: …}.
     `split="questions"`: single sums are shared, and most sums of the test questions are in the training questions, too.
     `split="sums"`: no sum of a question of one split, such as 12 + 7, is in a question of another.
@@ -91,14 +90,9 @@ def make(
     `"alike"`: the same way throughout, so that there are three.
     """
     check_option(_NAME, "difficulty", difficulty, 1, 3)
-    for option, given, known in (
-        ("templates", templates, ("shared", "held_out", "half_held_out")),
-        ("split", split, ("questions", "sums")),
-        ("wordings", wordings, ("alike", "mixed")),
-    ):
-        if given not in known:
-            listed = " or ".join(map(repr, known))
-            raise ConfigError(f"task {_NAME!r}: {option} must be {listed}, and is {given!r}")
+    _check_choice("templates", templates, ("shared", "held_out", "half_held_out"))
+    _check_choice("split", split, ("questions", "sums"))
+    _check_choice("wordings", wordings, ("alike", "mixed"))
     stories = [story for story in STORIES.values() if len(story.sums) <= LEVELS[difficulty][0]]
     told = {key: [stories] for key in SHARES} if templates == "shared" else _held_out(stories)
     if templates == "half_held_out":
@@ -126,6 +120,12 @@ def make(
         {} if wordings == "alike" else {"wordings": wordings}
     )
     return make_task(making, size, seed, {"difficulty": difficulty, "templates": templates, **chosen})
+
+
+def _check_choice(option: str, given: object, known: tuple[str, ...]) -> None:
+    if given not in known:
+        listed = " or ".join(map(repr, known))
+        raise ConfigError(f"task {_NAME!r}: {option} must be {listed}, and is {given!r}")
 
 
 def _held_out(stories: list[Story]) -> dict[str, list[list[Story]]]:

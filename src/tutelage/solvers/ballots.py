@@ -10,7 +10,7 @@ from tutelage.models.context import Context
 from tutelage.types import Chat, Model, Reply, Sampling
 
 
-class Tally(NamedTuple):
+class Ballots(NamedTuple):
     """The votes of some replies to a chat. Those that failed or commit to no answer have none; who came first wins a tie."""
 
     replies: Sequence[Reply]
@@ -32,7 +32,7 @@ class Tally(NamedTuple):
         return next(iter([*standing, *(reply for reply in self.replies if not reply.error)]), self.replies[0])
 
 
-def counted(chat: Chat, replies: Sequence[Reply], context: Context) -> Tally:
+def ballots_of(chat: Chat, replies: Sequence[Reply], context: Context) -> Ballots:
     """The votes of replies, read and compared as the task does: "1/2" and "0.5" are one answer where it compares values."""
     firsts: list[str] = []
     answers: list[str | None] = []
@@ -43,7 +43,7 @@ def counted(chat: Chat, replies: Sequence[Reply], context: Context) -> Tally:
             firsts.append(known)
         answers.append(known)
     ranked = [many for _, many in Counter(one for one in answers if one is not None).most_common()] or [0]
-    return Tally(
+    return Ballots(
         replies, answers, ranked[0], ranked[1] if len(ranked) > 1 else 0, ranked.count(ranked[0]) if ranked[0] else 0
     )
 
