@@ -22,7 +22,8 @@ def spec(kind: str, folder: Path) -> dict[str, Any]:
     """The least that names a model of a kind."""
     (folder / "replies.jsonl").write_text(json.dumps({"id": 1, "reply": "yes"}) + "\n")
     if kind in SOLVERS:
-        return {"kind": kind} | dict.fromkeys(parts_of(kind), f"recorded:{folder / 'replies.jsonl'}")
+        part = f"recorded:{folder / 'replies.jsonl'}"
+        return {"kind": kind} | {name: [part] * 2 if several else part for name, several in parts_of(kind).items()}
     names = {"scripted": "textwrap:dedent", "recorded": str(folder / "replies.jsonl"), "worked": ""}
     return {"kind": kind, "name": names.get(kind, "name")}
 
@@ -45,9 +46,14 @@ def test_a_model_is_opened_without_what_computes_it(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize("kind", MODELS)
 def test_an_unknown_option_names_the_nearest(kind: str, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS.get(kind, "tutelage"))
-    known = {"hf": "batch", "vllm": "gpus", "vote": "temperature", "cascade": "temperature"} | dict.fromkeys(
-        PAID, "concurrency"
-    )
+    known = {
+        "hf": "batch",
+        "vllm": "gpus",
+        "vote": "temperature",
+        "cascade": "temperature",
+        "adaptive": "select",
+        "prompted": "form",
+    } | dict.fromkeys(PAID, "concurrency")
     option = known.get(kind, "name")
     wrong = f"{option[:-1]}x" if option != "name" else "nam"
     with pytest.raises(ConfigError, match=rf"model kind '{kind}' has no option '{wrong}'; did you mean '{option}'") as error:  # fmt: skip

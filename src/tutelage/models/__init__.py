@@ -2,6 +2,11 @@
 
 # Models made of models; each is one file in `solvers/`.
 SOLVERS = {
+    "adaptive": (
+        "tutelage.solvers.adaptive:Adaptive",
+        "stages from the cheapest to the dearest, as far as samples disagree [after Adaptive-Solver, Zhou et al. 2023]",
+    ),
+    "prompted": ("tutelage.solvers.prompted:Prompted", "a model that is asked in another form, such as plan-and-solve"),
     "cascade": (
         "tutelage.solvers.cascade:Cascade",
         "one model where its samples agree, another where they do not, within a day's calls and dollars",

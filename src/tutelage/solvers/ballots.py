@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from tutelage.models.context import Context
 from tutelage.types import Chat, Model, Reply, Sampling
 
+_APART = 100_003  # between the seeds of replies of one chat, far beyond the samples of one
+
 
 class Ballots(NamedTuple):
     """The votes of some replies to a chat. Those that failed or commit to no answer have none; who came first wins a tie."""
@@ -74,3 +76,17 @@ def polled(
                     yield index, known
                 else:
                     have[index] = known
+
+
+def asked_apart(
+    of: Model, chats: Sequence[Chat], sampling: Sampling, number: int, more: Callable[[int, Sequence[Reply]], int]
+) -> Iterator[tuple[int, Sequence[Reply]]]:
+    """`polled` for the reply of a number to each chat: drawn apart from those of other numbers, which came before it or come after."""
+    later = [replace(chat, sample=chat.sample + number * sampling.n) for chat in chats]
+    yield from polled(of, later, replace(sampling, seed=sampling.seed + number * _APART), more)
+
+
+def still_open(tally: Ballots, samples: int, needed: int) -> int:
+    """How many more samples are needed at the least before it is decided whether so many agree; 0 where it is."""
+    left, lacking = samples - len(tally.replies), needed - tally.votes
+    return 0 if lacking <= 0 or lacking > left else lacking

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from tutelage.config import cache_folder, expand_path
 from tutelage.errors import ConfigError, ModelError
 from tutelage.importing import by_path
 from tutelage.models.context import Context
-from tutelage.solvers.ballots import Ballots, ballots_of, polled
+from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, polled, still_open
 from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.parts import made_of
 from tutelage.types import ALONE, Chat, JsonObject, Model, Reply, Sampling
@@ -74,7 +75,7 @@ class Cascade:
 
         def more(index: int, replies: Sequence[Reply]) -> int:
             return (
-                self._open(ballots_of(chats[index], replies, self.context))
+                still_open(ballots_of(chats[index], replies, self.context), self.n, self.needed)
                 if sampling.n == 1
                 else drawn.n - len(replies)
             )
@@ -96,12 +97,6 @@ class Cascade:
             row[one.number] = reply
             if None not in row:
                 yield one.place, [each for each in row if each is not None]
-
-    def _open(self, tally: Ballots) -> int:
-        """How many more samples are needed at the least before it is decided whether enough of them agree."""
-        left = self.n - len(tally.replies)
-        lacking = self.needed - tally.votes
-        return 0 if lacking <= 0 or lacking > left or left == 0 else lacking
 
     def _why(self, chat: Chat, tally: Ballots) -> str:
         """Why the second model is asked; empty where it is not."""
@@ -138,11 +133,18 @@ class Cascade:
                 going.append(one)
         if not going:
             return
+        for number, group in groupby(sorted(going, key=_number), key=_number):
+            yield from self._escalated(chats, replace(sampling, n=1), number, list(group))
+
+    def _escalated(
+        self, chats: Sequence[Chat], single: Sampling, number: int, going: Sequence[_Unsure]
+    ) -> Iterator[tuple[_Unsure, Reply]]:
         owed = dict(enumerate(going))
-        single = replace(sampling, n=1)
-        asked = [replace(chats[one.place], sample=chats[one.place].sample + one.number) for one in going]
+        asked = [chats[one.place] for one in going]
         try:
-            for place, (reply, *_) in self.then.answer(asked, single):
+            for place, (reply, *_) in asked_apart(
+                self.then, asked, single, number, lambda index, replies: 1 - len(replies)
+            ):
                 one = owed.pop(place)
                 self.caps.paid(reply.dollars)
                 yield one, self._theirs(one, reply)
@@ -162,6 +164,10 @@ class Cascade:
             return replace(own, confidence=one.tally.votes / self.n, note=f"{ALONE}{one.why}; {self.then.name} failed")
         made = made_of(reply, [*tried, (self.then, reply)])
         return replace(made, confidence=one.tally.votes / self.n, note=f"escalated: {one.why}")
+
+
+def _number(one: _Unsure) -> int:
+    return one.number
 
 
 def _check(n: Any, agree: Any, temperature: Any) -> None:
