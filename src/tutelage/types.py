@@ -78,6 +78,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     chosen: bool = False  # whether the reply is its text
 
 
+ESCALATED = "escalated: "  # what the note of a reply begins with for which a second model was asked
 ALONE = "alone: "  # what the note of a reply begins with that stands although another model should have been asked
 
 

@@ -13,12 +13,16 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests import door
 
 from tutelage.models.local.hf import Hf
@@ -593,3 +597,55 @@ def test_a_cascade_says_who_answered_and_how_sure_it_was(tmp_path: Path) -> None
         assert last.tutelage["answered_by"] == ["scripted:pair:large"]
         assert texts(capped) == ["The answer is 0."]
         assert capped.choices[0].tutelage["note"] == "alone: 1 of 4 samples agree; the day's 2 calls are used"
+        found = scraped(served)
+        assert found["tutelage_requests_total", "answered"] == 4
+        assert found["tutelage_answers_total", "scripted:pair:small"] == 2
+        assert found["tutelage_answers_total", "scripted:pair:large"] == 2
+        assert found["tutelage_escalations_total", ""] == 2
+        assert found["tutelage_alone_total", ""] == 1
+        assert found["tutelage_first_token_seconds_count", ""] == found["tutelage_request_seconds_count", ""] == 4
+        assert found["tutelage_waiting", ""] == 0
+        assert "hard" not in raw_metrics(served)
+
+
+def raw_metrics(served: Served) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{served.port}/metrics") as told:
+        assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
+        return str(told.read().decode())
+
+
+def scraped(served: Served) -> dict[tuple[str, str], float]:
+    """The counts by name and label, as Prometheus' own parser reads them."""
+    families = text_string_to_metric_families(raw_metrics(served))
+    samples = [one for family in families for one in family.samples if "le" not in one.labels]
+    return {(one.name, next(iter(one.labels.values()), "")): one.value for one in samples}
+
+
+def test_what_fails_is_refused_or_left_is_counted_under_load(scripted: Scripted) -> None:
+    body = (
+        "time.sleep(0.05); text = chat.messages[-1].content; return {}[text] if text == 'fail' else 'The answer is 1.'"
+    )
+    with serving(SCRIPT, "--name", "busy", **scripted(body)) as served, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, served, messages=[{"role": "user", "content": f"{at}?"}]) for at in range(24)]
+        during = [scraped(served)["tutelage_requests_total", "answered"] for _ in range(5) if not asked[-1].done()]
+        assert all(one.result().choices for one in asked)
+        assert during == sorted(during)
+        with pytest.raises(openai.InternalServerError):
+            served.client().with_options(max_retries=0).chat.completions.create(
+                model="busy", messages=[{"role": "user", "content": "fail"}]
+            )
+        with pytest.raises(openai.BadRequestError):
+            ask(served, temperature=9)
+        found = scraped(served)
+        assert found["tutelage_requests_total", "answered"] == 24
+        assert found["tutelage_requests_total", "failed"] == 1
+        assert found["tutelage_requests_total", "refused"] == 1
+        assert found["tutelage_answers_total", "busy"] == 24
+
+
+def test_the_counts_want_the_key_too(scripted: Scripted) -> None:
+    environment = {**scripted("return 'x'"), "MY_KEY": "sesame-open-now-please"}
+    with serving(SCRIPT, "--key-env", "MY_KEY", **environment) as served:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{served.port}/metrics")
+        assert refused.value.code == 401

@@ -70,6 +70,12 @@ class Batcher:
         self._closing = self._stopping = False
         self._worker = threading.Thread(target=self._work, name="model", daemon=True)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait, and are not in hand."""
+        with self._changed:
+            return sum(not job.left for job in self._waiting)
+
     def open(self) -> None:
         """Begin to answer."""
         self._worker.start()

@@ -24,6 +24,7 @@ from tutelage.serve import openai_requests, openai_responses
 from tutelage.serve.access import Access, Rules, body_of, problem_response
 from tutelage.serve.batcher import Batcher, Closed, Event, Full, PendingRequest, TooLong, Unfit
 from tutelage.serve.connection import Connection
+from tutelage.serve.metrics import CONTENT_TYPE, Metrics, Watched
 from tutelage.serve.openai_requests import ChatRequest, Problem, Terms
 from tutelage.types import Reply
 
@@ -33,9 +34,13 @@ T = TypeVar("T")
 def make_app(batcher: Batcher, terms: Terms, rules: Rules) -> Starlette:
     """The routes, before the rules of access."""
     since = int(time.time())
+    metrics = Metrics(lambda: batcher.waiting)
 
     async def health(request: Request) -> Response:
         return _json({"status": "ok"})
+
+    async def counts(request: Request) -> Response:
+        return Response(metrics.shown(), media_type=CONTENT_TYPE)
 
     async def models(request: Request) -> Response:
         return _json(openai_responses.models(terms.name, since))
@@ -45,14 +50,20 @@ def make_app(batcher: Batcher, terms: Terms, rules: Rules) -> Starlette:
         return _json(openai_responses.model(terms.name, since))
 
     async def chat(request: Request) -> Response:
-        asked = openai_requests.read_request(await body_of(request), terms)
-        handle = RequestHandle(batcher, asked)
+        watched = Watched(metrics)
+        try:
+            asked = openai_requests.read_request(await body_of(request), terms)
+            handle = RequestHandle(batcher, asked, watched, lambda reply: metrics.answered(reply, terms.name))
+        except Problem:
+            watched.ended("refused")
+            raise
         answer = _stream if asked.stream else _whole
         return await _unless_gone(request, handle, answer(handle, openai_responses.Completion(terms.name), asked))
 
     return Starlette(
         routes=[
             Route("/health", health),
+            Route("/metrics", counts),
             Route("/v1/models", models),
             Route("/v1/models/{name:path}", model),
             Route("/v1/chat/completions", chat, methods=["POST"]),
@@ -97,11 +108,14 @@ def _problem(error: Exception) -> Problem:
 class RequestHandle:
     """One request as the event loop sees it."""
 
-    def __init__(self, batcher: Batcher, asked: ChatRequest) -> None:
+    def __init__(
+        self, batcher: Batcher, asked: ChatRequest, watched: Watched, answered: Callable[[Reply], None]
+    ) -> None:
+        self._watched, self._answered = watched, answered
         self._told: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._job = PendingRequest(asked.chat, asked.sampling, self._tell, asked.flexible)
-        self.samples = asked.sampling.n
+        self.samples = self._owed = asked.sampling.n
         try:
             batcher.hand_in(self._job)
         except (Full, Closed) as error:
@@ -115,14 +129,28 @@ class RequestHandle:
         """What comes next; raises Problem when there is no answer."""
         told = await self._told.get()
         if isinstance(told, Exception):
+            self._watched.ended("failed")
             raise _problem(told) from None
+        self._watched.heard()
+        if isinstance(told[1], Reply):
+            self._count(told[1])
         if isinstance(told[1], Reply) and told[1].error:
             raise Problem(502, f"the model behind this server did not answer: {told[1].error}", code="no_answer")
         return told
 
+    def _count(self, reply: Reply) -> None:
+        if reply.error:
+            self._watched.ended("failed")
+            return
+        self._answered(reply)
+        self._owed -= 1
+        if not self._owed:
+            self._watched.ended("answered")
+
     def leave(self) -> None:
         """Nobody waits for it any more."""
         self._job.left = True
+        self._watched.ended("left")  # unless it has ended in another way
 
 
 async def _whole(handle: RequestHandle, completion: openai_responses.Completion, asked: ChatRequest) -> Response:

@@ -15,7 +15,7 @@ from tutelage.models.context import Context
 from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, polled, still_open
 from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.parts import made_of
-from tutelage.types import ALONE, Chat, JsonObject, Model, Reply, Sampling
+from tutelage.types import ALONE, ESCALATED, Chat, JsonObject, Model, Reply, Sampling
 
 Rule = Callable[[Chat, Sequence[Reply]], object]
 
@@ -163,7 +163,7 @@ class Cascade:
             own = made_of(one.tally.chosen, [*tried, (self.then, reply)])
             return replace(own, confidence=one.tally.votes / self.n, note=f"{ALONE}{one.why}; {self.then.name} failed")
         made = made_of(reply, [*tried, (self.then, reply)])
-        return replace(made, confidence=one.tally.votes / self.n, note=f"escalated: {one.why}")
+        return replace(made, confidence=one.tally.votes / self.n, note=f"{ESCALATED}{one.why}")
 
 
 def _number(one: _Unsure) -> int:
