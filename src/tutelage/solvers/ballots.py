@@ -89,4 +89,6 @@ def asked_apart(
 def still_open(tally: Ballots, samples: int, needed: int) -> int:
     """How many more samples are needed at the least before it is decided whether so many agree; 0 where it is."""
     left, lacking = samples - len(tally.replies), needed - tally.votes
+    if lacking <= 0 and 2 * needed <= samples:
+        return left  # another answer may have as many yet, and more
     return 0 if lacking <= 0 or lacking > left else lacking
