@@ -65,9 +65,12 @@ def test_the_last_stage_s_answer_stands_or_that_of_all_samples() -> None:
     (most,) = said(Named("small", *UNSURE), middle, last, select="most")
     assert most.text == "The answer is 4."
     assert [part.model for part in most.parts if part.chosen] == ["small"]
+    assert most.confidence == 3 / 7  # the share of all samples that are of this answer
     (silent,) = said(Named("small", *UNSURE), Named("last", "I wonder."))
     assert silent.text == "The answer is 4."  # better than nothing
-    assert silent.confidence == 0
+    assert (silent.confidence, silent.note) == (0.5, "stage 2 of 2, which said no answer: of all samples")
+    (lost,) = said(Named("small", *UNSURE), Named("last", "!"))
+    assert (lost.text, lost.note) == ("The answer is 4.", "stage 2 of 2, which failed: of all samples")
 
 
 def test_several_replies_are_each_decided_and_drawn_apart() -> None:
@@ -87,6 +90,8 @@ def test_several_replies_are_each_decided_and_drawn_apart() -> None:
         ({"n": [3, 1, 1]}, "n has 3 numbers for 2 stages"),
         ({"n": [0, 1]}, "stage 1 draws 0 samples"),
         ({"temperature": 0}, "are all the same"),
+        ({"temperature": 9}, "temperature must be from 0 to 2"),
+        ({"stages": [3, 4]}, "stages holds 3, which is no model"),
         ({"stages": ["worked:"]}, "it wants two stages or more"),
         ({"select": "best"}, "option 'select'"),
         ({"n": ["three", 1]}, "option 'n'"),

@@ -1,7 +1,10 @@
 """A cascade: who answers what, at what price, within a day's caps, and what is said where the second model cannot be asked."""
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,11 @@ from tests.e2e.outside import cli, works
 from tests.server import teaching
 from tests.solvers.test_vote import Says
 
-from tutelage.errors import ConfigError, ModelError
+from tutelage.errors import ConfigError, ModelError, RunError
 from tutelage.models.context import Context
 from tutelage.models.opening import open_model
+from tutelage.recipes.exam_only import natural_form
+from tutelage.runs.replies import ReplyCache
 from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.cascade import Cascade
 from tutelage.types import Chat, Message, Reply, Sampling
@@ -79,7 +84,7 @@ def test_who_does_not_is_asked_again_and_all_of_it_is_paid(tmp_path: Path) -> No
     ("texts", "why"),
     [
         (("Hm.",) * 4, "no answer was read"),
-        (("!",) * 4, "it failed: lost"),
+        (("!",) * 4, "it failed"),
     ],
 )
 def test_what_says_nothing_is_asked_again(tmp_path: Path, texts: tuple[str, ...], why: str) -> None:
@@ -126,6 +131,60 @@ def test_beyond_the_day_s_calls_the_first_answers_alone_and_says_so(tmp_path: Pa
     assert all(reply.note.startswith("alone: ") for reply in replies(again))
     assert large.asked == ["a"]
     assert json.loads((tmp_path / "day.json").read_text())["calls"] == 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        '{"day": "TODAY"}',
+        '{"day": "TODAY", "calls": "a", "dollars": "0"}',
+        '{"day": "TODAY", "calls": 1, "dollars": "NaN"}',
+    ],
+)
+def test_a_count_that_is_none_is_told_before_anything_is_asked(tmp_path: Path, held: str) -> None:
+    (tmp_path / "day.json").write_text(held.replace("TODAY", time.strftime("%Y-%m-%d", time.gmtime())))
+    with pytest.raises(RunError, match=r"day\.json is no count of a day's calls"):
+        cascade(tmp_path, *UNSURE, calls_a_day=3)
+
+
+def test_a_count_that_breaks_while_it_is_served_leaves_the_first_alone(tmp_path: Path) -> None:
+    said: list[str] = []
+    model = cascade(tmp_path, *UNSURE, calls_a_day=3, said=said)
+    (tmp_path / "day.json").write_text("xx")
+    assert {one.note for one in replies(model)} == {"alone: 2 of 4 samples agree; the day's calls cannot be counted"}
+    assert "large is not asked: " in said[0]
+
+
+def test_few_are_asked_together_where_dollars_are_capped_and_what_is_stored_is_free(tmp_path: Path) -> None:
+    chats = [Chat(messages=(Message("user", f"How many, {at}?"),), question=str(at)) for at in range(30)]
+    with teaching() as teacher, contextlib.closing(ReplyCache(tmp_path / "replies")) as store:
+        paid = {"kind": "openai", "name": "m", "base_url": teacher.url, "price": {"input": 1000, "output": 1000}}
+        first = f"scripted:{__name__}:unsure"
+        spec = {
+            "kind": "cascade",
+            "first": first,
+            "then": paid,
+            "n": 4,
+            "agree": 0.75,
+            "ledger": str(tmp_path / "day.json"),
+        }
+        found: list[tuple[int, Decimal, int]] = []
+        for cap in (0.001, 1000, 1000):
+            (tmp_path / "day.json").unlink(missing_ok=True)
+            context = Context(store=store, say=lambda line: None)
+            model = open_model({**spec, "dollars_a_day": cap}, context)
+            alone = sum(reply.note.startswith("alone: ") for _, (reply,) in model.answer(chats, Sampling(max_tokens=5)))
+            held = json.loads((tmp_path / "day.json").read_text())
+            found.append((int(held["calls"]), Decimal(held["dollars"]), alone))
+            assert Decimal(held["dollars"]) == context.spent.dollars
+    assert (found[0][0], found[0][2]) == (8, 22)  # eight together, and then no more
+    assert found[1][0] == 22  # eight are stored
+    assert (found[2][0], found[2][1]) == (0, 0)
+    assert len(teacher.requests) == 30
+
+
+def unsure(chat: Chat, sample: int) -> str:
+    return UNSURE[sample % 4]
 
 
 def test_a_new_day_begins_at_nothing_and_dollars_end_it_too(tmp_path: Path) -> None:
@@ -179,6 +238,8 @@ def nine(chat: Chat, sample: int) -> str:
         ({"agree": 1.5}, "at 0 nothing, beyond 1 everything"),
         ({"temperature": 0}, "are all the same"),
         ({"rule": "math:pi"}, "is no function"),
+        ({"calls_a_day": -1}, "calls_a_day must be 0 or more, and is -1; leave it out for no limit"),
+        ({"dollars_a_day": float("nan")}, "dollars_a_day must be 0 or more"),
         ({"rule": "nowhere:rule"}, "can be imported: No module"),
     ],
 )
@@ -210,3 +271,15 @@ def test_it_sits_an_exam_and_the_report_says_who_answered(tmp_path: Path) -> Non
         ).returncode
         == 2
     )
+
+
+def test_a_student_that_was_taught_is_asked_as_it_was_taught_whoever_stands_behind_it(tmp_path: Path) -> None:
+    for name, form in (("one", "taught"), ("other", "zero_shot")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "student.json").write_text(json.dumps({"form": form}))
+    one, other = f"hf:{tmp_path}/one", f"hf:{tmp_path}/other"
+    behind = {"kind": "prompted", "of": "openai:m", "form": "one_call_cot"}
+    assert natural_form({"kind": "cascade", "first": one, "then": behind}) == "taught"
+    assert natural_form({"kind": "adaptive", "stages": [one, one, behind]}) == "taught"
+    assert natural_form({"kind": "cascade", "first": behind, "then": one}) is None
+    assert natural_form({"kind": "cascade", "first": one, "then": other}) is None  # neither form is everybody's

@@ -15,10 +15,12 @@ from tests.training.test_trainer import LESSONS, tensors_of, train
 
 from tutelage.config import build
 from tutelage.errors import ConfigError, Interrupted, LessonError
+from tutelage.importing import load_named
 from tutelage.models.local import weights
 from tutelage.training import batches, trainer
 from tutelage.training.losses import softened_divergence
 from tutelage.training.mixing import Mix
+from tutelage.training.objectives import OBJECTIVES, WHOLE
 from tutelage.training.previous_batch import PreviousBatch
 from tutelage.training.settings import PreviousBatchConfig, TrainingConfig
 
@@ -172,7 +174,11 @@ def test_it_begins_when_it_shall(base_student: Path, tmp_path: Path, start: floa
 def test_what_cannot_be_is_refused(base_student: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch must be even, and is 5"):
         build(TrainingConfig, {"batch": 5, "previous_batch": {}}, "test")
-    with pytest.raises(ConfigError, match="add likelihood"):
-        train(tmp_path / "s", base_student, objective="reflection", **ON)
+    with pytest.raises(
+        ConfigError, match="names none that learns them whole; add one of imitate, key_steps, likelihood"
+    ):
+        build(TrainingConfig, {"objective": "reflection", "previous_batch": {}}, "test")
+    own = {name for name, (path, _) in OBJECTIVES.items() if getattr(load_named(path), "whole", False)}
+    assert own == WHOLE
     with pytest.raises(LessonError, match=r"start=99 is behind the end of the training, which has 12 steps"):
         train(tmp_path / "s", base_student, previous_batch={"start": 99})

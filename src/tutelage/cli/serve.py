@@ -9,6 +9,7 @@ import typer
 
 from tutelage import redaction
 from tutelage.errors import ConfigError, Interrupted
+from tutelage.models.context import Context
 from tutelage.models.local.streaming import load_weights
 from tutelage.models.opening import open_model
 from tutelage.models.specs import parse
@@ -49,7 +50,8 @@ def serve_command(
 
     rules = access.Rules(host, _key(key_env))
     terms = openai_requests.Terms(name or _short_name(model), max_tokens, system)
-    opened = open_model(model)
+    # What is said while requests are answered is for whoever reads the log, each time that it happens.
+    opened = open_model(model, Context(say=lambda line: say(line, stderr=True)))
     with server.listen(host, port) as listening:
         if not (access.is_loopback(host) or rules.key or anyone):
             raise ConfigError(

@@ -13,6 +13,7 @@ from tutelage.models.kinds import check_kind, factory_of, is_own, is_single, opt
 from tutelage.models.remote import hiding, values
 from tutelage.parsing import Unreadable, yaml_value
 from tutelage.redaction import is_clear_name, redact
+from tutelage.suspicion import told_apart
 from tutelage.types import JsonObject
 
 Spec = str | Mapping[str, object]
@@ -49,6 +50,8 @@ def _each(given: Mapping[str, object], option: str, several: bool, make: Callabl
     if several:
         if not isinstance(value, list | tuple) or not value:
             raise ConfigError(f"model kind {kind!r}: {option} must be a list of models")
+        if odd := [one for one in value if not isinstance(one, str | Mapping)]:
+            raise ConfigError(f"model kind {kind!r}: {option} holds {told_apart(odd[0])}, which is no model")
         return [make(one) for one in value]
     if not isinstance(value, str | Mapping):
         raise ConfigError(f"model kind {kind!r}: {option} must be a model, such as hf:smollm2 or {{kind: …, name: …}}")

@@ -74,7 +74,7 @@ class Distilling(TrainingConfig):
 
     epochs: Annotated[int, Field(ge=1)] = Field(1, description="passes over a round's texts")
     learning_rate: Annotated[float, Field(gt=0)] = Field(5e-5, description="AdamW; not tuned")
-    lora: LoraConfig | None = Field(None, description="null: as `training` has it; once it is set:")
+    lora: LoraConfig | None = Field(None, description="null: as `training` has it")
 
 
 class Distil(Teaching):

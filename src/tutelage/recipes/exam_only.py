@@ -65,9 +65,12 @@ def form_of(config: ExamOnly) -> Form:
 
 
 def natural_form(model: Spec) -> Form | None:
-    """The form that a student was trained for here, or every part of a solver; None for any other model."""
-    forms = {_form_of(leaf.spec) for leaf in leaves(parse(model))}
-    return forms.pop() if len(forms) == 1 else None
+    """The form that a student was trained for here; of a solver that of the part which is asked first, unless another one was trained for another.
+
+    Whoever was not trained here reads any form, and is told how to end its answer by `prompted`. None for any other model.
+    """
+    first, *others = (_form_of(leaf.spec) for leaf in leaves(parse(model)))
+    return first if all(one in (first, None) for one in others) else None
 
 
 def _form_of(spec: Mapping[str, object]) -> Form | None:

@@ -55,6 +55,8 @@ class Adaptive:
 
     def _check(self, shares: Sequence[float]) -> None:
         last = len(self.stages) - 1
+        if not 0 <= self.temperature <= 2:
+            raise ConfigError(f"model kind 'adaptive': temperature must be from 0 to 2, and is {self.temperature!r}")
         for stage, (many, share, need) in enumerate(zip(self.samples, shares, self.needed, strict=True)):
             if many < 1:
                 raise ConfigError(
@@ -116,13 +118,14 @@ class Adaptive:
             yield owed[place], replies
 
     def _chosen(self, chat: Chat, one: _Owed, tally: Ballots, stage: int) -> Reply:
-        whole = ballots_of(chat, [reply for _, reply in one.asked], self.context) if self.select == "most" else tally
-        if self.select == "last" and tally.answer is None:  # the last stage says nothing: what came before it is better
-            whole = ballots_of(chat, [reply for _, reply in one.asked], self.context)
+        silent = tally.answer is None and stage > 0  # it says nothing, and what came before it is better
+        everything = self.select == "most" or silent
+        whole = ballots_of(chat, [reply for _, reply in one.asked], self.context) if everything else tally
         made = made_of(whole.chosen, one.asked)
-        return replace(
-            made, confidence=tally.votes / self.samples[stage], note=f"stage {stage + 1} of {len(self.stages)}"
-        )
+        samples = len(whole.replies) if everything else self.samples[stage]
+        failed = all(reply.error for reply in tally.replies)
+        says = f", which {'failed' if failed else 'said no answer'}: of all samples" if silent else ""
+        return replace(made, confidence=whole.votes / samples, note=f"stage {stage + 1} of {len(self.stages)}{says}")
 
 
 def _each(option: str, given: float | Sequence[float] | None, stages: int) -> list:  # type: ignore[type-arg]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from tutelage.config import cache_folder, expand_path
-from tutelage.errors import ConfigError, ModelError
+from tutelage.errors import ConfigError, ModelError, RunError
 from tutelage.importing import by_path
 from tutelage.models.context import Context
 from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, polled, still_open
@@ -17,6 +18,7 @@ from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.parts import made_of
 from tutelage.types import ALONE, ESCALATED, Chat, JsonObject, Model, Reply, Sampling
 
+_TOGETHER = 8  # questions that are sent on together where dollars are capped
 Rule = Callable[[Chat, Sequence[Reply]], object]
 
 
@@ -59,7 +61,7 @@ class Cascade:
         if self.rule is not None and not callable(self.rule):
             raise ConfigError(f"model kind 'cascade': rule {rule!r} is no function of a chat and its samples")
         self.name = f"cascade({first.name}, {then.name}, {self.needed} of {n})"
-        self.caps = DayCaps(_ledger(ledger, self.name), calls_a_day, dollars_a_day)
+        self.caps = DayCaps(_ledger(ledger, then.name), calls_a_day, dollars_a_day)
 
     @staticmethod
     def times(options: JsonObject) -> dict[str, int]:
@@ -101,7 +103,9 @@ class Cascade:
     def _why(self, chat: Chat, tally: Ballots) -> str:
         """Why the second model is asked; empty where it is not."""
         if all(reply.error for reply in tally.replies):
-            return f"it failed: {tally.replies[0].error}"
+            # The reason is for whoever runs it: a client that is served reads the note.
+            self.context.say(f"{self.first.name} failed, and the second model is asked: {tally.replies[0].error}")
+            return "it failed"
         if tally.answer is None:
             return "no answer was read"
         if tally.votes < self.needed:
@@ -125,28 +129,40 @@ class Cascade:
         self, chats: Sequence[Chat], sampling: Sampling, unsure: Sequence[_Unsure]
     ) -> Iterator[tuple[_Unsure, Reply]]:
         """What the second model says to what the first is unsure of, as far as the day allows."""
-        going: list[_Unsure] = []
-        for one in unsure:
-            if against := self.caps.take():
-                yield one, self._own(one.tally, f"{ALONE}{one.why}; {against}")
-            else:
-                going.append(one)
-        if not going:
-            return
-        for number, group in groupby(sorted(going, key=_number), key=_number):
-            yield from self._escalated(chats, replace(sampling, n=1), number, list(group))
+        for number, group in groupby(sorted(unsure, key=_number), key=_number):
+            owed = list(group)
+            # Where dollars are capped, few are asked for together: what each takes is known when it is there.
+            size = _TOGETHER if self.caps.dollars is not None else len(owed)
+            for start in range(0, len(owed), size):
+                going: list[_Unsure] = []
+                for one in owed[start : start + size]:
+                    if against := self._against():
+                        yield one, self._own(one.tally, f"{ALONE}{one.why}; {against}")
+                    else:
+                        going.append(one)
+                if going:
+                    yield from self._escalated(chats, replace(sampling, n=1), number, going)
+
+    def _against(self) -> str:
+        """What of the day stands against another call; a count that cannot be kept does, too."""
+        try:
+            return self.caps.take()
+        except RunError as error:
+            self.context.say(f"{self.then.name} is not asked: {error}")
+            return "the day's calls cannot be counted"
 
     def _escalated(
         self, chats: Sequence[Chat], single: Sampling, number: int, going: Sequence[_Unsure]
     ) -> Iterator[tuple[_Unsure, Reply]]:
         owed = dict(enumerate(going))
         asked = [chats[one.place] for one in going]
+        before, told = _spent(self.context), Decimal(0)
         try:
             for place, (reply, *_) in asked_apart(
                 self.then, asked, single, number, lambda index, replies: 1 - len(replies)
             ):
                 one = owed.pop(place)
-                self.caps.paid(reply.dollars)
+                told += Decimal(reply.dollars or 0)
                 yield one, self._theirs(one, reply)
         except ModelError as error:
             if not owed:
@@ -154,6 +170,22 @@ class Cascade:
             self.context.say(f"{self.then.name} cannot be asked, so {self.first.name} answers alone: {error}")
             for one in owed.values():
                 yield one, self._own(one.tally, f"{ALONE}{one.why}; {self.then.name} cannot be asked")
+        finally:
+            self._charge(len(asked), before, told)
+
+    def _charge(self, asked: int, before: tuple[int, Decimal], told: Decimal) -> None:
+        """Count what the day was really charged: of a service that is metered, replies that were stored already cost nothing."""
+        if not self.caps.is_set:
+            return
+        calls, dollars = _spent(self.context)
+        try:
+            if _is_metered(self.then):
+                self.caps.give_back(max(0, asked - (calls - before[0])))
+                self.caps.paid(f"{dollars - before[1]:f}")
+            else:
+                self.caps.paid(f"{told:f}")
+        except RunError as error:
+            self.context.say(str(error))
 
     def _theirs(self, one: _Unsure, reply: Reply) -> Reply:
         tried = [(self.first, each) for each in one.tally.replies]
@@ -164,6 +196,17 @@ class Cascade:
             return replace(own, confidence=one.tally.votes / self.n, note=f"{ALONE}{one.why}; {self.then.name} failed")
         made = made_of(reply, [*tried, (self.then, reply)])
         return replace(made, confidence=one.tally.votes / self.n, note=f"{ESCALATED}{one.why}")
+
+
+def _spent(context: Context) -> tuple[int, Decimal]:
+    """The calls and the dollars of a session so far; what has no known price is none."""
+    return context.spent.calls, context.spent.dollars or Decimal(0)
+
+
+def _is_metered(model: Model) -> bool:
+    """Whether a model, or one that it is made of, counts what it takes in the session's account."""
+    parts: Sequence[Model] = getattr(model, "parts", ())
+    return hasattr(model, "endpoint") or any(_is_metered(part) for part in parts)
 
 
 def _number(one: _Unsure) -> int:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tutelage.config import Settings
 from tutelage.errors import nearest
-from tutelage.training.objectives import OBJECTIVES
+from tutelage.training.objectives import OBJECTIVES, WHOLE
 from tutelage.types import JsonObject
 
 USUAL = "likelihood"  # the objective where nothing else is asked for
@@ -225,6 +225,11 @@ class TrainingConfig(Settings):
         if self.previous_batch is not None and self.batch % 2:
             raise ValueError(
                 f"previous_batch makes each batch half of the one before, so batch must be even, and is {self.batch}"
+            )
+        if self.previous_batch is not None and not any(name in WHOLE or ":" in name for name in names):
+            raise ValueError(
+                "previous_batch holds the student to what it thought of the lessons that it learns, and objective names none that learns them "
+                f"whole; add one of {', '.join(sorted(WHOLE))}"
             )
         if self.prompt_weight and USUAL not in names:
             raise ValueError(f"prompt_weight is of the objective {USUAL!r}, which objective does not name")

@@ -38,3 +38,4 @@ OBJECTIVES = {
         "near right rationales of the question, far from the student's own mistakes: a triplet loss [Wang et al. 2023]",
     ),
 }
+WHOLE = frozenset({"likelihood", "repair", "prefer", "key_steps", "imitate"})  # those that learn lessons whole
