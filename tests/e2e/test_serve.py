@@ -643,6 +643,15 @@ def test_what_fails_is_refused_or_left_is_counted_under_load(scripted: Scripted)
         assert found["tutelage_answers_total", "busy"] == 24
 
 
+def test_a_prompt_that_is_too_long_is_refused_and_no_failure(served: Served) -> None:
+    before = scraped(served)
+    with pytest.raises(openai.BadRequestError):
+        ask(served, messages=[{"role": "user", "content": "coin " * 5000}])
+    after = scraped(served)
+    changed = {key: after[key] - before.get(key, 0) for key in after if key[0] == "tutelage_requests_total"}
+    assert {outcome: count for (_, outcome), count in changed.items() if count} == {"refused": 1}
+
+
 def test_the_counts_want_the_key_too(scripted: Scripted) -> None:
     environment = {**scripted("return 'x'"), "MY_KEY": "sesame-open-now-please"}
     with serving(SCRIPT, "--key-env", "MY_KEY", **environment) as served:

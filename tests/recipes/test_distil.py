@@ -113,6 +113,10 @@ def test_another_teacher_may_write_the_texts(tmp_path: Path, fitted: Noting) -> 
     runner.run(config(texts="teacher", teacher="worked:", rounds=1), tmp_path / "run", launcher=fitted)
     assert len(fitted[0].lessons) == 30
     assert not any(one.completion.startswith("White") for one in fitted[0].lessons)
+    beside = "\n".join(runner.plan_run(config(baselines=["teacher"], rationales={"calls": 2})))
+    assert "the teacher's own exam, reasoning: 4 calls" in beside
+    assert "the teacher's own exam, answers: 4 calls" in beside
+    assert "rationales" not in beside
     assert "rationales: 30 calls" in "\n".join(runner.plan_run(config(texts="teacher")))
 
 

@@ -1,12 +1,11 @@
 """Stages from cheap to dear: where they stop, what they cost, which answer stands, and stage lists that make no sense."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.outside import works
+from tests.solvers.test_cascade import sat
 from tests.solvers.test_vote import Says
 
 from tutelage.errors import ConfigError
@@ -119,17 +118,8 @@ def test_a_stage_may_be_the_same_model_in_another_form() -> None:
         Prompted(plain, "plan")
 
 
-MODELS = """
-def small(chat, sample):
-    number = int(chat.question.rpartition("-")[2])
-    return "The answer is yes." if number % 2 else f"The answer is {['yes', 'no'][sample % 2]}."
-"""
-
-
 def test_it_sits_an_exam_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(MODELS)
     (tmp_path / "a.yaml").write_text("{kind: adaptive, stages: ['scripted:mine:small', 'worked:'], n: [3, 1]}")
-    done = works(tmp_path, "exam", "a.yaml", "--task", "coin_flip?size=40", "--limit", "8", "--into", "sat")
-    assert "answered by" in done.stdout
-    rows = [json.loads(line) for line in (tmp_path / "sat" / "exam" / "records.jsonl").read_text().splitlines()]
+    printed, rows = sat(tmp_path, "a.yaml")
+    assert "answered by" in printed
     assert {row["note"] for row in rows} == {"stage 1 of 2", "stage 2 of 2"}

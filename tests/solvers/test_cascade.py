@@ -183,6 +183,19 @@ def test_few_are_asked_together_where_dollars_are_capped_and_what_is_stored_is_f
     assert len(teacher.requests) == 30
 
 
+def test_a_cap_in_dollars_wants_a_price(tmp_path: Path) -> None:
+    spec = {"kind": "cascade", "first": f"scripted:{__name__}:unsure", "ledger": str(tmp_path / "day.json")}
+    for batch in (False, True):
+        unpriced = {"kind": "openai", "name": "nobody-knows-this", "base_url": "http://localhost:1/v1", "batch": batch}
+        then = {"kind": "prompted", "of": unpriced}
+        with pytest.raises(ConfigError, match="the price of .*nobody-knows-this.* is not known"):
+            open_model({**spec, "then": then, "dollars_a_day": 1})
+        assert open_model({**spec, "then": then, "calls_a_day": 1}).name.startswith("cascade(")
+        priced = {**unpriced, "price": {"input": 1, "output": 1}}
+        assert open_model({**spec, "then": priced, "dollars_a_day": 1}).name.startswith("cascade(")
+        assert getattr(open_model(unpriced), "counts_samples") is not batch  # noqa: B009 - no part of `Model`
+
+
 def unsure(chat: Chat, sample: int) -> str:
     return UNSURE[sample % 4]
 
@@ -256,13 +269,20 @@ def small(chat, sample):
 '''
 
 
+def sat(folder: Path, spec: str) -> tuple[str, list[dict[str, Any]]]:
+    """What an exam of a solver made of TEACHERS prints, and its attempts."""
+    (folder / "mine.py").write_text(TEACHERS)
+    done = works(folder, "exam", spec, "--task", "coin_flip?size=40", "--limit", "8", "--into", "sat")
+    return done.stdout, [
+        json.loads(line) for line in (folder / "sat" / "exam" / "records.jsonl").read_text().splitlines()
+    ]
+
+
 def test_it_sits_an_exam_and_the_report_says_who_answered(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(TEACHERS)
     spec = '{kind: cascade, first: "scripted:mine:small", then: "worked:", n: 4, calls_a_day: 3, ledger: day.json}'
-    done = works(tmp_path, "exam", spec, "--task", "coin_flip?size=40", "--limit", "8", "--into", "sat")
-    assert "answered by" in done.stdout
-    assert "stand although another model should have been asked" in done.stdout
-    rows = [json.loads(line) for line in (tmp_path / "sat" / "exam" / "records.jsonl").read_text().splitlines()]
+    printed, rows = sat(tmp_path, spec)
+    assert "answered by" in printed
+    assert "stand although another model should have been asked" in printed
     assert sum(row.get("note", "").startswith("escalated: ") for row in rows) == 3
     assert all(row["confidence"] in (0.5, 1.0) for row in rows)
     assert (

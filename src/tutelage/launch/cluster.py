@@ -94,16 +94,14 @@ def _meet(ray: Any, address: str) -> None:
 
 def _join(ray: Any, address: str) -> None:
     """Join it; a cluster that answers and is still beginning is given time."""
-    for wait in _WAITS:
+    for wait in (*_WAITS, None):
         try:
-            return _init(ray, address)
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+            return
         except ConnectionAbortedError:  # the client's server answers before the cluster can begin a process for it
+            if wait is None:
+                raise
             time.sleep(wait)
-    return _init(ray, address)
-
-
-def _init(ray: Any, address: str) -> None:
-    ray.init(address=address, log_to_driver=False, configure_logging=False)
 
 
 def _begin(ray: Any) -> None:

@@ -19,7 +19,6 @@ from tutelage.recipes.baselines import baselines, final_exams
 from tutelage.recipes.corrections import round_seed
 from tutelage.recipes.first_lessons import all_questions
 from tutelage.recipes.forgetting import Elsewhere
-from tutelage.recipes.planning import of_teaching
 from tutelage.recipes.presets import Published
 from tutelage.recipes.recipe import Expected, Recipe
 from tutelage.recipes.settings import Baseline, Teaching
@@ -279,8 +278,7 @@ def _expected(config: Committee, task: Task) -> list[Expected]:
                 who,
             ),
         ]
-    exam = [row for row in of_teaching(config, task) if row.step.startswith("the teacher's own exam")]
-    return [*rows, *exam]
+    return [*rows, *planning.own_exam(config, task)]
 
 
 RECIPE = Recipe(

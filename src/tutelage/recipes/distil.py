@@ -225,9 +225,9 @@ def promised(config: Distil) -> dict[str, Label]:
     """The exams of the final table, in their order."""
     told = f"distilled, {config.rounds} round{'s' if config.rounds > 1 else ''}"
     exams = final_exams(config, [("texts", 1, "taught its texts"), ("distil", config.rounds + 1, told)])
+    teacher = {"teacher": exams.pop("teacher")} if "teacher" in exams else {}
     scorer = Label(who="teacher", round=None, split=config.questions.test, title="the scorer")
-    teacher = {step: label for step, label in exams.items() if step == "teacher"}
-    return {**{step: label for step, label in exams.items() if step not in teacher}, "scorer": scorer, **teacher}
+    return {**exams, "scorer": scorer, **teacher}
 
 
 def lessons(room: Classroom, config: Distil) -> list[Lesson]:
@@ -239,7 +239,7 @@ def _expected(config: Distil, task: Task) -> list[Expected]:
     """The teacher's calls, where it writes the texts; the scorer is a model of one's own."""
     if config.texts == "teacher":
         return planning.of_teaching(config, task)
-    return [row for row in planning.of_teaching(config, task) if row.step == "the teacher's own exam"]
+    return planning.own_exam(config, task)
 
 
 RECIPE = Recipe(

@@ -111,11 +111,18 @@ def sampled(teacher: Spec, total: int, attempts: Sequence[Attempt]) -> str:
 def of_teaching(config: Teaching, task: Task, first: int | None = None) -> list[Expected]:
     """The calls for first lessons, of at most `first` questions, and for the teacher's own exam, by the task's own questions."""
     train = subset(task.load(config.questions.train), config.questions.train_limit)
-    rows = aloud("rationales", task, subset(train, first), config.rationales.samples, config)
-    if "teacher" in config.baselines:
-        test = subset(task.load(config.questions.test), config.questions.test_limit)
-        rows += aloud("the teacher's own exam", task, test, config.exam.n, config)
-    return rows
+    return [
+        *aloud("rationales", task, subset(train, first), config.rationales.samples, config),
+        *own_exam(config, task),
+    ]
+
+
+def own_exam(config: Teaching, task: Task) -> list[Expected]:
+    """The calls for the teacher's own exam, where it stands beside what was taught."""
+    if "teacher" not in config.baselines:
+        return []
+    test = subset(task.load(config.questions.test), config.questions.test_limit)
+    return aloud("the teacher's own exam", task, test, config.exam.n, config)
 
 
 def aloud(step: str, task: Task, questions: Sequence[Question], samples: int, config: Teaching) -> list[Expected]:

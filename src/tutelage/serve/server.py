@@ -29,6 +29,7 @@ from tutelage.serve.openai_requests import ChatRequest, Problem, Terms
 from tutelage.types import Reply
 
 T = TypeVar("T")
+_OURS = 500  # statuses from here on are no fault of a client's
 
 
 def make_app(batcher: Batcher, terms: Terms, rules: Rules) -> Starlette:
@@ -129,19 +130,18 @@ class RequestHandle:
         """What comes next; raises Problem when there is no answer."""
         told = await self._told.get()
         if isinstance(told, Exception):
-            self._watched.ended("failed")
-            raise _problem(told) from None
+            problem = _problem(told)
+            self._watched.ended("failed" if problem.status >= _OURS else "refused")
+            raise problem from None
         self._watched.heard()
         if isinstance(told[1], Reply):
             self._count(told[1])
-        if isinstance(told[1], Reply) and told[1].error:
-            raise Problem(502, f"the model behind this server did not answer: {told[1].error}", code="no_answer")
         return told
 
     def _count(self, reply: Reply) -> None:
         if reply.error:
             self._watched.ended("failed")
-            return
+            raise Problem(502, f"the model behind this server did not answer: {reply.error}", code="no_answer")
         self._answered(reply)
         self._owed -= 1
         if not self._owed:

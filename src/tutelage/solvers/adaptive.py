@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tutelage.errors import ConfigError
 from tutelage.models.context import Context
-from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, still_open
+from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, still_open, votes_needed
 from tutelage.solvers.parts import made_of
 from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
@@ -45,7 +45,7 @@ class Adaptive:
         self.stages, self.context, self.temperature, self.select = list(stages), context, temperature, select
         self.samples = _each("n", n, len(stages)) or [3] * (len(stages) - 1) + [1]
         shares = _each("agree", agree, len(stages)) or [_usual(many) for many in self.samples]
-        self.needed = [max(1, round(share * many + 0.499999)) for share, many in zip(shares, self.samples, strict=True)]
+        self.needed = [votes_needed(share, many) for share, many in zip(shares, self.samples, strict=True)]
         self._check(shares)
         told = ", ".join(
             f"{model.name} {need} of {many}"

@@ -1,5 +1,6 @@
 """Samples of one chat as votes: which answer most of them give, and when more of them cannot change what follows."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -76,6 +77,30 @@ def polled(
                     yield index, known
                 else:
                     have[index] = known
+
+
+def elections(
+    of: Model, chats: Sequence[Chat], drawn: Sampling, replies: int, context: Context, more: Callable[[Ballots], int]
+) -> Iterator[tuple[int, list[Ballots]]]:
+    """Yield each chat with the ballots of so many replies, `drawn.n` samples each: those of reply k are samples k * n to k * n + n - 1.
+
+    `more(ballots)` is how many more samples are needed at the least before they decide.
+    """
+    every = replace(drawn, n=drawn.n * replies)
+
+    def owed(index: int, samples: Sequence[Reply]) -> int:
+        # Of several replies to a chat, each has its own samples, so all of them are drawn.
+        return more(ballots_of(chats[index], samples, context)) if replies == 1 else every.n - len(samples)
+
+    for index, samples in polled(of, chats, every, owed):
+        size = drawn.n if replies > 1 else len(samples)
+        groups = [samples[start : start + size] for start in range(0, len(samples), size)]
+        yield index, [ballots_of(chats[index], group, context) for group in groups]
+
+
+def votes_needed(share: float, samples: int) -> int:
+    """How many of some samples a share of them is, rounded up; a hair is no vote."""
+    return max(1, math.ceil(share * samples - 1e-6))
 
 
 def asked_apart(

@@ -13,7 +13,7 @@ from tutelage.config import cache_folder, expand_path
 from tutelage.errors import ConfigError, ModelError, RunError
 from tutelage.importing import by_path
 from tutelage.models.context import Context
-from tutelage.solvers.ballots import Ballots, asked_apart, ballots_of, polled, still_open
+from tutelage.solvers.ballots import Ballots, asked_apart, elections, still_open, votes_needed
 from tutelage.solvers.caps import DayCaps
 from tutelage.solvers.parts import made_of
 from tutelage.types import ALONE, ESCALATED, Chat, JsonObject, Model, Reply, Sampling
@@ -56,12 +56,19 @@ class Cascade:
         _check(n, agree, temperature)
         self.first, self.then, self.context = first, then, context
         self.n, self.agree, self.temperature = n, agree, temperature if n > 1 else 0.0
-        self.needed = max(1, round(agree * n + 0.499999))  # votes, rounded up
+        self.needed = votes_needed(agree, n)
         self.rule: Rule | None = by_path(rule, "rule") if rule else None
         if self.rule is not None and not callable(self.rule):
             raise ConfigError(f"model kind 'cascade': rule {rule!r} is no function of a chat and its samples")
         self.name = f"cascade({first.name}, {then.name}, {self.needed} of {n})"
         self.caps = DayCaps(_ledger(ledger, then.name), calls_a_day, dollars_a_day)
+        if self.caps.dollars is not None and (
+            unpriced := [one.name for one in _metered(then) if _price_of(one) is None]
+        ):
+            raise ConfigError(
+                f"model kind 'cascade': dollars_a_day cannot be kept, since the price of {unpriced[0]} is not known: give it "
+                "price: {input: …, output: …}, or cap calls_a_day"
+            )
 
     @staticmethod
     def times(options: JsonObject) -> dict[str, int]:
@@ -71,23 +78,16 @@ class Cascade:
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
         """Yield each chat's replies when the last of them is decided: what the first model is sure of before anything else."""
-        drawn = replace(sampling, n=sampling.n * self.n, temperature=self.temperature)
+        drawn = replace(sampling, n=self.n, temperature=self.temperature)
         given: dict[int, list[Reply | None]] = {}
         unsure: list[_Unsure] = []
 
-        def more(index: int, replies: Sequence[Reply]) -> int:
-            return (
-                still_open(ballots_of(chats[index], replies, self.context), self.n, self.needed)
-                if sampling.n == 1
-                else drawn.n - len(replies)
-            )
+        def more(tally: Ballots) -> int:
+            return still_open(tally, self.n, self.needed)
 
-        for index, replies in polled(self.first, chats, drawn, more):
-            size = self.n if sampling.n > 1 else len(replies)
-            groups = [replies[start : start + size] for start in range(0, len(replies), size)]
-            given[index] = [None] * len(groups)
-            for number, group in enumerate(groups):
-                tally = ballots_of(chats[index], group, self.context)
+        for index, votes in elections(self.first, chats, drawn, sampling.n, self.context, more):
+            given[index] = [None] * len(votes)
+            for number, tally in enumerate(votes):
                 if why := self._why(chats[index], tally):
                     unsure.append(_Unsure(index, number, tally, why))
                 else:
@@ -179,7 +179,7 @@ class Cascade:
             return
         calls, dollars = _spent(self.context)
         try:
-            if _is_metered(self.then):
+            if _metered(self.then):
                 self.caps.give_back(max(0, asked - (calls - before[0])))
                 self.caps.paid(f"{dollars - before[1]:f}")
             else:
@@ -203,10 +203,16 @@ def _spent(context: Context) -> tuple[int, Decimal]:
     return context.spent.calls, context.spent.dollars or Decimal(0)
 
 
-def _is_metered(model: Model) -> bool:
-    """Whether a model, or one that it is made of, counts what it takes in the session's account."""
+def _metered(model: Model) -> list[Model]:
+    """Those of a model and what it is made of that count what they take in the session's account."""
     parts: Sequence[Model] = getattr(model, "parts", ())
-    return hasattr(model, "endpoint") or any(_is_metered(part) for part in parts)
+    return ([model] if hasattr(model, "endpoint") else []) + [one for part in parts for one in _metered(part)]
+
+
+def _price_of(model: Any) -> object:
+    """What a metered model costs; None where that is not known."""
+    endpoint = getattr(model.endpoint, "endpoint", model.endpoint)  # one that is asked by batch holds another
+    return endpoint.meter.price
 
 
 def _number(one: _Unsure) -> int:

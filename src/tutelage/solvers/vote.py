@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tutelage.errors import ConfigError
 from tutelage.models.context import Context
-from tutelage.solvers.ballots import Ballots, ballots_of, polled
+from tutelage.solvers.ballots import Ballots, elections
 from tutelage.solvers.parts import made_of
 from tutelage.types import Chat, JsonObject, Model, Reply, Sampling
 
@@ -39,21 +39,10 @@ class Vote:
         return {"of": votes if isinstance(votes, int) else 1}
 
     def answer(self, chats: Sequence[Chat], sampling: Sampling) -> Iterator[tuple[int, list[Reply]]]:
-        """Yield each chat's replies when its last vote is in; the votes of reply k are samples k * n to k * n + n - 1."""
-        votes = replace(sampling, n=sampling.n * self.n, temperature=self.temperature)
-
-        def more(index: int, replies: Sequence[Reply]) -> int:
-            # Of several replies to a chat, each has its own votes, so all of them are drawn.
-            return (
-                self._open(ballots_of(chats[index], replies, self.context))
-                if sampling.n == 1
-                else votes.n - len(replies)
-            )
-
-        for index, replies in polled(self.of, chats, votes, more):
-            size = self.n if sampling.n > 1 else len(replies)
-            groups = [replies[start : start + size] for start in range(0, len(replies), size)]
-            yield index, [self._elected(chats[index], group) for group in groups]
+        """Yield each chat's replies when its last vote is in."""
+        drawn = replace(sampling, n=self.n, temperature=self.temperature)
+        for index, votes in elections(self.of, chats, drawn, sampling.n, self.context, self._open):
+            yield index, [self._elected(tally) for tally in votes]
 
     def _open(self, tally: Ballots) -> int:
         """How many more votes are needed at the least before no other answer can win any more; 0 where none can."""
@@ -63,8 +52,8 @@ class Vote:
         lost = behind < 0 or (behind == 0 and tally.second == 0)
         return 0 if lost or left == 0 else max(1, -(-behind // 2))
 
-    def _elected(self, chat: Chat, replies: Sequence[Reply]) -> Reply:
-        tally = ballots_of(chat, replies, self.context)
-        made = made_of(tally.chosen, [(self.of, reply) for reply in replies])
-        tie = f"a tie of {tally.tied} answers with {tally.votes} of {len(replies)} votes" if tally.tied > 1 else ""
+    def _elected(self, tally: Ballots) -> Reply:
+        made = made_of(tally.chosen, [(self.of, reply) for reply in tally.replies])
+        tied = f"a tie of {tally.tied} answers with {tally.votes} of {len(tally.replies)} votes"
+        tie = tied if tally.tied > 1 else ""
         return replace(made, confidence=tally.votes / self.n, note=tie)

@@ -74,7 +74,6 @@ class Cached:
     """
 
     independent = True  # each request is answered by itself, whatever it is asked for together with
-    counts_samples = True  # it can be asked for later samples alone
 
     def __init__(
         self,
@@ -88,6 +87,8 @@ class Cached:
         self.stopping = stopping
         self.say = say  # what a user should know of how the model is asked
         self.name = endpoint.name
+        # It can be asked for later samples alone, unless each time that it is asked takes a batch's hours.
+        self.counts_samples: bool = getattr(endpoint, "counts_samples", True)
         self._coming: list[
             Generator[tuple[str, Reply]]
         ] = []  # what is being asked, for callers that have not come to its end

@@ -29,6 +29,8 @@ class Batched:
     A request that is in a batch already, from a run that was killed while it waited, is waited for and not sent again.
     """
 
+    counts_samples = False  # all that is wanted of a chat goes into one batch
+
     def __init__(
         self,
         endpoint: OpenAICompatible,
